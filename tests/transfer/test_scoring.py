@@ -1,0 +1,37 @@
+"""Documents and their scores."""
+
+from __future__ import annotations
+
+import pytest
+from datasets import Dataset
+
+from xglue_harness import metrics
+from xglue_harness.benchmark import TASKS
+from xglue_harness.transfer.scoring import document_score, documents, queries, rows_of, score
+
+WPR = TASKS["wpr"]
+ROWS = [("q1", "t0", "s0", 4), ("q1", "t1", "s1", 0), ("q2", "t2", "s2", 1), ("q3", "t3", "s3", 0), ("q3", "t4", "s4", 2),
+        ("q1", "t5", "s5", 3), ("q1", "t6", "s6", 1)]  # fmt: skip
+
+
+def _wpr():
+    return Dataset.from_dict({name: [row[i] for row in ROWS] for i, name in enumerate(WPR.columns)})
+
+
+def test_queries_are_runs_of_equal_text_and_a_lone_row_is_left_out():
+    assert [list(rows) for rows in queries(WPR, _wpr())] == [[0, 1], [2], [3, 4], [5, 6]]
+    found = documents(WPR, _wpr())
+    assert found["query"][:] == ["q1", "q3", "q1"]
+    assert found[WPR.label_column][:] == [[4, 0], [0, 2], [3, 1]]
+    assert [row["web_page_title"] for row in rows_of(WPR, found[1])] == ["t3", "t4"]
+
+
+def test_each_kind_has_its_score():
+    assert document_score(TASKS["xnli"], 2, 2) == 1.0
+    assert document_score(TASKS["xnli"], 2, 0) == 0.0
+    assert document_score(WPR, [4, 0], [1, 3]) == pytest.approx(metrics.ndcg([4, 0], [1, 3]))
+    assert document_score(TASKS["pos"], [1, 2, 3], [1, 0, 3]) == (2, 3)
+    person = TASKS["ner"].labels.index("B-PER")
+    assert document_score(TASKS["ner"], [0, person], [person, person]) == (2, 3)
+    assert score(TASKS["pos"], [(2, 3), (1, 1)]) == 0.75
+    assert score(TASKS["nc"], [1.0, 0.0]) == 0.5

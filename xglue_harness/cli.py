@@ -1,0 +1,75 @@
+"""The command ``xglue-harness``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xglue_harness.data.commands import app as data_app
+from xglue_harness.errors import XGlueError
+
+app = typer.Typer(
+    name="xglue-harness",
+    help="""Zero-shot cross-lingual transfer on XGLUE for any Hugging Face encoder.
+
+    The benchmark itself runs with plain lm_eval:
+
+    \b
+      lm_eval --model hf --model_args pretrained=FacebookAI/xlm-roberta-base \\
+          --tasks xglue_xnli_zs --metadata '{"data": "xglue_full_dataset.tar.gz"}'
+    """,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data_app, name="data")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def run(context: typer.Context) -> None:
+    """lm_eval's own command line with the plug-in registered; takes all of lm_eval's arguments.
+
+    For places where Python reads no .pth files (zip applications, some containers).
+
+    \b
+    Example:
+      xglue-harness run --model hf-encoder --model_args pretrained=DIR \\
+          --tasks xglue_pos_zs --metadata '{"data": "sample"}'
+    """
+    import xglue_harness.hook  # noqa: F401  (waits for lm_eval)
+    from lm_eval.__main__ import cli_evaluate
+
+    sys.argv = ["lm_eval", *context.args]
+    cli_evaluate()
+
+
+@app.command()
+def demo(
+    keep: Annotated[Path | None, typer.Option(help="keep the tiny encoder in this folder")] = None,
+    output: Annotated[Path | None, typer.Option(help="write lm_eval's results JSON into this folder")] = None,
+) -> None:
+    """All eight tasks in all languages on the embedded sample, with a tiny encoder: under three minutes, offline.
+
+    \b
+    Example:
+      xglue-harness demo --output results
+    """
+    from xglue_harness.demo import run_demo
+
+    run_demo(keep=keep, output=output)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; an error of ours is one message and exit status 2, not a traceback."""
+    try:
+        return app(arguments)
+    except XGlueError as error:
+        print(f"xglue-harness: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)

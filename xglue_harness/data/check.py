@@ -1,0 +1,195 @@
+"""Look a whole folder or archive through: every file's rows, labels and bad lines, against what was published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xglue_harness.benchmark import TASKS, TaskSpec
+from xglue_harness.data.archive import ArchiveSource
+from xglue_harness.data.folder import layout_root
+from xglue_harness.data.manifest import manifest_rows
+from xglue_harness.data.official import Rows, parse
+from xglue_harness.errors import DataError
+
+MOST_PROBLEMS = 20
+"""So many bad lines of a file are kept; the rest is counted."""
+
+_NOT_OURS = ("MLQA", "QG", "NTG")
+_LABEL_LISTS = ("NER/labels.txt", "POS/labels.txt")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A bad line of a file; line 0 stands for the file as a whole."""
+
+    line: int
+    message: str
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What was found in one file.
+
+    Attributes:
+        task: short name of the task.
+        split: ``train``, ``dev`` or ``test``.
+        language: language code.
+        path: relative to the folder.
+        present: whether the file is there.
+        rows: rows that could be read.
+        expected: rows according to the manifest; ``None`` where it has no such split.
+        labels: how often each class occurs (in tagging: over the words).
+        problems: the first bad lines.
+        more_problems: how many there are beyond those.
+        note: what explains a difference that is none; may be empty.
+    """
+
+    task: str
+    split: str
+    language: str
+    path: str
+    present: bool
+    rows: int = 0
+    expected: int | None = None
+    labels: Mapping[str, int] | None = None
+    problems: tuple[Problem, ...] = ()
+    more_problems: int = 0
+    note: str = ""
+
+    @property
+    def rows_agree(self) -> bool:
+        """Whether the rows are as many as the manifest says, or a note explains why not."""
+        return self.expected is None or self.rows == self.expected or bool(self.note)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found in a folder or an archive.
+
+    Attributes:
+        path: of the folder or archive.
+        files: a report for each file that the tasks have, there or not.
+        extra: files that belong to no task (at most twenty and a count).
+        notes: remarks on the whole.
+    """
+
+    path: str
+    files: tuple[FileReport, ...]
+    extra: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def ok(self, allow_partial: bool = False) -> bool:
+        """Whether the data can be used; see ``problems``."""
+        return not self.problems(allow_partial)
+
+    def problems(self, allow_partial: bool = False) -> list[str]:
+        """All that is wrong, a line each.
+
+        Args:
+            allow_partial: accept that languages of a task, or whole tasks, are absent (but not that a task has a test
+                set and no training set), and other numbers of rows than the manifest's.
+        """
+        found: list[str] = []
+        there = {file.task for file in self.files if file.present}
+        if not there:
+            found.append(f"{self.path}: no file of any task; expected a layout such as {self.files[0].path}")
+        for file in self.files:
+            found += [
+                f"{file.path}:{p.line}: {p.message}" if p.line else f"{file.path}: {p.message}" for p in file.problems
+            ]
+            if file.more_problems:
+                found.append(f"{file.path}: and {file.more_problems} more bad lines")
+            if not file.present and (not allow_partial or (file.split == "train" and file.task in there)):
+                found.append(f"{file.path}: no such file")
+            elif file.present and not allow_partial and not file.rows_agree and not file.problems:
+                found.append(f"{file.path}: {file.rows} rows; the official file has {file.expected}")
+        return found
+
+
+def check(path: Path, tasks: Iterable[TaskSpec] | None = None) -> Report:
+    """Read every file of a folder or of an archive (which is unpacked to the cache).
+
+    Args:
+        path: folder in the official layout, or the archive.
+        tasks: the tasks to look at; all eight where not given.
+
+    Raises:
+        DataError: if there is no such folder or archive, or the archive is broken.
+    """
+    specs = list(TASKS.values() if tasks is None else tasks)
+    notes: list[str] = []
+    if not path.exists():
+        raise DataError(
+            f"{path}: no such file or folder; expected a folder in the official layout or the official archive"
+        )
+    if path.is_file():
+        archive = ArchiveSource(path)
+        is_it = "is" if archive.is_official else "is not"
+        notes.append(f"sha256 {archive.sha256}: it {is_it} the official archive")
+        root = layout_root(archive.folder())
+    else:
+        root = layout_root(path)
+    files = [_check_file(root, spec, split, language) for spec in specs for split, language, _ in spec.files()]
+    return Report(str(path), tuple(files), tuple(_extra(root)), tuple(notes))
+
+
+def _check_file(root: Path, task: TaskSpec, split: str, language: str) -> FileReport:
+    relative = task.path(split, language)
+    expected = manifest_rows(task, split, language)
+    try:
+        data = (root / relative).read_bytes()
+    except FileNotFoundError:
+        return FileReport(task.name, split, language, relative, present=False, expected=expected)
+    except OSError as error:
+        raise DataError(f"{root / relative}: cannot be read: {error.strerror}") from error
+    problems: list[Problem] = []
+    more = 0
+
+    def collect(line: int, message: str) -> None:
+        nonlocal more
+        if len(problems) < MOST_PROBLEMS:
+            problems.append(Problem(line, message))
+        else:
+            more += 1
+
+    rows = parse(data, task, split, collect)
+    return FileReport(
+        task.name,
+        split,
+        language,
+        relative,
+        present=True,
+        rows=len(rows),
+        expected=expected,
+        labels=_label_counts(rows, task),
+        problems=tuple(problems),
+        more_problems=more,
+        note=_note(rows, expected),
+    )
+
+
+def _note(rows: Rows, expected: int | None) -> str:
+    if expected is not None and rows.unterminated and len(rows) == expected + 1:
+        return "one more than the manifest, whose loader dropped a last sentence without a blank line after it: right"
+    return ""
+
+
+def _label_counts(rows: Rows, task: TaskSpec) -> dict[str, int]:
+    counts: Counter[int] = Counter()
+    for label in rows.labels:
+        if isinstance(label, list):
+            counts.update(label)
+        else:
+            counts[label] += 1
+    return {name: counts[index] for index, name in enumerate(task.labels)}
+
+
+def _extra(root: Path) -> list[str]:
+    known = {path for spec in TASKS.values() for _, _, path in spec.files()} | set(_LABEL_LISTS)
+    names = (file.relative_to(root) for file in sorted(root.rglob("*")) if file.is_file())
+    strange = [name.as_posix() for name in names if name.as_posix() not in known and name.parts[0] not in _NOT_OURS]
+    rest = len(strange) - MOST_PROBLEMS
+    return strange[:MOST_PROBLEMS] + ([f"and {rest} more"] if rest > 0 else [])

@@ -1,0 +1,96 @@
+"""``xglue-harness data``: look data through, or unpack the official archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from xglue_harness.errors import DataError
+
+app = typer.Typer(
+    name="data",
+    help="Check a folder or archive of XGLUE data, or unpack the official archive.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_CHECK_EPILOG = (
+    "Examples: `xglue-harness data check xglue_full_dataset.tar.gz`, "
+    "`xglue-harness data check ~/xglue --allow-partial`, `xglue-harness data check ~/xglue --json > report.json`"
+)
+_PREPARE_EPILOG = "Example: `xglue-harness data prepare xglue_full_dataset.tar.gz ~/xglue`"
+
+
+@app.command("check", epilog=_CHECK_EPILOG)
+def check_command(
+    path: Annotated[
+        Path, typer.Argument(help="A folder in the official layout, or the official .tar.gz.", metavar="PATH")
+    ],
+    allow_partial: Annotated[
+        bool,
+        typer.Option(
+            "--allow-partial", help="Accept absent languages and tasks, and other numbers of rows than the official."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Read every file: rows against the official ones, label counts, and each bad line with what was expected.
+
+    Exit status: 0 if all is well, 1 if there are problems, 2 if PATH can't be read at all.
+    """
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from xglue_harness.data.check import check
+    from xglue_harness.data.render import remarks, render
+    from xglue_harness.errors import DataError
+
+    try:
+        report = check(path)
+    except DataError as error:
+        raise _refused(error) from error
+    problems = report.problems(allow_partial)
+    if as_json:
+        typer.echo(
+            json.dumps({**asdict(report), "problems": problems, "ok": not problems}, ensure_ascii=False, indent=1)
+        )
+    else:
+        Console().print(render(report))
+        # Not by rich, which would wrap them: they are to be searched with grep and opened at their line.
+        for line in remarks(report, allow_partial):
+            typer.echo(line)
+        count = f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}"
+        typer.echo(f"{path}: {count if problems else 'all is well'}")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command("prepare", epilog=_PREPARE_EPILOG)
+def prepare_command(
+    archive: Annotated[Path, typer.Argument(help="The official xglue_full_dataset.tar.gz.", metavar="ARCHIVE")],
+    folder: Annotated[Path, typer.Argument(help="Where the files go: a new or an empty folder.", metavar="DIR")],
+    sha256: Annotated[
+        str | None, typer.Option(metavar="HEX", help="sha256 that the archive must have instead of the official one.")
+    ] = None,
+) -> None:
+    """Verify the archive's sha256 and unpack the files of the eight tasks (not MLQA, QG and NTG).
+
+    Exit status: 0 if DIR is complete, 2 if nothing was done.
+    """
+    from xglue_harness.data.prepare import prepare
+    from xglue_harness.errors import DataError
+
+    try:
+        prepare(archive, folder, sha256)
+    except DataError as error:
+        raise _refused(error) from error
+    typer.echo(f'{folder}: ready; use it with --metadata \'{{"data": "{folder}"}}\' or XGLUE_DATA={folder}')
+
+
+def _refused(error: DataError) -> typer.Exit:
+    typer.echo(f"error: {error}", err=True)
+    return typer.Exit(2)

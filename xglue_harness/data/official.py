@@ -1,0 +1,194 @@
+"""Readers of the official files: bytes in, rows out, no file system.
+
+The format has no quoting and no escapes: a field may hold any character but a tab and a newline. So lines are split on
+``\\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
+on tabs alone, never with a csv reader (it eats rows that hold a quote).
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.errors import DataError
+
+READER_VERSION = 1
+"""To be raised whenever the same bytes give other rows: it is part of the cache's keys."""
+
+Report = Callable[[int, str], None]
+"""Called with a line number (from 1) and what is wrong there; if it returns, the reader skips the line and goes on."""
+
+
+@dataclass
+class Rows:
+    """Rows of one file, by column.
+
+    Attributes:
+        texts: a list for each text column: of str, or for tagging of lists of words.
+        labels: class ids: an int a row, or for tagging a list as long as the row's words.
+        unterminated: a tagging file whose last sentence no blank line ends.
+    """
+
+    texts: dict[str, list[str] | list[list[str]]]
+    labels: list[int] | list[list[int]] = field(default_factory=list)
+    unterminated: bool = False
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def read(data: bytes, task: TaskSpec, split: str, path: str) -> Rows:
+    """Parse a file.
+
+    Args:
+        data: the file's bytes.
+        task: the task that it belongs to.
+        split: ``train``, ``dev`` or ``test``; it decides whether a header line is expected.
+        path: how error messages name the file.
+
+    Raises:
+        DataError: at the first bad line, as ``PATH:LINE: what is wrong; expected what``.
+    """
+
+    def stop(line: int, message: str) -> None:
+        raise DataError(f"{path}:{line}: {message}")
+
+    return parse(data, task, split, stop)
+
+
+def parse(data: bytes, task: TaskSpec, split: str, report: Report) -> Rows:
+    """Parse a file and tell ``report`` of every bad line: raise there to stop at the first, return to collect all."""
+    problems = 0
+
+    def count(line: int, message: str) -> None:
+        nonlocal problems
+        problems += 1
+        report(line, message)
+
+    if not data.removeprefix(codecs.BOM_UTF8):
+        report(1, f"the file is empty; expected {_shape(task)}")
+        return Rows({column: [] for column in task.columns[:-1]})
+    if task.kind is Kind.TAGGING:
+        rows = _parse_tagging(data, task, count)
+    else:
+        rows = _parse_sentences(data, task, split, count)
+    if len(rows) == 0 and problems == 0:
+        report(1, f"no row in the file; expected {_shape(task)}")
+    return rows
+
+
+def _parse_sentences(data: bytes, task: TaskSpec, split: str, report: Report) -> Rows:
+    width = task.skipped_columns + len(task.columns)
+    table: list[list[str]] = [[] for _ in task.columns[:-1]]
+    labels: list[int] = []
+    lines = _lines(data, report)
+    if split in task.header:
+        _check_header(next(lines)[1], task, report)
+    blank: int | None = None
+    for number, line in lines:
+        if blank is not None:
+            report(blank, f"blank line; expected {_shape(task)}")
+            blank = None
+        if line is None:
+            continue
+        if line == "":
+            blank = number  # an error unless it turns out to be the last line
+            continue
+        fields = line.split("\t")
+        if len(fields) != width:
+            report(number, f"{len(fields)} {'field' if len(fields) == 1 else 'fields'}; expected {_shape(task)}")
+            continue
+        label = _label_id(fields[-1], number, task, report)
+        if label is None:
+            continue
+        for column, text in zip(table, fields[task.skipped_columns : -1], strict=True):
+            column.append(text)
+        labels.append(label)
+    return Rows(dict(zip(task.columns[:-1], table, strict=True)), labels)
+
+
+def _parse_tagging(data: bytes, task: TaskSpec, report: Report) -> Rows:
+    sentences: list[list[str]] = []
+    tags: list[list[int]] = []
+    words: list[str] = []
+    ids: list[int] = []
+    for number, line in _lines(data, report):
+        if line is None:
+            continue
+        line = line.rstrip(" \t")
+        if line == "":
+            if words:
+                sentences.append(words)
+                tags.append(ids)
+                words, ids = [], []
+            continue
+        pair = _word_and_label(line, number, task, report)
+        if pair is not None:
+            words.append(pair[0])
+            ids.append(pair[1])
+    unterminated = bool(words)
+    if unterminated:
+        sentences.append(words)
+        tags.append(ids)
+    return Rows({task.columns[0]: sentences}, tags, unterminated)
+
+
+def _lines(data: bytes, report: Report) -> Iterator[tuple[int, str | None]]:
+    """Number and text of each line without its line end; ``None`` for one that is reported as not UTF-8."""
+    lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    for number, raw in enumerate(lines, start=1):
+        try:
+            yield number, raw.removesuffix(b"\r").decode("utf-8")
+        except UnicodeDecodeError as error:
+            report(
+                number, f"invalid UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1}; expected UTF-8 text"
+            )
+            yield number, None
+
+
+def _check_header(line: str | None, task: TaskSpec, report: Report) -> None:
+    # Its wording is free; but a first line that ends in a label is a row, which would silently be lost.
+    if line is not None and task.label_id(line.split("\t")[-1].strip(" ")) is not None:
+        names = ["id"] * task.skipped_columns + list(task.columns)
+        report(
+            1, f"a row where the header line should be; expected a header such as {' | '.join(names)} before the rows"
+        )
+
+
+def _word_and_label(line: str, number: int, task: TaskSpec, report: Report) -> tuple[str, int] | None:
+    # The last separator counts, for words may hold blanks ("20 000"). Only the plain blank separates: a non-breaking
+    # one belongs to the word.
+    word, separator, label = line.rpartition("\t" if "\t" in line else " ")
+    word = word.strip(" ")
+    if not separator:
+        report(number, f"a word without a label: {_cut(line)!r}; expected {_shape(task)}")
+        return None
+    if not word:
+        report(number, f"a label without a word: {_cut(label)!r}; expected {_shape(task)}")
+        return None
+    label_id = _label_id(label, number, task, report)
+    return None if label_id is None else (word, label_id)
+
+
+def _label_id(text: str, number: int, task: TaskSpec, report: Report) -> int | None:
+    # The old xglue loader stripped each line, so that blanks round a label are known to be harmless.
+    label_id = task.label_id(text.strip(" "))
+    if label_id is None:
+        names = ", ".join([*task.labels, *task.aliases])
+        report(number, f"unknown label {_cut(text)!r}; expected one of {names}")
+    return label_id
+
+
+def _shape(task: TaskSpec) -> str:
+    if task.kind is Kind.TAGGING:
+        return "a word, a blank and its label on each line, and a blank line after each sentence"
+    names = ["id"] * task.skipped_columns + list(task.columns)
+    return f"{len(names)} fields separated by tabs: {', '.join(names)}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

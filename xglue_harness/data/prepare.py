@@ -1,0 +1,43 @@
+"""Unpack the official archive for good: the checksum first, then the eight tasks' files, complete or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xglue_harness.data.archive import archive_sha256, unpack
+from xglue_harness.data.manifest import official_archive
+from xglue_harness.errors import DataError
+
+
+def prepare(archive: Path, folder: Path, expected_sha256: str | None = None) -> None:
+    """Verify an archive and unpack what the eight tasks need.
+
+    Args:
+        archive: the official ``xglue_full_dataset.tar.gz``.
+        folder: where the tasks' folders go; it may exist if it is empty.
+        expected_sha256: sha256 (hex) that the archive must have; the published one where not given.
+
+    Raises:
+        DataError: if the archive is missing, another or broken, if ``folder`` is not empty, or if it can't be written
+            (the disk is full); then nothing is left behind.
+    """
+    official = official_archive()
+    expected = (expected_sha256 or official.sha256).lower()
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DataError(f"{folder}: the folder is not empty; expected a new or an empty one")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is not a folder; expected a new or an empty one")
+    found = archive_sha256(archive)
+    if found != expected:
+        size = archive.stat().st_size
+        of = f" of the official {official.file} ({official.bytes} bytes)" if expected == official.sha256 else ""
+        raise DataError(
+            f"{archive}: sha256 {found} ({size} bytes); expected {expected}{of}: fetch it again, or give --sha256 if "
+            "you mean another archive"
+        )
+    try:
+        unpack(archive, folder)
+    except OSError as error:
+        raise DataError(
+            f"cannot unpack {archive} to {folder}: {error.strerror or error}; nothing was left behind"
+        ) from error

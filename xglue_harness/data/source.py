@@ -1,0 +1,62 @@
+"""What every source of data offers: one split of one task and language at a time, with what it was read from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from xglue_harness.benchmark import TaskSpec
+
+if TYPE_CHECKING:
+    import datasets
+
+
+@dataclass(frozen=True)
+class LoadedSplit:
+    """One split of one task in one language.
+
+    Attributes:
+        dataset: the rows, memory-mapped. Its columns are ``TaskSpec.columns``; the label column holds int64 class ids;
+            for tagging, ``words`` is a list of str a row and the labels are a list of int64 as long.
+        files: sha256 (hex) of what was read, by path relative to the source.
+    """
+
+    dataset: datasets.Dataset
+    files: Mapping[str, str]
+
+
+class Source(Protocol):
+    """A place that task data comes from."""
+
+    @property
+    def name(self) -> str:
+        """``sample``, ``hub``, ``folder`` or ``archive``."""
+
+    @property
+    def description(self) -> str:
+        """Path or repositories, for humans and for a result's provenance."""
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether this is the package's own miniature, whose scores mean nothing."""
+
+    def load(self, task: TaskSpec, split: str, language: str) -> LoadedSplit:
+        """Read one split.
+
+        Raises:
+            DataError: if the source does not have it or it is malformed; the message says what can be done.
+            KeyError: for a split or a language that is not the task's.
+        """
+
+    def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
+        """Languages of ``split`` that the source has, in the task's order; empty if it has none."""
+
+
+def fingerprint(files: Mapping[str, str]) -> str:
+    """One sha256 (hex) over a set of files: of the sorted pairs of path and sha256, each on a line of its own."""
+    digest = hashlib.sha256()
+    for path, sha256 in sorted(files.items()):
+        digest.update(f"{path}\0{sha256}\n".encode())
+    return digest.hexdigest()

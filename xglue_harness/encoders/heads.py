@@ -1,0 +1,67 @@
+"""An encoder with a head: the model that is fine-tuned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from xglue_harness.encoders.pooling import Pooling, pool
+
+IGNORED = -100
+"""Label of positions that count neither in the loss nor in a score."""
+
+
+class TransferModel(nn.Module):
+    """Encoder and classification head.
+
+    Sentences: pooled vector -> dropout -> dense + tanh -> dropout -> linear, as in BERT's and RoBERTa's own sequence
+    classifiers. Words: dropout -> linear on the first subword of each word (Devlin et al. 2019, section 5.3).
+    """
+
+    def __init__(self, encoder: nn.Module, classes: int, *, tagging: bool, pooling: Pooling, dropout: float = 0.1) -> None:
+        """Put a freshly initialised head on ``encoder`` (weights N(0, 0.02²), biases 0; torch's global seed counts)."""
+        super().__init__()
+        config: Any = encoder.config
+        width = int(getattr(config, "hidden_size", None) or config.d_model)
+        self.encoder = encoder
+        self.pooling = pooling
+        self.tagging = tagging
+        self.dense = None if tagging else nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(width, classes)
+        for layer in (self.dense, self.classifier):
+            if layer is not None:
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Score classes.
+
+        Args:
+            input_ids: ``[batch, length]`` subwords, padded on the right.
+            attention_mask: ``[batch, length]``, 1 for real subwords.
+            token_type_ids: ``[batch, length]`` segments, for encoders that know them.
+            labels: ``[batch]`` classes, or ``[batch, length]`` for words (`IGNORED` where no word begins).
+
+        Returns:
+            ``logits`` ``[batch, classes]`` or ``[batch, length, classes]``, and the mean cross-entropy as ``loss``
+            where labels are given.
+        """
+        segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
+        if self.dense is not None:
+            vector = self.dropout(pool(hidden, attention_mask, self.pooling))
+            hidden = torch.tanh(self.dense(vector))
+        logits = self.classifier(self.dropout(hidden))
+        if labels is None:
+            return {"logits": logits}
+        loss = nn.functional.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED)
+        return {"loss": loss, "logits": logits}

@@ -1,0 +1,73 @@
+"""Source-language codes of encoders that read one (mBART-50 and NLLB-200)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+from xglue_harness.benchmark import SOURCE_LANGUAGE
+
+logger = logging.getLogger(__name__)
+
+_TABLE = {  # language: (mBART-50, NLLB-200); mBART-50 has neither Bulgarian nor Greek
+    "ar": ("ar_AR", "arb_Arab"),
+    "bg": (None, "bul_Cyrl"),
+    "de": ("de_DE", "deu_Latn"),
+    "el": (None, "ell_Grek"),
+    "en": ("en_XX", "eng_Latn"),
+    "es": ("es_XX", "spa_Latn"),
+    "fr": ("fr_XX", "fra_Latn"),
+    "hi": ("hi_IN", "hin_Deva"),
+    "it": ("it_IT", "ita_Latn"),
+    "nl": ("nl_XX", "nld_Latn"),
+    "pl": ("pl_PL", "pol_Latn"),
+    "pt": ("pt_XX", "por_Latn"),
+    "ru": ("ru_RU", "rus_Cyrl"),
+    "sw": ("sw_KE", "swh_Latn"),
+    "th": ("th_TH", "tha_Thai"),
+    "tr": ("tr_TR", "tur_Latn"),
+    "ur": ("ur_PK", "urd_Arab"),
+    "vi": ("vi_VN", "vie_Latn"),
+    "zh": ("zh_CN", "zho_Hans"),
+}
+
+MBART_CODES: Mapping[str, str | None] = MappingProxyType({lang: codes[0] for lang, codes in _TABLE.items()})
+NLLB_CODES: Mapping[str, str] = MappingProxyType({lang: codes[1] for lang, codes in _TABLE.items()})
+
+
+def language_code(tokenizer: Any, language: str) -> str | None:
+    """The tokenizer's own code of a language; ``None`` where the tokenizer reads no language code.
+
+    A language that an mBART-50 tokenizer does not know gets English's code, and the log says so.
+    """
+    if not hasattr(tokenizer, "src_lang"):
+        return None
+    known = set(tokenizer.get_vocab())
+    for codes in (MBART_CODES, NLLB_CODES):
+        fallback = codes[SOURCE_LANGUAGE]
+        if fallback not in known:
+            continue
+        code = codes[language]
+        if code in known:
+            return code
+        logger.warning("the tokenizer has no code for %s: it is read as %s", language, fallback)
+        return fallback
+    return None
+
+
+@contextmanager
+def reading(tokenizer: Any, language: str) -> Iterator[None]:
+    """Let the tokenizer read text of ``language``; its own setting returns afterwards."""
+    code = language_code(tokenizer, language)
+    if code is None:
+        yield
+        return
+    before = tokenizer.src_lang
+    tokenizer.src_lang = code
+    try:
+        yield
+    finally:
+        tokenizer.src_lang = before

@@ -1,0 +1,87 @@
+"""Which part of a checkpoint is the encoder, and what it can take."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from xglue_harness.errors import EncoderError
+
+_POSITIONS_AFTER_PADDING = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text", "longformer", "xmod"}
+"""Families that count positions from ``padding_idx + 1``, so that two of the stored positions are never reached."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained encoder with its tokenizer, as it came; fine-tuning works on a copy."""
+
+    encoder: nn.Module
+    tokenizer: Any
+    config: Any
+    device: torch.device
+    name: str
+    revision: str | None = None
+
+
+def encoder_of(model: Any) -> nn.Module:
+    """The encoder within a transformers model.
+
+    Of a sequence-to-sequence model only the encoder counts; of any other the body without its head. The body is taken
+    by ``base_model``: on ``BertLMHeadModel``, ``get_encoder()`` loses the embeddings.
+
+    Raises:
+        EncoderError: for a decoder-only model.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    config = model.config
+    if getattr(config, "is_encoder_decoder", False):
+        return model.get_encoder()  # type: ignore[no-any-return]
+    family = config.model_type
+    if getattr(config, "is_decoder", False) or (family in CAUSAL and family not in MASKED):
+        raise EncoderError(
+            f"{config.name_or_path or family} is a decoder-only model ({family}): it reads left to right and can't be "
+            "fine-tuned as an encoder. Give an encoder (BERT, XLM-R, ModernBERT, ...) or an encoder-decoder (mBART, "
+            "NLLB, mT5, ...)"
+        )
+    return model.base_model  # type: ignore[no-any-return]
+
+
+def position_limit(config: Any, tokenizer: Any) -> int | None:
+    """The most subwords that an encoder can read; ``None`` where its positions are relative or computed."""
+    limits = []
+    stored = getattr(config, "max_position_embeddings", None)
+    if stored and getattr(config, "model_type", "") != "m2m_100":  # M2M100 computes sinusoids as far as needed
+        limits.append(stored - 2 if config.model_type in _POSITIONS_AFTER_PADDING else stored)
+    declared = getattr(tokenizer, "model_max_length", None)
+    if declared and declared < 1_000_000:  # transformers' "unknown" is 1e30
+        limits.append(declared)
+    return min(limits) if limits else None
+
+
+def check_length(backbone: Backbone, max_length: int) -> None:
+    """Refuse a ``max_length`` beyond what the encoder can read.
+
+    Raises:
+        EncoderError: naming the limit.
+    """
+    limit = position_limit(backbone.config, backbone.tokenizer)
+    if limit is not None and max_length > limit:
+        raise EncoderError(
+            f"max_length {max_length} is more than {backbone.name} can read ({limit} subwords): "
+            f"""set it, e.g. --metadata '{{"max_length": {limit}}}'"""
+        )
+
+
+def weights_sha256(encoder: nn.Module) -> str:
+    """SHA-256 over names, shapes, types and bytes of all weights: two encoders with one hash are the same encoder."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(encoder.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -1,0 +1,23 @@
+"""Errors that a user can act on: each message names the cause and the way out."""
+
+from __future__ import annotations
+
+
+class XGlueError(Exception):
+    """Base of all errors that the harness raises on purpose."""
+
+
+class DataError(XGlueError):
+    """A data file is missing or malformed; the message names file, line and what was expected."""
+
+
+class RecipeError(XGlueError):
+    """An option of ``--metadata`` is unknown or out of range; the message lists what is allowed."""
+
+
+class EncoderError(XGlueError):
+    """A checkpoint can't serve as an encoder; the message says why."""
+
+
+class TrainingError(XGlueError):
+    """Training can't go on, for instance after a loss that is not finite."""

@@ -1,0 +1,47 @@
+"""Averages of groups, as XGLUE defines them.
+
+A task's number is the mean over its languages and the benchmark's number the mean over the tasks' numbers (Liang et al.
+2020, section 4). lm-eval's nested groups average all leaves instead, so POS with 18 languages would weigh six times QAM.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from xglue_harness.benchmark import ALL_GROUP
+
+SAMPLE_MARK = " [SAMPLE]"
+SCORE, SCORE_STDERR = "score,none", "score_stderr,none"
+
+
+def mean_over_tasks(children: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean of the tasks' scores and its standard error, ``sqrt(sum se²) / n`` for independent test sets.
+
+    Args:
+        children: the aggregated metrics of each task's group.
+
+    Returns:
+        ``score`` and ``score_stderr`` (``"N/A"`` where a task has none).
+    """
+    scores = [child[SCORE] for child in children]
+    errors = [child.get(SCORE_STDERR, "N/A") for child in children]
+    known = all(isinstance(error, float) for error in errors)
+    stderr = math.sqrt(sum(error**2 for error in errors)) / len(errors) if known else "N/A"
+    return {SCORE: sum(scores) / len(scores), SCORE_STDERR: stderr}
+
+
+def adjust(group: Any, metrics: dict[str, Any], task_metrics: dict[str, Any]) -> dict[str, Any]:
+    """Correct what lm-eval aggregated for a group of ours; other groups pass unchanged.
+
+    Args:
+        group: the lm-eval ``Group``.
+        metrics: what lm-eval computed for it.
+        task_metrics: metrics of all tasks and of the groups below, by name.
+    """
+    if group.name == ALL_GROUP and SCORE in metrics:
+        children = [task_metrics[child.name] for child in group.get_all_groups(recursive=False)]
+        metrics = {**metrics, **mean_over_tasks(children)}
+    if any(getattr(task, "is_sample", False) for task in group.get_all_tasks()):
+        metrics = {**metrics, "alias": f"{metrics['alias']}{SAMPLE_MARK}"}
+    return metrics

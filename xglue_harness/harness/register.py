@@ -1,0 +1,109 @@
+"""Register tasks, models and the request type with lm_eval. Idempotent, and called before any task is loaded."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+ENCODER_MODEL = "hf-encoder"
+ENCODER_TARGET = "xglue_harness.harness.encoder_lm:EncoderLM"
+
+MODEL_ARGUMENTS: set[str] = set()
+"""Names of all arguments that models were built with in this process.
+
+lm_eval merges ``--model_args`` into the metadata of every task, so this tells a model's argument from a misspelt option.
+"""
+
+
+def tasks_folder() -> Path:
+    """Folder of the lm-eval YAML: inside the package in a wheel, beside it in a checkout (an edited file is live).
+
+    Raises:
+        FileNotFoundError: when the installation lost it.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "tasks", package.parent / "tasks"):
+        if (folder / "xglue_zs.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"no tasks/xglue_zs.yaml in or beside {package}: reinstall xglue-harness")
+
+
+def register() -> None:
+    """Make lm_eval know our tasks, ``--model hf-encoder``, the request type and the mean of the eight tasks.
+
+    Where lm_eval has discovered the model by its entry point already, that registration stands.
+    """
+    import lm_eval.models  # noqa: F401  (fills the registry; registering before would stop that)
+    from lm_eval.api.group import Group
+    from lm_eval.api.model import LM
+    from lm_eval.api.registry import model_registry
+    from lm_eval.tasks.manager import TaskManager
+
+    if getattr(TaskManager, "_knows_xglue", False):
+        return
+    if ENCODER_MODEL not in model_registry:
+        model_registry.register(ENCODER_MODEL, target=ENCODER_TARGET)
+    LM.xglue_transfer = _transfer
+    _remember_model_arguments(LM)
+    _average_over_tasks(Group)
+    _include_tasks(TaskManager)
+    TaskManager._knows_xglue = True
+
+
+def _transfer(lm: Any, requests: list[Any], disable_tqdm: bool = False) -> list[Any]:
+    """Answer requests of type ``xglue_transfer``: fine-tune once for each recipe, predict every language."""
+    from xglue_harness.harness.requests import answer
+
+    return answer(lm, requests, disable_tqdm=disable_tqdm)
+
+
+def _include_tasks(manager: Any) -> None:
+    """Let ``TaskManager()`` scan our folder after lm_eval's own and before the user's ``--include_path``."""
+    original = manager.__init__
+
+    @functools.wraps(original)
+    def __init__(  # noqa: N807
+        self: Any, verbosity: Any = None, include_path: Any = None, include_defaults: bool = True, *args: Any, **kwargs: Any
+    ) -> None:
+        if include_defaults:
+            given = include_path if isinstance(include_path, (list, tuple)) else [include_path] if include_path else []
+            ours = tasks_folder()
+            if not any(Path(path).resolve() == ours for path in given):
+                include_path = [ours, *given]
+        original(self, verbosity, include_path, include_defaults, *args, **kwargs)
+
+    manager.__init__ = __init__
+
+
+def _remember_model_arguments(lm: Any) -> None:
+    """Note the names of the arguments that a model is built with (see `MODEL_ARGUMENTS`)."""
+    from lm_eval.utils import simple_parse_args_string
+
+    from_string, from_object = lm.create_from_arg_string.__func__, lm.create_from_arg_obj.__func__
+
+    @functools.wraps(from_string)
+    def create_from_arg_string(cls: Any, arg_string: str, additional_config: Any = None) -> Any:
+        MODEL_ARGUMENTS.update(simple_parse_args_string(arg_string))
+        return from_string(cls, arg_string, additional_config)
+
+    @functools.wraps(from_object)
+    def create_from_arg_obj(cls: Any, arg_dict: Any, additional_config: Any = None) -> Any:
+        MODEL_ARGUMENTS.update(arg_dict)
+        return from_object(cls, arg_dict, additional_config)
+
+    lm.create_from_arg_string = classmethod(create_from_arg_string)
+    lm.create_from_arg_obj = classmethod(create_from_arg_obj)
+
+
+def _average_over_tasks(group: Any) -> None:
+    """Let our groups say SAMPLE, and ``xglue_zs`` average the tasks' numbers instead of all leaves."""
+    original = group.aggregate
+
+    @functools.wraps(original)
+    def aggregate(self: Any, task_metrics: Any) -> Any:
+        from xglue_harness.harness.groups import adjust
+
+        return adjust(self, original(self, task_metrics), task_metrics)
+
+    group.aggregate = aggregate

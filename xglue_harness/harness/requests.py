@@ -1,0 +1,173 @@
+"""Answer all transfer requests of an lm-eval run: fine-tune once for each recipe, then predict every language."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
+from xglue_harness.data import fingerprint
+from xglue_harness.encoders.loading import Backbone, encoder_of, weights_sha256
+from xglue_harness.encoders.pooling import default_pooling
+from xglue_harness.errors import EncoderError, XGlueError
+from xglue_harness.results.provenance import hardware, versions
+from xglue_harness.transfer.determinism import seeded
+from xglue_harness.transfer.finetune import finetune, resolve_precision
+from xglue_harness.transfer.predict import predict
+from xglue_harness.transfer.recipe import Recipe, resolve
+from xglue_harness.transfer.scoring import documents
+
+if TYPE_CHECKING:
+    from xglue_harness.harness.task import TransferRequest, TransferTask
+
+logger = logging.getLogger(__name__)
+
+
+def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = False) -> list[Any]:
+    """Predictions for all requests, in their order.
+
+    Requests of one task share one fine-tuning, whatever their number of languages. The model of lm-eval stays as it
+    was: a copy of its encoder is trained.
+
+    Args:
+        lm: lm-eval's model (``hf``, ``hf-encoder``): anything with a transformers model and a tokenizer.
+        requests: of any number of tasks and languages.
+        disable_tqdm: show no bars.
+
+    Raises:
+        EncoderError: where the model has no encoder that could be trained.
+        XGlueError: as training and prediction raise it.
+    """
+    backbone = backbone_of(lm)
+    digest = weights_sha256(backbone.encoder)
+    results: list[Any] = [None] * len(requests)
+    for group in _by_task(requests):
+        for index, value in _run(backbone, digest, group, progress=not disable_tqdm):
+            results[index] = value
+    return results
+
+
+Group = dict["TransferTask", list[tuple[int, "TransferRequest"]]]
+"""Requests with their places, by the language leaf that they belong to; all of one XGLUE task."""
+
+
+def _by_task(requests: list[TransferRequest]) -> list[Group]:
+    groups: dict[str, Group] = {}
+    for index, request in enumerate(requests):
+        groups.setdefault(request.task.spec.name, {}).setdefault(request.task, []).append((index, request))
+    return list(groups.values())
+
+
+def backbone_of(lm: Any) -> Backbone:
+    """Encoder, tokenizer and device of an lm-eval model.
+
+    Raises:
+        EncoderError: where there is none, or several processes share the work.
+    """
+    model, tokenizer = getattr(lm, "model", None), getattr(lm, "tokenizer", None)
+    if not isinstance(model, torch.nn.Module) or tokenizer is None:
+        raise EncoderError(
+            f"{type(lm).__name__} holds no transformers model that can be fine-tuned: use --model hf or --model hf-encoder"
+        )
+    if lm.world_size > 1:
+        raise EncoderError("fine-tuning in several processes is not supported yet: start one process, on one device")
+    config = model.config
+    return Backbone(
+        encoder=encoder_of(model),
+        tokenizer=tokenizer,
+        config=config,
+        device=torch.device(lm.device),
+        name=str(config.name_or_path),
+        revision=getattr(config, "_commit_hash", None),
+    )
+
+
+def _run(backbone: Backbone, digest: str, group: Group, *, progress: bool) -> list[tuple[int, Any]]:
+    first = next(iter(group))
+    spec, options, source = first.spec, first.options, first.source
+    recipe = resolve(
+        options,
+        spec,
+        seed=torch.initial_seed() % 2**32,
+        precision=resolve_precision(options.precision, backbone.device),
+        pooling=default_pooling(backbone.config) if options.pooling == "auto" else options.pooling,
+    )
+    if first.is_sample:
+        logger.warning("SAMPLE data: a toy for trying the software out; the scores mean nothing")
+    train = source.load(spec, "train", SOURCE_LANGUAGE)
+    dev = source.load(spec, "dev", SOURCE_LANGUAGE) if recipe.select == "en_dev" else None
+    rows = _first_rows(train.dataset, recipe, spec.title)
+    logger.info("fine-tuning %s on %d rows of English %s, then scoring %s", backbone.name, len(rows), spec.title,
+                ", ".join(task.language for task in group))  # fmt: skip
+    used = {**train.files, **(dev.files if dev else {})}
+    found: list[tuple[int, Any]] = []
+    with seeded(recipe.seed):
+        model, report = finetune(
+            backbone, spec, recipe, rows, list(documents(spec, dev.dataset)) if dev else None
+        )
+        for task, pairs in group.items():
+            began = time.perf_counter()
+            texts = [request.doc for _, request in pairs]
+            predictions = predict(model, backbone, spec, recipe, texts, task.language, progress=progress)
+            found.extend((index, value) for (index, _), value in zip(pairs, predictions.values, strict=True))
+            evaluation: dict[str, Any] = {
+                "documents": len(texts),
+                "truncated": predictions.truncated,
+                "seconds": round(time.perf_counter() - began, 3),
+            }
+            if spec.kind is Kind.RANKING:
+                evaluation["single_row_queries_left_out"] = task.single_row_queries
+            task.run.update(_record(task, backbone, digest, recipe, report, used, evaluation))
+    return found
+
+
+def _first_rows(dataset: Any, recipe: Recipe, title: str) -> list[Any]:
+    wanted = recipe.train_limit
+    if wanted is not None and wanted > len(dataset):
+        logger.warning("train_limit %d: English %s has only %d training rows, all are used", wanted, title, len(dataset))
+    return list(dataset if wanted is None else dataset.select(range(min(wanted, len(dataset)))))
+
+
+def _record(
+    task: TransferTask,
+    backbone: Backbone,
+    digest: str,
+    recipe: Recipe,
+    report: Any,
+    used: dict[str, str],
+    evaluation: dict[str, Any],
+) -> dict[str, Any]:
+    """All that a reader needs to know, or to repeat, about a leaf's number."""
+    files = {**used, **task.files}
+    return {
+        "protocol": "finetune",
+        "task": task.spec.name,
+        "source_language": SOURCE_LANGUAGE,
+        "target_language": task.language,
+        "SAMPLE": task.is_sample,
+        "recipe": {**recipe.model_dump(), "key": recipe.key},
+        "data": {
+            "source": task.source.name,
+            "description": task.source.description,
+            "fingerprint": fingerprint(files),
+            "files": files,
+        },
+        "backbone": {
+            "name": backbone.name,
+            "revision": backbone.revision,
+            "model_type": backbone.config.model_type,
+            "encoder_sha256": digest,
+            "encoder_parameters": sum(p.numel() for p in backbone.encoder.parameters()),
+        },
+        "training": dataclasses.asdict(report),
+        "evaluation": evaluation,
+        "versions": versions(),
+        "hardware": hardware(backbone.device),
+    }
+
+
+__all__ = ["XGlueError", "answer", "backbone_of"]

@@ -1,0 +1,77 @@
+"""Make plain ``lm_eval`` find the tasks and ``--model hf-encoder``.
+
+lm-eval 0.4.13 discovers only its own folder and ``--include_path``. ``xglue_harness.pth`` imports this module when the
+interpreter starts; it puts one finder on ``sys.meta_path`` that waits for ``lm_eval.tasks.manager`` and, when lm_eval
+loads that, calls `xglue_harness.harness.register.register`. Nothing else is imported before, and nothing here raises:
+a broken plug-in warns and leaves lm_eval as it is.
+"""
+
+import sys
+
+TARGET = "lm_eval.tasks.manager"
+
+
+class _RegisteringLoader:
+    """Load the module as its own loader would, then register the plug-in."""
+
+    def __init__(self, loader):  # type: ignore[no-untyped-def]
+        self._loader = loader
+
+    def __getattr__(self, name):  # type: ignore[no-untyped-def]
+        return getattr(self._loader, name)
+
+    def create_module(self, spec):  # type: ignore[no-untyped-def]
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):  # type: ignore[no-untyped-def]
+        self._loader.exec_module(module)
+        register_or_warn()
+
+
+class _Finder:
+    """Steps in once, for ``lm_eval.tasks.manager``."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]
+        if name != TARGET:
+            return None
+        uninstall()
+        from importlib.util import find_spec
+
+        spec = find_spec(name)  # by the other finders, an editable install's own among them
+        if spec is not None and spec.loader is not None:
+            spec.loader = _RegisteringLoader(spec.loader)
+        return spec
+
+
+def register_or_warn() -> None:
+    """Register with lm_eval; a failure is a warning, since lm_eval has other tasks to run."""
+    try:
+        from xglue_harness.harness.register import register
+
+        register()
+    except Exception as error:
+        import warnings
+
+        warnings.warn(
+            f"xglue-harness can't be registered, so lm_eval has no xglue_* tasks: {type(error).__name__}: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def install() -> None:
+    """Wait for lm_eval, or register at once where it is loaded already."""
+    if TARGET in sys.modules:
+        register_or_warn()
+    elif _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
+
+
+def uninstall() -> None:
+    """Take the finder off ``sys.meta_path``."""
+    if _Finder in sys.meta_path:
+        sys.meta_path.remove(_Finder)
+
+
+install()

@@ -1,0 +1,1 @@
+"""What a result carries beside its score."""

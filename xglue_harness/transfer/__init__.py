@@ -1,0 +1,1 @@
+"""Fine-tune on English once, predict every language."""

@@ -1,0 +1,137 @@
+"""The recipe: every option that decides a result, checked before anything is loaded.
+
+Defaults are those of Ji et al. 2024 (arXiv:2403.16777, section 2.3): AdamW, linear warm-up and decay, a learning rate of
+2e-5 for POS and 5e-6 otherwise, at most 256 subwords, 10 epochs. What the paper leaves open (batch size, share of the
+warm-up, weight decay, clipping) follows the common fine-tuning practice of BERT and XLM-R.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xglue_harness.benchmark import TaskSpec
+from xglue_harness.errors import RecipeError
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+PoolingName = Literal["auto", "first", "mean", "max", "eos"]
+
+
+class Options(BaseModel):
+    """What ``--metadata`` may hold. ``None`` means: the default of the task or of the encoder's family."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    data: Annotated[
+        str | dict[str, str] | None,
+        Field(description="'sample', 'hub', a folder, an archive, or {task: repository@revision or folder}"),
+    ] = None
+    protocol: Annotated[Literal["auto", "finetune"], Field(description="how the model is used")] = "auto"
+    epochs: Annotated[float, Field(gt=0, le=1000, description="passes over the English training set")] = 10
+    learning_rate: Annotated[
+        float | None, Field(gt=0, le=1, description="peak learning rate; by default 2e-5 for POS, 5e-6 otherwise")
+    ] = None
+    batch_size: Annotated[int, Field(ge=1, le=65536, description="training examples a step")] = 32
+    max_length: Annotated[int, Field(ge=8, le=131072, description="subwords, special ones included")] = 256
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1, description="share of the steps with a rising rate")] = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=1, description="AdamW's decay of weight matrices")] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0, description="gradients are clipped to this norm")] = 1.0
+    seed: Annotated[int | None, Field(ge=0, lt=2**32, description="by default that of lm_eval's --seed")] = None
+    train_limit: Annotated[int | None, Field(ge=1, description="use the first N training rows only")] = None
+    precision: Annotated[Precision, Field(description="of the arithmetic; weights stay in fp32")] = "auto"
+    pooling: Annotated[PoolingName, Field(description="how a sentence becomes a vector")] = "auto"
+    select: Annotated[
+        Literal["last", "en_dev"], Field(description="which epoch counts: the last, or the best on English dev")
+    ] = "last"
+
+
+class Recipe(BaseModel):
+    """Everything that decides one fine-tuning, with no default left open; its `key` names it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    epochs: float
+    learning_rate: float
+    batch_size: int
+    max_length: int
+    warmup_ratio: float
+    weight_decay: float
+    max_grad_norm: float
+    seed: int
+    train_limit: int | None
+    precision: Literal["fp32", "bf16", "fp16"]
+    pooling: Literal["first", "mean", "max", "eos"]
+    select: Literal["last", "en_dev"]
+    optimizer: Literal["adamw"] = "adamw"
+    schedule: Literal["linear"] = "linear"
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits of the SHA-256 over all fields."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def parse_options(metadata: Mapping[str, Any], foreign: Collection[str] = ()) -> Options:
+    """Check the options of a run.
+
+    Args:
+        metadata: what lm_eval hands to a task: YAML < model arguments < ``--metadata``.
+        foreign: keys that are no options of ours (lm_eval's own, arguments of the model).
+
+    Raises:
+        RecipeError: for an unknown key or a value out of range; lists what is allowed.
+    """
+    names = Options.model_fields
+    unknown = sorted(key for key in metadata if key not in names and key not in foreign)
+    if unknown:
+        raise RecipeError(f"unknown option {', '.join(map(_with_guess, unknown))} in --metadata\n{allowed()}")
+    try:
+        return Options.model_validate({key: value for key, value in metadata.items() if key in names})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'][:1]))}={item['input']!r}: {item['msg']}" for item in error.errors()
+        )
+        raise RecipeError(f"bad option in --metadata: {problems}\n{allowed()}") from None
+
+
+def resolve(
+    options: Options,
+    spec: TaskSpec,
+    *,
+    seed: int,
+    precision: Literal["fp32", "bf16", "fp16"],
+    pooling: Literal["first", "mean", "max", "eos"],
+) -> Recipe:
+    """Fill in what the options leave to the task, the run (``seed``), the device and the encoder's family."""
+    fields = options.model_dump(exclude={"data", "protocol"})
+    if fields["learning_rate"] is None:
+        fields["learning_rate"] = spec.learning_rate
+    if fields["seed"] is None:
+        fields["seed"] = seed
+    return Recipe(task=spec.name, **{**fields, "precision": precision, "pooling": pooling})
+
+
+def allowed() -> str:
+    """One line for each option: its name, default and meaning."""
+    lines = [
+        f"  {name}: {field.description} (default {json.dumps(field.default)}{_bounds(field.metadata)})"
+        for name, field in Options.model_fields.items()
+    ]
+    return "\n".join(["Allowed are:", *lines])
+
+
+def _bounds(constraints: list[Any]) -> str:
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    found = [f"{sign} {getattr(c, name)}" for c in constraints for name, sign in signs.items() if hasattr(c, name)]
+    return f"; {', '.join(found)}" if found else ""
+
+
+def _with_guess(key: str) -> str:
+    guess = difflib.get_close_matches(key, Options.model_fields, n=1)
+    return f"{key!r} (did you mean {guess[0]!r}?)" if guess else repr(key)
