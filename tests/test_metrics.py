@@ -32,7 +32,7 @@ TAGS = (
 ANYTHING = (*TAGS, *TASKS["pos"].labels, ".", "-", "--", "ES", "-PER")
 BOOTSTRAPS = 4000
 
-checked = settings(deadline=None, max_examples=300)
+checked = settings(deadline=None, max_examples=150)
 
 
 def sentences(labels: Sequence[str]) -> st.SearchStrategy[list[tuple[str, str]]]:

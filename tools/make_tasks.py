@@ -37,9 +37,7 @@ def group(name: str, members: list[str], metrics: list[str]) -> str:
     """YAML of a group whose number is the plain mean of its members'."""
     tasks = "".join(f"  - {member}\n" for member in members)
     means = "".join(f"  - metric: {metric}\n    weight_by_size: false\n" for metric in metrics)
-    return (
-        f"{HEADER}group: {name}\ntask:\n{tasks}aggregate_metric_list:\n{means}metadata:\n  version: {VERSION}\n"
-    )
+    return f"{HEADER}group: {name}\ntask:\n{tasks}aggregate_metric_list:\n{means}metadata:\n  version: {VERSION}\n"
 
 
 def files() -> dict[str, str]:

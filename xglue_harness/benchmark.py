@@ -47,7 +47,7 @@ class TaskSpec:
         aliases: other spellings of a label in the official files.
         languages: languages with a test set, the source language among them.
         metric: name of the metric in lm-eval's table.
-        train, dev, test: file names below ``folder``; ``{lang}`` is the language.
+        patterns: file names below ``folder`` of train, dev and test; ``{lang}`` is the language.
         header: splits whose files begin with a header line.
         skipped_columns: leading columns of a file that are no field (PAWS-X's id).
         learning_rate: peak learning rate of the default recipe.
@@ -63,9 +63,7 @@ class TaskSpec:
     labels: tuple[str, ...]
     languages: tuple[str, ...]
     metric: str
-    train: str
-    dev: str
-    test: str
+    patterns: tuple[str, str, str]
     aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     header: tuple[str, ...] = ()
     skipped_columns: int = 0
@@ -96,8 +94,7 @@ class TaskSpec:
         allowed = (SOURCE_LANGUAGE,) if split == "train" else self.languages
         if language not in allowed:
             raise KeyError(f"{self.name} {split}: no language {language!r}; one of {', '.join(allowed)}")
-        pattern: str = getattr(self, split)
-        return f"{self.folder}/{pattern.format(lang=language)}"
+        return f"{self.folder}/{self.patterns[SPLITS.index(split)].format(lang=language)}"
 
     def files(self) -> list[tuple[str, str, str]]:
         """Every ``(split, language, path)`` of the task: train, then dev and test of each language."""
@@ -110,15 +107,11 @@ class TaskSpec:
         return self.labels.index(text) if text in self.labels else None
 
 
-def _xglue_files(name: str) -> dict[str, str]:
-    return {
-        "train": f"xglue.{name}.en.train",
-        "dev": f"xglue.{name}.{{lang}}.dev",
-        "test": f"xglue.{name}.{{lang}}.test",
-    }
+def _xglue_files(name: str) -> tuple[str, str, str]:
+    return (f"xglue.{name}.en.train", f"xglue.{name}.{{lang}}.dev", f"xglue.{name}.{{lang}}.test")
 
 
-_BARE_FILES = {"train": "en.train", "dev": "{lang}.dev", "test": "{lang}.test"}
+_BARE_FILES = ("en.train", "{lang}.dev", "{lang}.test")
 
 _TABLE = (
     TaskSpec(
@@ -143,7 +136,7 @@ _TABLE = (
         ),
         languages=("de", "en", "es", "fr", "ru"),
         metric="acc",
-        **_xglue_files("nc"),
+        patterns=_xglue_files("nc"),
     ),
     TaskSpec(
         name="xnli",
@@ -157,9 +150,7 @@ _TABLE = (
         aliases=MappingProxyType({"contradictory": "contradiction"}),
         languages=("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
         metric="acc",
-        train="multinli.train.en.tsv",
-        dev="{lang}.dev",
-        test="{lang}.test",
+        patterns=("multinli.train.en.tsv", "{lang}.dev", "{lang}.test"),
         header=("train",),
     ),
     TaskSpec(
@@ -174,9 +165,7 @@ _TABLE = (
         aliases=MappingProxyType({"0": "different", "1": "same"}),
         languages=("de", "en", "es", "fr"),
         metric="acc",
-        train="en/train.tsv",
-        dev="{lang}/dev_2k.tsv",
-        test="{lang}/test_2k.tsv",
+        patterns=("en/train.tsv", "{lang}/dev_2k.tsv", "{lang}/test_2k.tsv"),
         header=SPLITS,
         skipped_columns=1,
     ),
@@ -192,7 +181,7 @@ _TABLE = (
         aliases=MappingProxyType({"0": "False", "1": "True"}),
         languages=("de", "en", "fr"),
         metric="acc",
-        **_xglue_files("qam"),
+        patterns=_xglue_files("qam"),
     ),
     TaskSpec(
         name="qadsm",
@@ -205,7 +194,7 @@ _TABLE = (
         labels=("Bad", "Good"),
         languages=("de", "en", "fr"),
         metric="acc",
-        **_xglue_files("qadsm"),
+        patterns=_xglue_files("qadsm"),
     ),
     TaskSpec(
         name="wpr",
@@ -219,7 +208,7 @@ _TABLE = (
         aliases=MappingProxyType({"0": "Bad", "1": "Fair", "2": "Good", "3": "Excellent", "4": "Perfect"}),
         languages=("de", "en", "es", "fr", "it", "pt", "zh"),
         metric="ndcg",
-        **_xglue_files("wpr"),
+        patterns=_xglue_files("wpr"),
     ),
     TaskSpec(
         name="ner",
@@ -232,7 +221,7 @@ _TABLE = (
         labels=("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"),
         languages=("de", "en", "es", "nl"),
         metric="f1",
-        **_BARE_FILES,
+        patterns=_BARE_FILES,
     ),
     TaskSpec(
         name="pos",
@@ -283,7 +272,7 @@ _TABLE = (
         ),
         metric="acc",
         learning_rate=2e-5,
-        **_BARE_FILES,
+        patterns=_BARE_FILES,
     ),
 )
 

@@ -43,8 +43,9 @@ def run(context: typer.Context) -> None:
       xglue-harness run --model hf-encoder --model_args pretrained=DIR \\
           --tasks xglue_pos_zs --metadata '{"data": "sample"}'
     """
-    import xglue_harness.hook  # noqa: F401  (waits for lm_eval)
     from lm_eval.__main__ import cli_evaluate
+
+    import xglue_harness.hook  # noqa: F401  (waits for lm_eval)
 
     sys.argv = ["lm_eval", *context.args]
     cli_evaluate()

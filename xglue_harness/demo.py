@@ -58,7 +58,9 @@ def build_encoder(folder: Path) -> None:
 
     words = sample_words()
     characters = sorted({character for word in words for character in word})
-    frequent = [word for word, _ in sorted(words.items(), key=lambda item: (-item[1], item[0])) if len(word) > 1][:WORDS]
+    frequent = [word for word, _ in sorted(words.items(), key=lambda item: (-item[1], item[0])) if len(word) > 1][
+        :WORDS
+    ]
     entries = [*SPECIAL, *characters, *(f"##{character}" for character in characters), *frequent]
     vocabulary = {entry: index for index, entry in enumerate(dict.fromkeys(entries))}
 
@@ -92,10 +94,10 @@ def build_encoder(folder: Path) -> None:
 
 def evaluate_sample(encoder: Path) -> dict[str, Any]:
     """lm_eval's results of all eight tasks on the sample."""
-    import xglue_harness.hook  # noqa: F401  (registers, also where no .pth is read)
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
+    import xglue_harness.hook  # noqa: F401  (registers, also where no .pth is read)
     from xglue_harness.harness.register import tasks_folder
 
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata=RECIPE)

@@ -6,7 +6,13 @@ loads that, calls `xglue_harness.harness.register.register`. Nothing else is imp
 a broken plug-in warns and leaves lm_eval as it is.
 """
 
+from __future__ import annotations
+
 import sys
+
+TYPE_CHECKING = False  # typing is not imported: this runs at every start of the interpreter
+if TYPE_CHECKING:
+    from typing import Any
 
 TARGET = "lm_eval.tasks.manager"
 
@@ -14,16 +20,16 @@ TARGET = "lm_eval.tasks.manager"
 class _RegisteringLoader:
     """Load the module as its own loader would, then register the plug-in."""
 
-    def __init__(self, loader):  # type: ignore[no-untyped-def]
+    def __init__(self, loader: Any) -> None:
         self._loader = loader
 
-    def __getattr__(self, name):  # type: ignore[no-untyped-def]
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
 
-    def create_module(self, spec):  # type: ignore[no-untyped-def]
+    def create_module(self, spec: Any) -> Any:
         return self._loader.create_module(spec)
 
-    def exec_module(self, module):  # type: ignore[no-untyped-def]
+    def exec_module(self, module: Any) -> None:
         self._loader.exec_module(module)
         register_or_warn()
 
@@ -32,13 +38,13 @@ class _Finder:
     """Steps in once, for ``lm_eval.tasks.manager``."""
 
     @staticmethod
-    def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
         if name != TARGET:
             return None
         uninstall()
         from importlib.util import find_spec
 
-        spec = find_spec(name)  # by the other finders, an editable install's own among them
+        spec: Any = find_spec(name)  # by the other finders, an editable install's own among them
         if spec is not None and spec.loader is not None:
             spec.loader = _RegisteringLoader(spec.loader)
         return spec

@@ -106,7 +106,7 @@ def entity_counts(gold: Sequence[str], predicted: Sequence[str]) -> Ratio:
         ValueError: the two differ in length, are empty, or hold an empty label.
 
     Source:
-        Tjong Kim Sang and De Meulder 2003 (CoNLL-2003), section 2.4; equals ``seqeval.metrics.f1_score``.
+        Tjong Kim Sang and De Meulder 2003 (CoNLL-2003); equals ``seqeval.metrics.f1_score``.
     """
     _check_lengths(gold, predicted)
     expected, found = entities(gold), entities(predicted)
@@ -151,7 +151,7 @@ def ratio_stderr(items: Sequence[Ratio]) -> float:
         ValueError: there are no examples.
 
     Source:
-        Cochran 1977, Sampling Techniques, 3rd edition, chapter 6 (equation 6.13 with the means estimated).
+        Cochran 1977, Sampling Techniques, 3rd edition, chapter 6 (ratio estimators).
     """
     _check_some(items)
     n = len(items)
@@ -186,7 +186,7 @@ def ndcg(gold: Sequence[float], scores: Sequence[float]) -> float:
             is negative, or a number is not finite.
 
     Source:
-        Järvelin and Kekäläinen 2002; ties: McSherry and Najork 2008, section 2.6. Equals
+        Järvelin and Kekäläinen 2002; ties: McSherry and Najork 2008. Equals
         ``sklearn.metrics.ndcg_score``.
     """
     _check_lengths(gold, scores)

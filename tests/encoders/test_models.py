@@ -49,7 +49,9 @@ def _inputs():
     [
         lambda: MBartForConditionalGeneration(MBartConfig(**SEQ2SEQ)),
         lambda: M2M100ForConditionalGeneration(M2M100Config(**SEQ2SEQ)),
-        lambda: T5ForConditionalGeneration(T5Config(vocab_size=50, d_model=16, d_ff=16, num_layers=2, num_heads=2, d_kv=8)),
+        lambda: T5ForConditionalGeneration(
+            T5Config(vocab_size=50, d_model=16, d_ff=16, num_layers=2, num_heads=2, d_kv=8)
+        ),
     ],
 )
 def test_the_encoder_of_a_translation_model_has_its_hidden_states(make):
@@ -100,7 +102,9 @@ def test_lengths_beyond_the_positions_are_refused():
     assert position_limit(T5Config(), _Tokenizer) is None
     backbone = Backbone(torch.nn.Identity(), _Tokenizer, BERT, torch.device("cpu"), "tiny")
     check_length(backbone, 40)
-    with pytest.raises(EncoderError, match=r"max_length 41 is more than tiny can read \(40 subwords\).*\"max_length\": 40"):
+    with pytest.raises(
+        EncoderError, match=r"max_length 41 is more than tiny can read \(40 subwords\).*\"max_length\": 40"
+    ):
         check_length(backbone, 41)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.helpers import tokenizers
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.heads import IGNORED
-from xglue_harness.transfer.batching import collate, examples, joined, windows
+from xglue_harness.transfer.batching import LengthGrouped, collate, examples, joined, windows
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(9, 20))
@@ -43,9 +43,7 @@ def test_a_long_sentence_becomes_windows_with_every_label_once():
 
 
 def test_a_word_longer_than_the_window_still_has_its_place():
-    found = examples(
-        TASKS["pos"], [{"words": ["the", "x" * 90, "dog"], "pos": [1, 2, 3]}], tokenizers.bert(), "en", 10
-    )
+    found = examples(TASKS["pos"], [{"words": ["the", "x" * 90, "dog"], "pos": [1, 2, 3]}], tokenizers.bert(), "en", 10)
     assert sorted(word for example in found for word in example.words) == [0, 1, 2]
     assert any(example.encoded.truncated for example in found)
 
@@ -74,3 +72,19 @@ def test_collate_pads_on_the_right():
     assert torch.equal(batch["input_ids"] == 0, batch["attention_mask"] == 0)
     assert "token_type_ids" in batch
     assert "token_type_ids" not in collate(examples(spec, rows, tokenizers.xlmr(), "en", 16), pad=1, tagging=True)
+
+
+def test_batches_hold_similar_lengths_in_random_order():
+    lengths = [(i * 37) % 101 + 1 for i in range(1003)]
+    sampler = LengthGrouped(lengths, 10, seed=3)
+    first, second = list(sampler), list(sampler)
+    assert sorted(first) == sorted(second) == list(range(1003))
+    assert first != second
+    assert first == list(LengthGrouped(lengths, 10, seed=3))
+    assert first != list(LengthGrouped(lengths, 10, seed=4))
+    batches = [[lengths[i] for i in first[at : at + 10]] for at in range(0, 1003, 10)]
+    padded = sum(max(batch) * len(batch) for batch in batches)
+    assert padded / sum(lengths) < 1.1
+    longest = [max(batch) for batch in batches[:-1]]
+    assert longest not in (sorted(longest), sorted(longest, reverse=True))
+    assert len(batches[-1]) == 3

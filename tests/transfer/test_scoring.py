@@ -10,8 +10,9 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.transfer.scoring import document_score, documents, queries, rows_of, score
 
 WPR = TASKS["wpr"]
-ROWS = [("q1", "t0", "s0", 4), ("q1", "t1", "s1", 0), ("q2", "t2", "s2", 1), ("q3", "t3", "s3", 0), ("q3", "t4", "s4", 2),
-        ("q1", "t5", "s5", 3), ("q1", "t6", "s6", 1)]  # fmt: skip
+QUERIES = ["q1", "q1", "q2", "q3", "q3", "q1", "q1"]
+GRADES = [4, 0, 1, 0, 2, 3, 1]
+ROWS = [(query, f"t{i}", f"s{i}", grade) for i, (query, grade) in enumerate(zip(QUERIES, GRADES, strict=True))]
 
 
 def _wpr():

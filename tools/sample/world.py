@@ -36,7 +36,7 @@ VERBS = (
 )
 PLACES = ("garden", "park", "village", "market", "station", "courtyard", "river", "house")
 TIMES = ("today", "now", "morning", "afternoon", "evening", "break")
-EXTRAS = ("friend", "first", "brother", "joy", "money")
+EXTRAS = ("friend", "first", "brother", "joy", "alone")
 GOODS = ("books", "tickets", "apples", "pens", "bicycle", "apple", "clock", "box")
 NAMES = ("david", "daniel", "adam", "martin", "robert", "victor")
 CITIES = ("paris", "london", "berlin", "rome", "vienna", "madrid", "lisbon", "prague")
@@ -49,9 +49,11 @@ UNLIKELY = frozenset(
         ("buy", "courtyard"),
         ("buy", "river"),
         ("boil", "station"),
+        ("seek", "first"),
+        ("seek", "joy"),
     }
 )
-"""Verb and place that do not go together in the world."""
+"""Verb and place (or addition) that do not go together in the world."""
 
 FIRST_NAMES = ("Anna", "Lukas", "Ines", "Peter", "Sofia", "Jan", "Elena", "Omar", "Clara", "Hugo", "Marta", "Paul")
 LAST_NAMES = (

@@ -38,9 +38,9 @@ def _entailed(rng: Random, premise: Clause) -> Clause:
 def _neutral(rng: Random, premise: Clause) -> Clause:
     shorter = rng.choice((premise, replace(premise, time="")))
     if rng.random() >= OTHER_VERB:
-        return replace(shorter, extra=rng.choice(world.EXTRAS))
-    place = premise.place
-    verbs = [verb for verb in world.VERBS if verb != premise.verb and (verb, place) not in world.UNLIKELY]
+        extras = [extra for extra in world.EXTRAS if (premise.verb, extra) not in world.UNLIKELY]
+        return replace(shorter, extra=rng.choice(extras))
+    verbs = [verb for verb in world.VERBS if verb != premise.verb and (verb, premise.place) not in world.UNLIKELY]
     return replace(shorter, verb=rng.choice(verbs))
 
 

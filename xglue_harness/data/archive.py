@@ -72,7 +72,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _extract(archive: Path, folder: Path) -> int:
-    from tqdm.auto import tqdm  # type: ignore[import-untyped]
+    from tqdm.auto import tqdm
 
     wanted = {f"{ARCHIVE_FOLDER}/{path}": path for spec in TASKS.values() for _, _, path in spec.files()}
     found = 0

@@ -21,7 +21,7 @@ from xglue_harness.errors import DataError
 
 if TYPE_CHECKING:
     import datasets
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 _ROWS = b"xglue_rows"
 _BATCH = 1000

@@ -20,7 +20,9 @@ class TransferModel(nn.Module):
     classifiers. Words: dropout -> linear on the first subword of each word (Devlin et al. 2019, section 5.3).
     """
 
-    def __init__(self, encoder: nn.Module, classes: int, *, tagging: bool, pooling: Pooling, dropout: float = 0.1) -> None:
+    def __init__(
+        self, encoder: nn.Module, classes: int, *, tagging: bool, pooling: Pooling, dropout: float = 0.1
+    ) -> None:
         """Put a freshly initialised head on ``encoder`` (weights N(0, 0.02²), biases 0; torch's global seed counts)."""
         super().__init__()
         config: Any = encoder.config

@@ -1,8 +1,8 @@
 """From text to the subwords that an encoder reads.
 
-Texts are tokenised without special tokens and put into the frame that the tokenizer itself would build around them. That
-gives every family the same truncation and windows, and lets a separator be put in where a tokenizer (mBART, NLLB) joins
-the two texts of a pair with nothing between.
+Texts are tokenised without special tokens and put into the frame that the tokenizer itself would build around them.
+That gives every family the same truncation and windows, and lets a separator be put in where a tokenizer (mBART, NLLB)
+joins the two texts of a pair with nothing between.
 """
 
 from __future__ import annotations

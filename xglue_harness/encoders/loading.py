@@ -11,7 +11,15 @@ from torch import nn
 
 from xglue_harness.errors import EncoderError
 
-_POSITIONS_AFTER_PADDING = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text", "longformer", "xmod"}
+_POSITIONS_AFTER_PADDING = {
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "camembert",
+    "data2vec-text",
+    "longformer",
+    "xmod",
+}
 """Families that count positions from ``padding_idx + 1``, so that two of the stored positions are never reached."""
 
 

@@ -1,7 +1,8 @@
 """Averages of groups, as XGLUE defines them.
 
-A task's number is the mean over its languages and the benchmark's number the mean over the tasks' numbers (Liang et al.
-2020, section 4). lm-eval's nested groups average all leaves instead, so POS with 18 languages would weigh six times QAM.
+A task's number is the mean over its languages and the benchmark's number the mean over the tasks' numbers (Liang et
+al. 2020, section 4). lm-eval's nested groups average all leaves instead, so POS with its 18 languages would weigh six
+times as much as QAM.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ ENCODER_TARGET = "xglue_harness.harness.encoder_lm:EncoderLM"
 MODEL_ARGUMENTS: set[str] = set()
 """Names of all arguments that models were built with in this process.
 
-lm_eval merges ``--model_args`` into the metadata of every task, so this tells a model's argument from a misspelt option.
+lm_eval merges ``--model_args`` into the metadata of every task; this tells a model's argument from a misspelt option.
 """
 
 
@@ -64,7 +64,12 @@ def _include_tasks(manager: Any) -> None:
 
     @functools.wraps(original)
     def __init__(  # noqa: N807
-        self: Any, verbosity: Any = None, include_path: Any = None, include_defaults: bool = True, *args: Any, **kwargs: Any
+        self: Any,
+        verbosity: Any = None,
+        include_path: Any = None,
+        include_defaults: bool = True,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         if include_defaults:
             given = include_path if isinstance(include_path, (list, tuple)) else [include_path] if include_path else []

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
+from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
 from xglue_harness.data import fingerprint
-from xglue_harness.encoders.loading import Backbone, encoder_of, weights_sha256
+from xglue_harness.encoders.loading import Backbone, check_length, encoder_of, weights_sha256
 from xglue_harness.encoders.pooling import default_pooling
-from xglue_harness.errors import EncoderError, XGlueError
+from xglue_harness.errors import EncoderError
 from xglue_harness.results.provenance import hardware, versions
 from xglue_harness.transfer.determinism import seeded
 from xglue_harness.transfer.finetune import finetune, resolve_precision
@@ -40,13 +41,14 @@ def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = Fal
 
     Raises:
         EncoderError: where the model has no encoder that could be trained.
-        XGlueError: as training and prediction raise it.
+        XGlueError: as data, training and prediction raise it.
     """
     backbone = backbone_of(lm)
+    jobs = [_prepare(backbone, group) for group in _by_task(requests)]  # all data are read before hours of training
     digest = weights_sha256(backbone.encoder)
     results: list[Any] = [None] * len(requests)
-    for group in _by_task(requests):
-        for index, value in _run(backbone, digest, group, progress=not disable_tqdm):
+    for job in jobs:
+        for index, value in _run(backbone, digest, job, progress=not disable_tqdm):
             results[index] = value
     return results
 
@@ -71,11 +73,12 @@ def backbone_of(lm: Any) -> Backbone:
     model, tokenizer = getattr(lm, "model", None), getattr(lm, "tokenizer", None)
     if not isinstance(model, torch.nn.Module) or tokenizer is None:
         raise EncoderError(
-            f"{type(lm).__name__} holds no transformers model that can be fine-tuned: use --model hf or --model hf-encoder"
+            f"{type(lm).__name__} holds no transformers model that can be fine-tuned: "
+            "use --model hf or --model hf-encoder"
         )
     if lm.world_size > 1:
         raise EncoderError("fine-tuning in several processes is not supported yet: start one process, on one device")
-    config = model.config
+    config: Any = model.config
     return Backbone(
         encoder=encoder_of(model),
         tokenizer=tokenizer,
@@ -86,7 +89,19 @@ def backbone_of(lm: Any) -> Backbone:
     )
 
 
-def _run(backbone: Backbone, digest: str, group: Group, *, progress: bool) -> list[tuple[int, Any]]:
+@dataclass(frozen=True)
+class _Job:
+    """One fine-tuning and all that it needs."""
+
+    spec: TaskSpec
+    recipe: Recipe
+    group: Group
+    train: list[Any]
+    dev: list[Any] | None
+    files: dict[str, str]
+
+
+def _prepare(backbone: Backbone, group: Group) -> _Job:
     first = next(iter(group))
     spec, options, source = first.spec, first.options, first.source
     recipe = resolve(
@@ -96,20 +111,28 @@ def _run(backbone: Backbone, digest: str, group: Group, *, progress: bool) -> li
         precision=resolve_precision(options.precision, backbone.device),
         pooling=default_pooling(backbone.config) if options.pooling == "auto" else options.pooling,
     )
+    check_length(backbone, recipe.max_length)
     if first.is_sample:
         logger.warning("SAMPLE data: a toy for trying the software out; the scores mean nothing")
     train = source.load(spec, "train", SOURCE_LANGUAGE)
-    dev = source.load(spec, "dev", SOURCE_LANGUAGE) if recipe.select == "en_dev" else None
-    rows = _first_rows(train.dataset, recipe, spec.title)
-    logger.info("fine-tuning %s on %d rows of English %s, then scoring %s", backbone.name, len(rows), spec.title,
-                ", ".join(task.language for task in group))  # fmt: skip
-    used = {**train.files, **(dev.files if dev else {})}
+    files, dev = dict(train.files), None
+    if recipe.select == "en_dev":
+        loaded = source.load(spec, "dev", SOURCE_LANGUAGE)
+        files.update(loaded.files)
+        dev = list(documents(spec, loaded.dataset))
+    return _Job(spec, recipe, group, _first_rows(train.dataset, recipe, spec.title), dev, files)
+
+
+def _run(backbone: Backbone, digest: str, job: _Job, *, progress: bool) -> list[tuple[int, Any]]:
+    spec, recipe = job.spec, job.recipe
+    languages = ", ".join(task.language for task in job.group)
+    logger.info(
+        "fine-tuning %s on %d rows of English %s, then scoring %s", backbone.name, len(job.train), spec.title, languages
+    )
     found: list[tuple[int, Any]] = []
     with seeded(recipe.seed):
-        model, report = finetune(
-            backbone, spec, recipe, rows, list(documents(spec, dev.dataset)) if dev else None
-        )
-        for task, pairs in group.items():
+        model, report = finetune(backbone, spec, recipe, job.train, job.dev)
+        for task, pairs in job.group.items():
             began = time.perf_counter()
             texts = [request.doc for _, request in pairs]
             predictions = predict(model, backbone, spec, recipe, texts, task.language, progress=progress)
@@ -121,14 +144,16 @@ def _run(backbone: Backbone, digest: str, group: Group, *, progress: bool) -> li
             }
             if spec.kind is Kind.RANKING:
                 evaluation["single_row_queries_left_out"] = task.single_row_queries
-            task.run.update(_record(task, backbone, digest, recipe, report, used, evaluation))
+            task.run.update(_record(task, backbone, digest, recipe, report, job.files, evaluation))
     return found
 
 
 def _first_rows(dataset: Any, recipe: Recipe, title: str) -> list[Any]:
     wanted = recipe.train_limit
     if wanted is not None and wanted > len(dataset):
-        logger.warning("train_limit %d: English %s has only %d training rows, all are used", wanted, title, len(dataset))
+        logger.warning(
+            "train_limit %d: English %s has only %d training rows, all are used", wanted, title, len(dataset)
+        )
     return list(dataset if wanted is None else dataset.select(range(min(wanted, len(dataset)))))
 
 
@@ -168,6 +193,3 @@ def _record(
         "versions": versions(),
         "hardware": hardware(backbone.device),
     }
-
-
-__all__ = ["XGlueError", "answer", "backbone_of"]

@@ -119,9 +119,9 @@ class TransferTask(ConfigurableTask):
         if "bypass" in self._metric_fn_list:
             return {"bypass": None}
         item = document_score(self.spec, doc[self.spec.label_column], results[0])
-        names = (self.spec.metric, "score")
+        names = [self.spec.metric, "score"]
         if self.spec.kind is Kind.TAGGING:
-            names += tuple(f"{name}_stderr" for name in names)
+            names += [f"{name}_stderr" for name in names]
         return dict.fromkeys(names, item)
 
     def aggregation(self) -> dict[str, Any]:

@@ -85,7 +85,9 @@ def windows(lengths: Sequence[int], room: int) -> list[Window]:
         start, own_start = following, own_stop
 
 
-def examples(spec: TaskSpec, rows: Iterable[Mapping[str, Any]], tokenizer: Any, language: str, max_length: int) -> list[Example]:
+def examples(
+    spec: TaskSpec, rows: Iterable[Mapping[str, Any]], tokenizer: Any, language: str, max_length: int
+) -> list[Example]:
     """Encode rows of a task in one language.
 
     Args:
@@ -139,7 +141,8 @@ def _encode_words(
     for index, (row, whole) in enumerate(zip(rows, pieces_of_rows, strict=True)):
         pieces = [piece[:room] for piece in whole]
         for window in windows([len(piece) for piece in pieces], room):
-            positions, ids = [], []
+            positions: list[int] = []
+            ids: list[int] = []
             for word in range(window.start, window.stop):
                 if window.own_start <= word < window.own_stop:
                     positions.append(len(frame.before) + len(ids))
@@ -192,3 +195,36 @@ def collate(batch: Sequence[Example], pad: int, tagging: bool) -> dict[str, torc
         result["token_type_ids"] = segments
     result["labels"] = labels if tagging else torch.tensor([example.label for example in batch])
     return result
+
+
+class LengthGrouped(torch.utils.data.Sampler[int]):
+    """Batches of inputs of similar length, in random order, new in each epoch.
+
+    All inputs are shuffled and cut into pools of `POOL` batches; a pool is sorted by length and cut into batches; all
+    batches are shuffled. So a batch's inputs are a random choice among those of its length, and the order of lengths
+    in an epoch is random. An incomplete batch comes last.
+    """
+
+    POOL = 50
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        """Sample ``len(lengths)`` inputs; ``seed`` decides all epochs."""
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        """Inputs of an epoch."""
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        """Indices of one epoch, batch after batch."""
+        size, order = self._batch_size, torch.randperm(len(self), generator=self._generator).tolist()
+        complete = len(order) - len(order) % size
+        batches: list[list[int]] = []
+        for start in range(0, complete, size * self.POOL):
+            pool = sorted(order[start : min(start + size * self.POOL, complete)], key=lambda i: self._lengths[i])
+            batches.extend(pool[at : at + size] for at in range(0, len(pool), size))
+        for index in torch.randperm(len(batches), generator=self._generator).tolist():
+            yield from batches[index]
+        yield from order[complete:]

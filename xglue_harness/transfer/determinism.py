@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,20 +18,21 @@ def seeded(seed: int) -> Iterator[None]:
 
     Kernels that have no deterministic form warn instead of failing, so that a run on a GPU goes on.
     """
-    before = (random.getstate(), np.random.get_state(), torch.are_deterministic_algorithms_enabled())  # noqa: NPY002
+    settings: Any = torch.utils.deterministic
+    before = (random.getstate(), np.random.get_state(), torch.are_deterministic_algorithms_enabled())
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    filling = torch.utils.deterministic.fill_uninitialized_memory
+    filling = settings.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
     with torch.random.fork_rng():
         random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
+        np.random.seed(seed)
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a search aid that costs a pass over all memory
+        settings.fill_uninitialized_memory = False  # a search aid that costs a pass over all memory
         try:
             yield
         finally:
             random.setstate(before[0])
-            np.random.set_state(before[1])  # noqa: NPY002
+            np.random.set_state(before[1])
             torch.use_deterministic_algorithms(before[2], warn_only=warned)
-            torch.utils.deterministic.fill_uninitialized_memory = filling
+            settings.fill_uninitialized_memory = filling

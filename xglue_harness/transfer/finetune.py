@@ -17,9 +17,9 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
 from xglue_harness.encoders.heads import TransferModel
-from xglue_harness.encoders.loading import check_length
+from xglue_harness.encoders.vocabulary import obstacle, restore, trim
 from xglue_harness.errors import RecipeError, TrainingError
-from xglue_harness.transfer.batching import Example, collate, examples
+from xglue_harness.transfer.batching import Example, LengthGrouped, collate, examples
 from xglue_harness.transfer.predict import evaluate
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Report:
     truncated: int = 0
     steps: int = 0
     final_loss: float = math.nan
+    embedding_rows: int | None = None
+    """Rows of the embedding table that were trained (all of those that the inputs use); ``None``: the whole table."""
     selected_epoch: float = 0.0
     en_dev: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -79,9 +81,7 @@ def finetune(
 
     Raises:
         TrainingError: when the loss is not finite.
-        EncoderError: when the encoder can't read ``max_length`` subwords.
     """
-    check_length(backbone, recipe.max_length)
     began = time.perf_counter()
     inputs = examples(spec, train, backbone.tokenizer, SOURCE_LANGUAGE, recipe.max_length)
     report = Report(
@@ -89,6 +89,7 @@ def finetune(
     )
     encoder = copy.deepcopy(backbone.encoder).float().train()
     encoder.requires_grad_(True)
+    whole = _trim(encoder, inputs, recipe, report)
     model = TransferModel(encoder, len(spec.labels), tagging=spec.kind is Kind.TAGGING, pooling=recipe.pooling)
     model.to(backbone.device)
     steps = math.ceil(math.ceil(len(inputs) / recipe.batch_size) * recipe.epochs)
@@ -106,8 +107,21 @@ def finetune(
     report.selected_epoch = recipe.epochs
     if selection:
         report.selected_epoch = selection.restore_best()
+    if whole is not None:
+        restore(encoder, whole)
     report.seconds = time.perf_counter() - began
     return model.eval(), report
+
+
+def _trim(encoder: Any, inputs: Sequence[Example], recipe: Recipe, report: Report) -> torch.nn.Embedding | None:
+    """Leave only the embedding rows that the inputs use trainable, where that changes nothing but the cost."""
+    why_not = obstacle(encoder, recipe.weight_decay)
+    if why_not is None:
+        embedding = trim(encoder, {token for item in inputs for token in item.encoded.ids})
+        report.embedding_rows = len(encoder.get_input_embeddings().weight)
+        return embedding
+    logger.info("all embedding rows are trained: %s", why_not)
+    return None
 
 
 def _arguments(recipe: Recipe, steps: int, folder: str, device: torch.device) -> TrainingArguments:
@@ -120,7 +134,7 @@ def _arguments(recipe: Recipe, steps: int, folder: str, device: torch.device) ->
         warmup_steps=math.ceil(recipe.warmup_ratio * steps),
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
-        optim="adamw_torch",
+        optim="adamw_torch_fused",
         seed=recipe.seed,
         data_seed=recipe.seed,
         bf16=recipe.precision == "bf16",
@@ -155,9 +169,13 @@ class _Inputs(torch.utils.data.Dataset[Example]):
 
 
 class _Trainer(Trainer):
-    """The Trainer, stopping at a loss that is not finite."""
+    """The Trainer with inputs of similar length in a batch, stopping at a loss that is not finite."""
 
     last_loss = math.nan
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
+        lengths = [len(item.encoded.ids) for item in self.train_dataset]
+        return LengthGrouped(lengths, self.args.train_batch_size, self.args.seed)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)

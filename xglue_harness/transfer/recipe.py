@@ -1,8 +1,8 @@
 """The recipe: every option that decides a result, checked before anything is loaded.
 
-Defaults are those of Ji et al. 2024 (arXiv:2403.16777, section 2.3): AdamW, linear warm-up and decay, a learning rate of
-2e-5 for POS and 5e-6 otherwise, at most 256 subwords, 10 epochs. What the paper leaves open (batch size, share of the
-warm-up, weight decay, clipping) follows the common fine-tuning practice of BERT and XLM-R.
+Defaults are those of Ji et al. 2024 (arXiv:2403.16777, section 2.3): AdamW, linear warm-up and decay, a learning rate
+of 2e-5 for POS and 5e-6 otherwise, at most 256 subwords, 10 epochs. What the paper leaves open (batch size, share of
+the warm-up, weight decay, clipping) follows the common fine-tuning practice of BERT and XLM-R.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Recipe(BaseModel):
     select: Literal["last", "en_dev"]
     optimizer: Literal["adamw"] = "adamw"
     schedule: Literal["linear"] = "linear"
+    batching: Literal["length_grouped"] = "length_grouped"
 
     @property
     def key(self) -> str:

@@ -43,7 +43,9 @@ def documents(spec: TaskSpec, dataset: Dataset) -> Dataset:
     groups = rankable(spec, dataset)
     columns: dict[str, list[Any]] = {name: dataset[name][:] for name in spec.columns}
     query = spec.text_a[0]
-    grouped = {name: [[values[i] for i in rows] for rows in groups] for name, values in columns.items() if name != query}
+    grouped = {
+        name: [[values[i] for i in rows] for rows in groups] for name, values in columns.items() if name != query
+    }
     return Arrow.from_dict({query: [columns[query][rows[0]] for rows in groups], **grouped})
 
 

@@ -1,0 +1,37 @@
+"""A tiny encoder, and lm-eval over the sample without the scan of its own thousands of tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import xglue_harness.hook  # noqa: F401  (registers with lm_eval, however the package was installed)
+from tests.helpers.runs import QUICK
+from xglue_harness.demo import build_encoder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demonstration's encoder."""
+    folder = tmp_path_factory.mktemp("tiny")
+    build_encoder(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def evaluate(tiny):
+    """``evaluate(tasks, metadata, **arguments of simple_evaluate)``."""
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    from xglue_harness.harness.register import tasks_folder
+
+    def run(tasks, metadata=None, *, model="hf-encoder", **arguments):
+        metadata = {**QUICK, **(metadata or {})}
+        manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata=metadata)
+        model_args = None if not isinstance(model, str) else {"pretrained": str(tiny)}
+        arguments = {"log_samples": False, "torch_random_seed": 1234, **arguments}
+        return simple_evaluate(model=model, model_args=model_args, tasks=tasks, task_manager=manager, **arguments)
+
+    return run

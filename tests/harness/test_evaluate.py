@@ -1,0 +1,210 @@
+"""lm_eval end to end on the sample with a tiny encoder, from Python."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import random
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+
+from xglue_harness.benchmark import TASKS
+from xglue_harness.encoders.loading import weights_sha256
+from xglue_harness.errors import EncoderError, RecipeError, TrainingError
+
+LEAVES = ["xglue_nc_zs_en", "xglue_xnli_zs_sw", "xglue_wpr_zs_zh", "xglue_ner_zs_nl", "xglue_pos_zs_th"]
+
+
+def _scores(results):
+    return {
+        name: {key: value for key, value in metrics.items() if isinstance(value, (int, float)) and key != "sample_len"}
+        for name, metrics in results["results"].items()
+    }
+
+
+def _without_times(value):
+    if isinstance(value, dict):
+        timed = {"seconds", "date", "total_evaluation_time_seconds", "start_time", "end_time", "pretty_env_info"}
+        return {key: _without_times(item) for key, item in value.items() if key not in timed}
+    return [_without_times(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def first(evaluate):
+    return evaluate(LEAVES, log_samples=True)
+
+
+def test_every_kind_of_task_has_its_metric_its_score_and_their_stderr(first):
+    for leaf in LEAVES:
+        spec = TASKS[leaf.split("_")[1]]
+        metrics = first["results"][leaf]
+        assert set(metrics) - {"name", "alias", "sample_len"} >= {
+            f"{name},none" for name in (spec.metric, f"{spec.metric}_stderr", "score", "score_stderr")
+        }
+        assert metrics["score,none"] == metrics[f"{spec.metric},none"]
+        assert 0 <= metrics["score,none"] <= 1
+        assert 0 <= metrics["score_stderr,none"] < 0.2
+        assert first["higher_is_better"][leaf] == {spec.metric: True, "score": True}
+    assert first["results"]["xglue_wpr_zs_zh"]["sample_len"] == 12
+    assert first["n-samples"]["xglue_pos_zs_th"] == {"original": 60, "effective": 60}
+
+
+def test_scores_are_those_of_the_logged_samples(first):
+    for leaf in ("xglue_nc_zs_en", "xglue_pos_zs_th"):
+        spec, samples = TASKS[leaf.split("_")[1]], first["samples"][leaf]
+        gold = [sample["doc"][spec.label_column] for sample in samples]
+        predicted = [sample["resps"][0][0] for sample in samples]
+        if leaf.startswith("xglue_pos"):
+            gold, predicted = list(chain(*gold)), list(chain(*predicted))
+            assert min(predicted) >= 0, "a word has no prediction"
+        assert first["results"][leaf]["acc,none"] == pytest.approx(np.mean(np.equal(gold, predicted)))
+
+
+def test_the_record_of_the_run_is_complete(first, tiny):
+    for leaf in LEAVES:
+        record = first["configs"][leaf]["metadata"]["xglue"]
+        spec = TASKS[record["task"]]
+        assert record["recipe"]["seed"] == 1234
+        assert record["recipe"]["learning_rate"] == 1e-3
+        assert record["training"]["train_rows"] == 32
+        assert record["training"]["steps"] == math.ceil(record["training"]["train_inputs"] / 16)
+        assert math.isfinite(record["training"]["final_loss"])
+        assert set(record["data"]["files"]) == {spec.path("train", "en"), spec.path("test", record["target_language"])}
+        assert len(record["data"]["fingerprint"]) == 64
+        assert record["backbone"]["name"] == str(tiny)
+        assert len(record["backbone"]["encoder_sha256"]) == 64
+        assert record["versions"]["torch"] == torch.__version__.partition("+")[0] or record["versions"]["torch"]
+        assert record["hardware"]["device"] == "cpu"
+        assert record["protocol"] == "finetune"
+
+
+def test_a_run_on_the_sample_says_so(first):
+    for leaf in LEAVES:
+        assert first["results"][leaf]["alias"] == f"{leaf} [SAMPLE]"
+        assert first["configs"][leaf]["metadata"]["xglue"]["SAMPLE"] is True
+        assert first["configs"][leaf]["metadata"]["xglue"]["data"]["source"] == "sample"
+
+
+def test_two_runs_are_equal_but_for_times_and_another_seed_is_another_result(first, evaluate):
+    again = evaluate(LEAVES, log_samples=True)
+    assert json.dumps(_without_times(first), sort_keys=True, default=str) == json.dumps(
+        _without_times(again), sort_keys=True, default=str
+    )
+    other = evaluate(LEAVES, torch_random_seed=7)
+    assert other["configs"][LEAVES[0]]["metadata"]["xglue"]["recipe"]["seed"] == 7
+    assert _scores(other) != _scores(first)
+    chosen = evaluate(LEAVES, {"seed": 7})
+    assert _scores(chosen) == _scores(other)
+
+
+def test_a_language_scores_the_same_whatever_it_is_run_with(first, evaluate):
+    alone = evaluate(["xglue_xnli_zs_sw"])
+    assert _scores(alone)["xglue_xnli_zs_sw"] == _scores(first)["xglue_xnli_zs_sw"]
+    together = evaluate(["xglue_xnli_zs"])
+    assert _scores(together)["xglue_xnli_zs_sw"] == _scores(first)["xglue_xnli_zs_sw"]
+    leaves = [together["results"][TASKS["xnli"].leaf(language)] for language in TASKS["xnli"].languages]
+    group = together["groups"]["xglue_xnli_zs"]
+    assert group["score,none"] == pytest.approx(np.mean([leaf["score,none"] for leaf in leaves]))
+    assert group["acc,none"] == group["score,none"]
+    assert group["alias"] == "xglue_xnli_zs [SAMPLE]"
+
+
+def test_the_model_of_lm_eval_and_the_generators_stay_as_they_were(evaluate, tiny):
+    from lm_eval.models.huggingface import HFLM
+
+    lm = HFLM(pretrained=str(tiny), device="cpu")
+    before, training = weights_sha256(lm.model), lm.model.training
+    settings = copy.deepcopy(lm.tokenizer.init_kwargs)
+    evaluate(["xglue_nc_zs_en"], model=lm)
+    assert weights_sha256(lm.model) == before
+    assert lm.model.training == training
+    assert lm.tokenizer.init_kwargs == settings
+    assert not torch.are_deterministic_algorithms_enabled()
+    drawn = []
+    for tasks in (["xglue_nc_zs_en"], ["xglue_nc_zs_en", "xglue_qam_zs_en"]):
+        evaluate(tasks, model=lm, random_seed=1, numpy_random_seed=1)
+        drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
+    assert drawn[0] == drawn[1]
+
+
+def test_hf_and_hf_encoder_agree(first, evaluate):
+    assert _scores(evaluate(LEAVES, model="hf", device="cpu")) == _scores(first)
+
+
+def test_limit_and_samples(evaluate):
+    limited = evaluate(["xglue_nc_zs_en", "xglue_wpr_zs_zh"], limit=5)
+    assert {leaf: metrics["sample_len"] for leaf, metrics in limited["results"].items()} == {
+        "xglue_nc_zs_en": 5,
+        "xglue_wpr_zs_zh": 5,
+    }
+    chosen = evaluate(["xglue_nc_zs_en"], samples={"xglue_nc_zs_en": [3, 17, 40]}, log_samples=True)
+    assert [sample["doc_id"] for sample in chosen["samples"]["xglue_nc_zs_en"]] == [3, 17, 40]
+
+
+def test_predict_only_gives_predictions_and_no_score(evaluate):
+    results = evaluate(["xglue_pos_zs_th", "xglue_nc_zs_en"], predict_only=True, log_samples=True)
+    assert "score,none" not in results["results"]["xglue_pos_zs_th"]
+    samples = results["samples"]["xglue_pos_zs_th"]
+    assert all(len(sample["resps"][0][0]) == len(sample["doc"]["words"]) for sample in samples)
+
+
+def test_no_cache_gives_a_stale_answer(evaluate, tmp_path):
+    cache = {"use_cache": str(tmp_path / "responses"), "cache_requests": True}
+    one = evaluate(["xglue_nc_zs_en"], **cache)
+    other = evaluate(["xglue_nc_zs_en"], {"learning_rate": 5e-3, "epochs": 4}, **cache)
+    fresh = evaluate(["xglue_nc_zs_en"], {"learning_rate": 5e-3, "epochs": 4})
+    assert _scores(other) == _scores(fresh)
+    assert _scores(other) != _scores(one)
+
+
+def test_select_en_dev_keeps_the_best_epoch(evaluate):
+    results = evaluate(["xglue_qam_zs_en"], {"select": "en_dev", "epochs": 3, "train_limit": 96})
+    record = results["configs"]["xglue_qam_zs_en"]["metadata"]["xglue"]
+    scores = record["training"]["en_dev"]
+    assert len(scores) == 3
+    assert record["training"]["selected_epoch"] == 1 + scores.index(max(scores))
+    assert "QAM/xglue.qam.en.dev" in record["data"]["files"]
+
+
+def test_bf16_trains_and_is_recorded(evaluate):
+    record = evaluate(["xglue_nc_zs_en"], {"precision": "bf16"})["configs"]["xglue_nc_zs_en"]["metadata"]["xglue"]
+    assert record["recipe"]["precision"] == "bf16"
+    assert math.isfinite(record["training"]["final_loss"])
+
+
+def test_bad_options_stop_before_training(evaluate):
+    with pytest.raises(RecipeError, match=r"unknown option 'learning_rat' \(did you mean 'learning_rate'\?\)"):
+        evaluate(["xglue_nc_zs_en"], {"learning_rat": 1})
+    with pytest.raises(RecipeError, match="precision fp16 needs a GPU"):
+        evaluate(["xglue_nc_zs_en"], {"precision": "fp16"})
+    with pytest.raises(EncoderError, match=r"max_length 512 is more than .* can read \(256 subwords\)"):
+        evaluate(["xglue_nc_zs_en"], {"max_length": 512})
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_step_and_advice(evaluate, monkeypatch):
+    from xglue_harness.encoders.heads import TransferModel
+
+    forward, calls = TransferModel.forward, []
+
+    def explode(self, *args, **kwargs):
+        output = forward(self, *args, **kwargs)
+        calls.append(1)
+        return {**output, "loss": output["loss"] * (math.nan if len(calls) == 2 else 1)}
+
+    monkeypatch.setattr(TransferModel, "forward", explode)
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 2: .*learning_rate"):
+        evaluate(["xglue_nc_zs_en"])
+
+
+def test_other_models_and_other_tasks_are_refused_clearly(evaluate, tiny):
+    from lm_eval.api.registry import get_model
+
+    with pytest.raises(EncoderError, match="DummyLM holds no transformers model"):
+        evaluate(["xglue_nc_zs_en"], model=get_model("dummy")())
+    encoder = get_model("hf-encoder")(str(tiny))
+    with pytest.raises(EncoderError, match="hf-encoder answers the xglue_\\* tasks only"):
+        encoder.generate_until([])
