@@ -21,7 +21,14 @@ from transformers import (
 )
 
 from xglue_harness.encoders.heads import IGNORED, TransferModel
-from xglue_harness.encoders.loading import Backbone, check_length, encoder_of, position_limit, weights_sha256
+from xglue_harness.encoders.loading import (
+    Backbone,
+    check_length,
+    check_trainable,
+    encoder_of,
+    position_limit,
+    weights_sha256,
+)
 from xglue_harness.encoders.pooling import default_pooling, pool
 from xglue_harness.errors import EncoderError
 
@@ -135,3 +142,30 @@ def test_padding_does_not_change_a_sentence():
         alone = model(torch.tensor([[9, 10]]), torch.ones(1, 2, dtype=torch.long))["logits"]
         padded = model(**_inputs())["logits"][1:]
     assert torch.allclose(alone, padded, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("is_quantized", True, "quantised weights can't be fine-tuned"),
+        ("peft_config", {}, "merge the adapter"),
+        ("hf_device_map", {"a": 0, "b": "cpu"}, "spread over 0, cpu"),
+    ],
+)
+def test_weights_that_cannot_be_trained_are_refused(attribute, value, message):
+    model = BertModel(BERT, add_pooling_layer=False)
+    check_trainable(model)
+    setattr(model, attribute, value)
+    with pytest.raises(EncoderError, match=message):
+        check_trainable(model)
+
+
+def test_segments_go_to_encoders_that_were_trained_with_them_only():
+    one_segment = BertConfig(**{**BERT.to_dict(), "type_vocab_size": 1})
+    for config, reads in ((BERT, True), (one_segment, False)):
+        model = TransferModel(BertModel(config, add_pooling_layer=False), 3, tagging=False, pooling="first").eval()
+        assert model.reads_segments is reads
+        with torch.no_grad():
+            plain = model(**_inputs())["logits"]
+            marked = model(**_inputs(), token_type_ids=torch.ones(2, 4, dtype=torch.long))["logits"]
+        assert torch.equal(plain, marked) is not reads

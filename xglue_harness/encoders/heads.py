@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -30,6 +31,10 @@ class TransferModel(nn.Module):
         self.encoder = encoder
         self.pooling = pooling
         self.tagging = tagging
+        self.reads_segments = (
+            "token_type_ids" in inspect.signature(encoder.forward).parameters
+            and getattr(config, "type_vocab_size", 0) > 1
+        )
         self.dense = None if tagging else nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, classes)
@@ -50,14 +55,14 @@ class TransferModel(nn.Module):
         Args:
             input_ids: ``[batch, length]`` subwords, padded on the right.
             attention_mask: ``[batch, length]``, 1 for real subwords.
-            token_type_ids: ``[batch, length]`` segments, for encoders that know them.
+            token_type_ids: ``[batch, length]`` segments; an encoder that was trained without does not see them.
             labels: ``[batch]`` classes, or ``[batch, length]`` for words (`IGNORED` where no word begins).
 
         Returns:
             ``logits`` ``[batch, classes]`` or ``[batch, length, classes]``, and the mean cross-entropy as ``loss``
             where labels are given.
         """
-        segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        segments = {"token_type_ids": token_type_ids} if self.reads_segments and token_type_ids is not None else {}
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
         if self.dense is not None:
             vector = self.dropout(pool(hidden, attention_mask, self.pooling))

@@ -60,6 +60,23 @@ def encoder_of(model: Any) -> nn.Module:
     return model.base_model  # type: ignore[no-any-return]
 
 
+def check_trainable(model: Any) -> None:
+    """Refuse a model whose weights can't be trained as they lie.
+
+    Raises:
+        EncoderError: for quantised weights, an adapter on top, or weights spread over devices.
+    """
+    places = {str(place) for place in (getattr(model, "hf_device_map", None) or {}).values()}
+    if getattr(model, "is_quantized", False):
+        raise EncoderError("quantised weights can't be fine-tuned: load the model without quantisation")
+    if hasattr(model, "peft_config"):
+        raise EncoderError("an encoder under a peft adapter can't be fine-tuned yet: merge the adapter and save it")
+    if len(places) > 1:
+        raise EncoderError(
+            f"the model is spread over {', '.join(sorted(places))}: load it on one device (no parallelize)"
+        )
+
+
 def position_limit(config: Any, tokenizer: Any) -> int | None:
     """The most subwords that an encoder can read; ``None`` where its positions are relative or computed."""
     limits = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from typing import Any
 
@@ -54,7 +55,7 @@ class EncoderLM(LM):
         Raises:
             EncoderError: for a decoder-only checkpoint.
         """
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoConfig, AutoModel, AutoTokenizer
 
         super().__init__()
         hub = {"revision": revision, "subfolder": subfolder, "trust_remote_code": trust_remote_code}
@@ -62,7 +63,11 @@ class EncoderLM(LM):
         self.tokenizer = AutoTokenizer.from_pretrained(tokenizer or pretrained, use_fast=use_fast_tokenizer, **hub)
         if self.tokenizer.pad_token_id is None:
             raise EncoderError(f"the tokenizer of {tokenizer or pretrained} has no padding token")
-        loaded = AutoModel.from_pretrained(pretrained, dtype=getattr(torch, dtype), **hub, **model_kwargs)
+        config = AutoConfig.from_pretrained(pretrained, **hub)
+        model_kwargs = {**_without_pooler(config), **model_kwargs}
+        loaded = AutoModel.from_pretrained(
+            pretrained, config=config, dtype=getattr(torch, dtype), **hub, **model_kwargs
+        )
         encoder_of(loaded)  # refuses decoder-only models now rather than after the data are loaded
         self.model = loaded.to(self._device).eval()
 
@@ -90,6 +95,15 @@ class EncoderLM(LM):
     @staticmethod
     def _refusal(request: str) -> EncoderError:
         return EncoderError(f"hf-encoder answers the xglue_* tasks only; {request} tasks need --model hf")
+
+
+def _without_pooler(config: Any) -> dict[str, bool]:
+    """BERT's kin have a pooler that is not used here, and is random where the checkpoint has none."""
+    from transformers import MODEL_MAPPING
+
+    model_class = MODEL_MAPPING.get(type(config), None)
+    has_one = model_class is not None and "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
+    return {"add_pooling_layer": False} if has_one else {}
 
 
 def _device(wanted: str | None) -> torch.device:

@@ -12,7 +12,7 @@ import torch
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
 from xglue_harness.data import fingerprint
-from xglue_harness.encoders.loading import Backbone, check_length, encoder_of, weights_sha256
+from xglue_harness.encoders.loading import Backbone, check_length, check_trainable, encoder_of, weights_sha256
 from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.errors import EncoderError
 from xglue_harness.results.provenance import hardware, versions
@@ -70,8 +70,8 @@ def backbone_of(lm: Any) -> Backbone:
     Raises:
         EncoderError: where there is none, or several processes share the work.
     """
-    model, tokenizer = getattr(lm, "model", None), getattr(lm, "tokenizer", None)
-    if not isinstance(model, torch.nn.Module) or tokenizer is None:
+    model = getattr(lm, "model", None)
+    if not isinstance(model, torch.nn.Module):
         raise EncoderError(
             f"{type(lm).__name__} holds no transformers model that can be fine-tuned: "
             "use --model hf or --model hf-encoder"
@@ -79,9 +79,10 @@ def backbone_of(lm: Any) -> Backbone:
     if lm.world_size > 1:
         raise EncoderError("fine-tuning in several processes is not supported yet: start one process, on one device")
     config: Any = model.config
+    check_trainable(model)
     return Backbone(
         encoder=encoder_of(model),
-        tokenizer=tokenizer,
+        tokenizer=lm.tokenizer,
         config=config,
         device=torch.device(lm.device),
         name=str(config.name_or_path),
@@ -130,8 +131,8 @@ def _run(backbone: Backbone, digest: str, job: _Job, *, progress: bool) -> list[
         "fine-tuning %s on %d rows of English %s, then scoring %s", backbone.name, len(job.train), spec.title, languages
     )
     found: list[tuple[int, Any]] = []
-    with seeded(recipe.seed):
-        model, report = finetune(backbone, spec, recipe, job.train, job.dev)
+    with seeded(recipe.seed, backbone.device):
+        model, report = finetune(backbone, spec, recipe, job.train, job.dev, progress=progress)
         for task, pairs in job.group.items():
             began = time.perf_counter()
             texts = [request.doc for _, request in pairs]

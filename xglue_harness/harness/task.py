@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,12 @@ OWN_METADATA = frozenset({"version", "xglue_task", "xglue_language", "config_sou
 """Metadata that the YAML and lm_eval itself put into a task."""
 
 register()  # a task that is reached by --include_path alone needs it, too
+
+
+def _ratio_stderr(items: list[Any]) -> float | str:
+    """Standard error of a ratio, or lm-eval's "N/A" where there is none (NaN is no JSON)."""
+    stderr = metrics.ratio_stderr(items)
+    return "N/A" if math.isnan(stderr) else stderr
 
 
 class TransferRequest(Instance):
@@ -133,7 +140,7 @@ class TransferTask(ConfigurableTask):
             return dict.fromkeys(names, mean)
         return {
             **dict.fromkeys(names, metrics.ratio),
-            **{f"{name}_stderr": metrics.ratio_stderr for name in names},
+            **{f"{name}_stderr": _ratio_stderr for name in names},
         }
 
     def higher_is_better(self) -> dict[str, bool]:

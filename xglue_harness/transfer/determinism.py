@@ -13,8 +13,8 @@ import torch
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed every generator and ask torch for deterministic kernels; all is put back afterwards.
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed all generators that work on ``device`` uses and ask torch for deterministic kernels; all is put back later.
 
     Kernels that have no deterministic form warn instead of failing, so that a run on a GPU goes on.
     """
@@ -23,7 +23,7 @@ def seeded(seed: int) -> Iterator[None]:
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
     filling = settings.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
@@ -66,6 +67,8 @@ def finetune(
     recipe: Recipe,
     train: Sequence[Mapping[str, Any]],
     dev: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    progress: bool = True,
 ) -> tuple[TransferModel, Report]:
     """Fine-tune a copy of an encoder; the encoder itself stays as it was.
 
@@ -75,6 +78,7 @@ def finetune(
         recipe: all hyperparameters.
         train: English training rows.
         dev: English dev documents, needed for ``select: en_dev``.
+        progress: show bars.
 
     Returns:
         The fine-tuned model, in evaluation mode on the backbone's device, and the report.
@@ -83,7 +87,8 @@ def finetune(
         TrainingError: when the loss is not finite.
     """
     began = time.perf_counter()
-    inputs = examples(spec, train, backbone.tokenizer, SOURCE_LANGUAGE, recipe.max_length)
+    rows = tqdm(train, desc=f"{spec.title}: tokenising English", unit="row", disable=not progress)
+    inputs = examples(spec, rows, backbone.tokenizer, SOURCE_LANGUAGE, recipe.max_length)
     report = Report(
         train_rows=len(train), train_inputs=len(inputs), truncated=sum(item.encoded.truncated for item in inputs)
     )
@@ -97,7 +102,7 @@ def finetune(
     with tempfile.TemporaryDirectory(prefix="xglue-trainer-") as folder:
         trainer = _Trainer(
             model=model,
-            args=_arguments(recipe, steps, folder, backbone.device),
+            args=_arguments(recipe, steps, folder, backbone.device, progress),
             train_dataset=_Inputs(inputs),
             data_collator=partial(collate, pad=backbone.tokenizer.pad_token_id, tagging=model.tagging),
             callbacks=[selection] if selection else [],
@@ -124,7 +129,7 @@ def _trim(encoder: Any, inputs: Sequence[Example], recipe: Recipe, report: Repor
     return None
 
 
-def _arguments(recipe: Recipe, steps: int, folder: str, device: torch.device) -> TrainingArguments:
+def _arguments(recipe: Recipe, steps: int, folder: str, device: torch.device, progress: bool) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=folder,
         per_device_train_batch_size=recipe.batch_size,
@@ -142,11 +147,10 @@ def _arguments(recipe: Recipe, steps: int, folder: str, device: torch.device) ->
         use_cpu=device.type == "cpu",
         save_strategy="no",
         eval_strategy="no",
-        logging_strategy="epoch",
-        logging_nan_inf_filter=False,
+        logging_strategy="no",
         report_to="none",
         remove_unused_columns=False,
-        disable_tqdm=False,
+        disable_tqdm=not progress,
     )
     if device.type == "cuda":
         torch.cuda.set_device(device)
