@@ -169,3 +169,19 @@ def test_segments_go_to_encoders_that_were_trained_with_them_only():
             plain = model(**_inputs())["logits"]
             marked = model(**_inputs(), token_type_ids=torch.ones(2, 4, dtype=torch.long))["logits"]
         assert torch.equal(plain, marked) is not reads
+
+
+def test_words_weigh_the_same_in_batches_of_short_and_of_long_sentences():
+    torch.manual_seed(0)
+    model = TransferModel(BertModel(BERT, add_pooling_layer=False), 3, tagging=True, pooling="first").eval()
+    short = {"input_ids": torch.tensor([[5, 6]]), "attention_mask": torch.ones(1, 2, dtype=torch.long)}
+    long = {"input_ids": torch.tensor([[5, 6, 7, 8, 9, 10]]), "attention_mask": torch.ones(1, 6, dtype=torch.long)}
+    batches = [(short, torch.tensor([[1, 2]])), (long, torch.tensor([[0, 1, 2, 0, 1, 2]]))]
+    model.words_per_batch = 4
+    with torch.no_grad():
+        outputs = [model(**inputs, labels=labels) for inputs, labels in batches]
+    flat = torch.cat([output["logits"][0] for output in outputs])
+    labels = torch.cat([labels[0] for _, labels in batches])
+    assert torch.allclose(
+        (outputs[0]["loss"] + outputs[1]["loss"]) / 2, torch.nn.functional.cross_entropy(flat, labels), atol=1e-6
+    )

@@ -31,6 +31,12 @@ class TransferModel(nn.Module):
         self.encoder = encoder
         self.pooling = pooling
         self.tagging = tagging
+        self.words_per_batch: float | None = None
+        """Divisor of a batch's summed loss over words; ``None``: the words of the batch itself.
+
+        With batches of similar length the batch's own count would make a word of a short sentence weigh more than one
+        of a long sentence; the mean count over all batches lets all words weigh the same, as in random batches.
+        """
         self.reads_segments = (
             "token_type_ids" in inspect.signature(encoder.forward).parameters
             and getattr(config, "type_vocab_size", 0) > 1
@@ -60,7 +66,7 @@ class TransferModel(nn.Module):
 
         Returns:
             ``logits`` ``[batch, classes]`` or ``[batch, length, classes]``, and the mean cross-entropy as ``loss``
-            where labels are given.
+            where labels are given (for words over `words_per_batch` where that is set).
         """
         segments = {"token_type_ids": token_type_ids} if self.reads_segments and token_type_ids is not None else {}
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
@@ -70,5 +76,10 @@ class TransferModel(nn.Module):
         logits = self.classifier(self.dropout(hidden))
         if labels is None:
             return {"logits": logits}
-        loss = nn.functional.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED)
+        flat, target = logits.flatten(0, -2).float(), labels.flatten()
+        if self.words_per_batch is None:
+            loss = nn.functional.cross_entropy(flat, target, ignore_index=IGNORED)
+        else:
+            total = nn.functional.cross_entropy(flat, target, ignore_index=IGNORED, reduction="sum")
+            loss = total / self.words_per_batch
         return {"loss": loss, "logits": logits}

@@ -97,7 +97,10 @@ def finetune(
     whole = _trim(encoder, inputs, recipe, report)
     model = TransferModel(encoder, len(spec.labels), tagging=spec.kind is Kind.TAGGING, pooling=recipe.pooling)
     model.to(backbone.device)
-    steps = math.ceil(math.ceil(len(inputs) / recipe.batch_size) * recipe.epochs)
+    batches = math.ceil(len(inputs) / recipe.batch_size)
+    steps = math.ceil(batches * recipe.epochs)
+    if model.tagging:
+        model.words_per_batch = sum(len(item.words) for item in inputs) / batches
     selection = _Selection(model, backbone, spec, recipe, dev, report) if recipe.select == "en_dev" else None
     with tempfile.TemporaryDirectory(prefix="xglue-trainer-") as folder:
         trainer = _Trainer(
