@@ -43,12 +43,9 @@ def run(context: typer.Context) -> None:
       xglue-harness run --model hf-encoder --model_args pretrained=DIR \\
           --tasks xglue_pos_zs --metadata '{"data": "sample"}'
     """
-    from lm_eval.__main__ import cli_evaluate
+    from xglue_harness.harness.register import run_lm_eval
 
-    import xglue_harness.hook  # noqa: F401  (waits for lm_eval)
-
-    sys.argv = ["lm_eval", *context.args]
-    cli_evaluate()
+    run_lm_eval(context.args)
 
 
 @app.command()
@@ -62,7 +59,7 @@ def demo(
     Example:
       xglue-harness demo --output results
     """
-    from xglue_harness.demo import run_demo
+    from xglue_harness.harness.demo import run_demo
 
     run_demo(keep=keep, output=output)
 

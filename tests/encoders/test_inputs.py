@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import ClassVar
 
 import pytest
 
@@ -82,3 +83,41 @@ def test_the_language_code_stands_where_the_tokenizer_puts_it(make, codes, caplo
 def test_tokenizers_without_languages_have_no_code():
     assert language_code(tokenizers.xlmr(), "de") is None
     assert language_code(tokenizers.bert(), "bg") is None
+
+
+def test_words_of_byte_level_tokenizers_are_read_as_words_of_a_text():
+    tokenizer = tokenizers.bytes_bpe()
+    glued = tokenizer(["cat", "dog"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    text = inputs.plain_ids(tokenizer, [" cat dog cat"])[0]
+    assert glued != inputs.plain_ids(tokenizer, [" cat dog"])[0], "the trap is gone"
+    pieces = inputs.word_ids(tokenizer, [["cat", "dog", "cat"]])[0]
+    assert [token for piece in pieces for token in piece] == text
+    assert tokenizer.convert_ids_to_tokens(pieces[0]) == ["\u0120cat"]
+
+
+def test_codes_of_m2m100_are_our_own():
+    class Tokenizer:
+        src_lang = "en"
+        lang_code_to_token: ClassVar = {"de": "__de__", "en": "__en__"}
+
+        @staticmethod
+        def get_vocab():
+            return {"__de__": 5}
+
+    assert language_code(Tokenizer(), "de") == "de"
+    tokenizer = Tokenizer()
+    with reading(tokenizer, "de"):
+        assert tokenizer.src_lang == "de"
+    assert tokenizer.src_lang == "en"
+
+
+def test_a_tokenizer_with_unknown_codes_is_named(caplog):
+    class Tokenizer:
+        src_lang = "eng"
+
+        @staticmethod
+        def get_vocab():
+            return {}
+
+    assert language_code(Tokenizer(), "de") is None
+    assert "no known code for de fits the tokenizer: it is read as eng" in caplog.text

@@ -9,6 +9,8 @@ from transformers import (
     BertConfig,
     BertLMHeadModel,
     BertModel,
+    FNetConfig,
+    FNetModel,
     GPT2Config,
     GPT2LMHeadModel,
     M2M100Config,
@@ -27,6 +29,7 @@ from xglue_harness.encoders.loading import (
     check_trainable,
     encoder_of,
     position_limit,
+    single_device,
     weights_sha256,
 )
 from xglue_harness.encoders.pooling import default_pooling, pool
@@ -185,3 +188,16 @@ def test_words_weigh_the_same_in_batches_of_short_and_of_long_sentences():
     assert torch.allclose(
         (outputs[0]["loss"] + outputs[1]["loss"]) / 2, torch.nn.functional.cross_entropy(flat, labels), atol=1e-6
     )
+
+
+def test_training_takes_the_first_gpu():
+    assert single_device(torch.device("cpu")) == torch.device("cpu")
+    assert single_device(torch.device("cuda")) == single_device(torch.device("cuda:0")) == torch.device("cuda", 0)
+    with pytest.raises(EncoderError, match="set CUDA_VISIBLE_DEVICES=1"):
+        single_device(torch.device("cuda:1"))
+
+
+def test_encoders_that_cannot_tell_padding_are_refused():
+    model = FNetModel(FNetConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, intermediate_size=16))
+    with pytest.raises(EncoderError, match="FNetModel can't be used: it does not tell padding from text"):
+        check_trainable(model)

@@ -8,7 +8,7 @@ import pytest
 
 import xglue_harness.hook  # noqa: F401  (registers with lm_eval, however the package was installed)
 from tests.helpers.runs import QUICK
-from xglue_harness.demo import build_encoder
+from xglue_harness.harness.demo import build_encoder
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ def test_an_error_is_one_message_and_exit_status_2(monkeypatch, capsys):
     def fail(**_):
         raise DataError("FILE:3: what is wrong")
 
-    monkeypatch.setattr("xglue_harness.demo.run_demo", fail)
+    monkeypatch.setattr("xglue_harness.harness.demo.run_demo", fail)
     with pytest.raises(SystemExit) as stopped:
         cli.main(["demo"])
     assert stopped.value.code == 2

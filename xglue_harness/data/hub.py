@@ -169,8 +169,8 @@ def _rows(dataset: datasets.Dataset, task: TaskSpec, identity: str) -> Rows:
 def _check_words(words: Any, labels: Any, where: str) -> None:
     if not isinstance(words, list) or not isinstance(labels, list) or len(words) != len(labels):
         raise DataError(f"{where}: words and labels do not match; expected two lists of one length")
-    if not all(isinstance(word, str) and word for word in words):
-        raise DataError(f"{where}: a word that is empty or no string; expected strings")
+    if not words or not all(isinstance(word, str) and word for word in words):
+        raise DataError(f"{where}: no word, or a word that is empty or no string; expected strings")
 
 
 def _label_reader(feature: Any, task: TaskSpec, identity: str) -> Callable[[Any, str], int]:

@@ -87,8 +87,10 @@ def word_ids(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list[li
     if not sentences:
         return []
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
-    if not tokenizer.is_fast:
-        return [[piece or [unknown] for piece in plain_ids(tokenizer, words)] for words in sentences]
+    if not tokenizer.is_fast or _glues_words(tokenizer):
+        blank = " " if tokenizer.is_fast else ""
+        spaced = ([blank + word for word in words] for words in sentences)
+        return [[piece or [unknown] for piece in plain_ids(tokenizer, words)] for words in spaced]
     encoded = tokenizer(
         [list(words) for words in sentences],
         is_split_into_words=True,
@@ -103,6 +105,16 @@ def word_ids(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list[li
             pieces[word].append(token)
         result.append([piece or [unknown] for piece in pieces])
     return result
+
+
+def _glues_words(tokenizer: Any) -> bool:
+    """Whether words given one by one are read as parts of one word.
+
+    So do byte-level tokenizers (RoBERTa, ModernBERT, BART) that do not put a blank before each word by themselves.
+    """
+    given = tokenizer(["a", "b"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    text, spaced = plain_ids(tokenizer, ["a b", " b"])
+    return bool(text != given and text[-len(spaced) :] == spaced)
 
 
 def encode_single(frame: Frame, text: list[int], max_length: int) -> Encoded:

@@ -1,4 +1,4 @@
-"""Source-language codes of encoders that read one (mBART-50 and NLLB-200)."""
+"""Source-language codes of encoders that read one (mBART-50, NLLB-200 and M2M100)."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ def language_code(tokenizer: Any, language: str) -> str | None:
     """
     if not hasattr(tokenizer, "src_lang"):
         return None
+    if language in (getattr(tokenizer, "lang_code_to_token", None) or {}):  # M2M100: its codes are ours
+        return language
     known = set(tokenizer.get_vocab())
     for codes in (MBART_CODES, NLLB_CODES):
         fallback = codes[SOURCE_LANGUAGE]
@@ -55,6 +57,7 @@ def language_code(tokenizer: Any, language: str) -> str | None:
             return code
         logger.warning("the tokenizer has no code for %s: it is read as %s", language, fallback)
         return fallback
+    logger.warning("no known code for %s fits the tokenizer: it is read as %s", language, tokenizer.src_lang)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,9 +65,14 @@ def check_trainable(model: Any) -> None:
     """Refuse a model whose weights can't be trained as they lie.
 
     Raises:
-        EncoderError: for quantised weights, an adapter on top, or weights spread over devices.
+        EncoderError: for quantised weights, an adapter on top, weights spread over devices, or a family that takes no
+            attention mask (FNet) or a language adapter (X-MOD).
     """
+    reads = inspect.signature(model.forward).parameters
     places = {str(place) for place in (getattr(model, "hf_device_map", None) or {}).values()}
+    if "attention_mask" not in reads or model.config.model_type == "xmod":
+        name = type(model).__name__
+        raise EncoderError(f"{name} can't be used: it does not tell padding from text, or needs language adapters")
     if getattr(model, "is_quantized", False):
         raise EncoderError("quantised weights can't be fine-tuned: load the model without quantisation")
     if hasattr(model, "peft_config"):
@@ -75,6 +81,22 @@ def check_trainable(model: Any) -> None:
         raise EncoderError(
             f"the model is spread over {', '.join(sorted(places))}: load it on one device (no parallelize)"
         )
+
+
+def single_device(device: torch.device) -> torch.device:
+    """The device to train on, with its index.
+
+    Raises:
+        EncoderError: for a second GPU: the ``Trainer`` takes the first visible one, whatever it is told.
+    """
+    if device.type != "cuda":
+        return device
+    if device.index not in (None, 0):
+        raise EncoderError(
+            f"fine-tuning runs on the first visible GPU, not on {device}: "
+            f"set CUDA_VISIBLE_DEVICES={device.index} and give no device"
+        )
+    return torch.device("cuda", 0)
 
 
 def position_limit(config: Any, tokenizer: Any) -> int | None:

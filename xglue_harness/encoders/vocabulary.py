@@ -58,11 +58,14 @@ def obstacle(encoder: Any, weight_decay: float) -> str | None:
     """Why trimming would not be exact for an encoder; ``None`` where it is."""
     if weight_decay:
         return "weight decay moves rows that no text uses"
-    embedding = encoder.get_input_embeddings()
+    try:
+        embedding = encoder.get_input_embeddings()
+    except NotImplementedError:  # CANINE reads characters by hashes
+        embedding = None
     plain = isinstance(embedding, nn.Embedding) and (
         type(embedding).forward is nn.Embedding.forward or hasattr(embedding, "embed_scale")
     )
-    if not plain or embedding.max_norm is not None:
+    if embedding is None or not plain or embedding.max_norm is not None:
         return f"{type(embedding).__name__} is not a plain table"
     if sum(parameter is embedding.weight for _, parameter in encoder.named_parameters(remove_duplicate=False)) > 1:
         return "the table is tied to another weight"

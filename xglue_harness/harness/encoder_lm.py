@@ -28,7 +28,7 @@ class EncoderLM(LM):
         subfolder: str = "",
         tokenizer: str | None = None,
         device: str | None = None,
-        dtype: str = "float32",
+        dtype: str | torch.dtype = "float32",
         trust_remote_code: bool = False,
         use_fast_tokenizer: bool = True,
         batch_size: int | str | None = None,
@@ -44,7 +44,7 @@ class EncoderLM(LM):
             subfolder: folder within the repository.
             tokenizer: Hub id or folder of another tokenizer.
             device: ``cuda``, ``cuda:1``, ``cpu``, ...; a GPU where there is one.
-            dtype: type of the weights as they are loaded; training is in fp32 whatever it is.
+            dtype: type of the weights as they are loaded (``auto``: as stored); training is in fp32 whatever it is.
             trust_remote_code: run code of the repository.
             use_fast_tokenizer: prefer the tokenizer written in Rust.
             batch_size: accepted from lm-eval, not used: the recipe's batch size counts.
@@ -53,7 +53,7 @@ class EncoderLM(LM):
             model_kwargs: passed on to ``AutoModel.from_pretrained``.
 
         Raises:
-            EncoderError: for a decoder-only checkpoint.
+            EncoderError: for a decoder-only checkpoint, a tokenizer without padding, or an unknown ``dtype``.
         """
         from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -65,19 +65,16 @@ class EncoderLM(LM):
             raise EncoderError(f"the tokenizer of {tokenizer or pretrained} has no padding token")
         config = AutoConfig.from_pretrained(pretrained, **hub)
         model_kwargs = {**_without_pooler(config), **model_kwargs}
-        loaded = AutoModel.from_pretrained(
-            pretrained, config=config, dtype=getattr(torch, dtype), **hub, **model_kwargs
-        )
-        encoder_of(loaded)  # refuses decoder-only models now rather than after the data are loaded
-        self.model = loaded.to(self._device).eval()
+        loaded = AutoModel.from_pretrained(pretrained, config=config, dtype=_dtype(dtype), **hub, **model_kwargs)
+        self.config = loaded.config
+        self.model: Any = encoder_of(loaded).to(self._device).eval()
 
     def get_model_info(self) -> dict[str, Any]:
         """Facts for lm-eval's results file."""
-        encoder = encoder_of(self.model)
         return {
-            "model_num_parameters": sum(parameter.numel() for parameter in encoder.parameters()),
-            "model_dtype": str(next(encoder.parameters()).dtype),
-            "model_sha": getattr(self.model.config, "_commit_hash", None) or "",
+            "model_num_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "model_dtype": str(next(self.model.parameters()).dtype),
+            "model_sha": getattr(self.config, "_commit_hash", None) or "",
         }
 
     def loglikelihood(self, requests: Any) -> Any:
@@ -95,6 +92,13 @@ class EncoderLM(LM):
     @staticmethod
     def _refusal(request: str) -> EncoderError:
         return EncoderError(f"hf-encoder answers the xglue_* tasks only; {request} tasks need --model hf")
+
+
+def _dtype(name: str | torch.dtype) -> str | torch.dtype:
+    found = name if isinstance(name, torch.dtype) or name == "auto" else getattr(torch, name, None)
+    if isinstance(found, torch.dtype) or found == "auto":
+        return found
+    raise EncoderError(f"unknown dtype {name!r}: use auto, float32, bfloat16 or float16")
 
 
 def _without_pooler(config: Any) -> dict[str, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ ENCODER_MODEL = "hf-encoder"
 ENCODER_TARGET = "xglue_harness.harness.encoder_lm:EncoderLM"
 
 MODEL_ARGUMENTS: set[str] = set()
-"""Names of all arguments that models were built with in this process.
+"""Names of the arguments that the last model was built with.
 
 lm_eval merges ``--model_args`` into the metadata of every task; this tells a model's argument from a misspelt option.
 """
@@ -44,10 +45,11 @@ def register() -> None:
         return
     if ENCODER_MODEL not in model_registry:
         model_registry.register(ENCODER_MODEL, target=ENCODER_TARGET)
+    folder = tasks_folder()  # fails here, before anything of lm_eval is touched, where the installation lost it
     LM.xglue_transfer = _transfer
     _remember_model_arguments(LM)
     _average_over_tasks(Group)
-    _include_tasks(TaskManager)
+    _include_tasks(TaskManager, folder)
     TaskManager._knows_xglue = True
 
 
@@ -58,7 +60,18 @@ def _transfer(lm: Any, requests: list[Any], disable_tqdm: bool = False) -> list[
     return answer(lm, requests, disable_tqdm=disable_tqdm)
 
 
-def _include_tasks(manager: Any) -> None:
+def run_lm_eval(arguments: list[str]) -> None:
+    """lm_eval's own command line with the plug-in registered."""
+    import sys
+
+    from lm_eval.__main__ import cli_evaluate
+
+    register()
+    sys.argv = ["lm_eval", *arguments]
+    cli_evaluate()
+
+
+def _include_tasks(manager: Any, ours: Path) -> None:
     """Let ``TaskManager()`` scan our folder after lm_eval's own and before the user's ``--include_path``."""
     original = manager.__init__
 
@@ -73,7 +86,6 @@ def _include_tasks(manager: Any) -> None:
     ) -> None:
         if include_defaults:
             given = include_path if isinstance(include_path, (list, tuple)) else [include_path] if include_path else []
-            ours = tasks_folder()
             if not any(Path(path).resolve() == ours for path in given):
                 include_path = [ours, *given]
         original(self, verbosity, include_path, include_defaults, *args, **kwargs)
@@ -89,16 +101,21 @@ def _remember_model_arguments(lm: Any) -> None:
 
     @functools.wraps(from_string)
     def create_from_arg_string(cls: Any, arg_string: str, additional_config: Any = None) -> Any:
-        MODEL_ARGUMENTS.update(simple_parse_args_string(arg_string))
+        _remember(simple_parse_args_string(arg_string))
         return from_string(cls, arg_string, additional_config)
 
     @functools.wraps(from_object)
     def create_from_arg_obj(cls: Any, arg_dict: Any, additional_config: Any = None) -> Any:
-        MODEL_ARGUMENTS.update(arg_dict)
+        _remember(arg_dict)
         return from_object(cls, arg_dict, additional_config)
 
     lm.create_from_arg_string = classmethod(create_from_arg_string)
     lm.create_from_arg_obj = classmethod(create_from_arg_obj)
+
+
+def _remember(arguments: Iterable[str]) -> None:
+    MODEL_ARGUMENTS.clear()
+    MODEL_ARGUMENTS.update(arguments)
 
 
 def _average_over_tasks(group: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,17 @@ import torch
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
 from xglue_harness.data import fingerprint
-from xglue_harness.encoders.loading import Backbone, check_length, check_trainable, encoder_of, weights_sha256
+from xglue_harness.encoders.loading import (
+    Backbone,
+    check_length,
+    check_trainable,
+    encoder_of,
+    single_device,
+    weights_sha256,
+)
 from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.errors import EncoderError
+from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.results.provenance import hardware, versions
 from xglue_harness.transfer.determinism import seeded
 from xglue_harness.transfer.finetune import finetune, resolve_precision
@@ -23,6 +32,8 @@ from xglue_harness.transfer.recipe import Recipe, resolve
 from xglue_harness.transfer.scoring import documents
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from xglue_harness.harness.task import TransferRequest, TransferTask
 
 logger = logging.getLogger(__name__)
@@ -54,13 +65,14 @@ def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = Fal
 
 
 Group = dict["TransferTask", list[tuple[int, "TransferRequest"]]]
-"""Requests with their places, by the language leaf that they belong to; all of one XGLUE task."""
+"""Requests with their places, by the language leaf that they belong to; all of one XGLUE task and one recipe."""
 
 
 def _by_task(requests: list[TransferRequest]) -> list[Group]:
-    groups: dict[str, Group] = {}
+    groups: dict[tuple[str, str], Group] = {}
     for index, request in enumerate(requests):
-        groups.setdefault(request.task.spec.name, {}).setdefault(request.task, []).append((index, request))
+        key = (request.task.spec.name, request.task.options.model_dump_json())
+        groups.setdefault(key, {}).setdefault(request.task, []).append((index, request))
     return list(groups.values())
 
 
@@ -76,15 +88,15 @@ def backbone_of(lm: Any) -> Backbone:
             f"{type(lm).__name__} holds no transformers model that can be fine-tuned: "
             "use --model hf or --model hf-encoder"
         )
-    if lm.world_size > 1:
+    if max(lm.world_size, int(os.environ.get("WORLD_SIZE", "1"))) > 1:
         raise EncoderError("fine-tuning in several processes is not supported yet: start one process, on one device")
-    config: Any = model.config
+    config: Any = lm.config if hasattr(lm, "config") else model.config
     check_trainable(model)
     return Backbone(
-        encoder=encoder_of(model),
+        encoder=model if isinstance(lm, EncoderLM) else encoder_of(model),
         tokenizer=lm.tokenizer,
         config=config,
-        device=torch.device(lm.device),
+        device=single_device(torch.device(lm.device)),
         name=str(config.name_or_path),
         revision=getattr(config, "_commit_hash", None),
     )
@@ -97,7 +109,7 @@ class _Job:
     spec: TaskSpec
     recipe: Recipe
     group: Group
-    train: list[Any]
+    train: Dataset
     dev: list[Any] | None
     files: dict[str, str]
 
@@ -149,13 +161,13 @@ def _run(backbone: Backbone, digest: str, job: _Job, *, progress: bool) -> list[
     return found
 
 
-def _first_rows(dataset: Any, recipe: Recipe, title: str) -> list[Any]:
+def _first_rows(dataset: Dataset, recipe: Recipe, title: str) -> Dataset:
     wanted = recipe.train_limit
     if wanted is not None and wanted > len(dataset):
         logger.warning(
             "train_limit %d: English %s has only %d training rows, all are used", wanted, title, len(dataset)
         )
-    return list(dataset if wanted is None else dataset.select(range(min(wanted, len(dataset)))))
+    return dataset if wanted is None else dataset.select(range(min(wanted, len(dataset))))
 
 
 def _record(

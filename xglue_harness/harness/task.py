@@ -14,6 +14,7 @@ from lm_eval.api.task import ConfigurableTask
 from xglue_harness import benchmark, metrics
 from xglue_harness.benchmark import Kind
 from xglue_harness.data import open_source
+from xglue_harness.errors import RecipeError
 from xglue_harness.harness.groups import SAMPLE_MARK
 from xglue_harness.harness.register import MODEL_ARGUMENTS, register
 from xglue_harness.transfer.batching import joined
@@ -59,6 +60,11 @@ class TransferTask(ConfigurableTask):
         """
         config = {key: value for key, value in config.items() if key != "class"}
         metadata = config["metadata"]
+        if "batch_size" in MODEL_ARGUMENTS:
+            raise RecipeError(
+                "batch_size among the model's arguments would also be taken for the recipe's: give lm_eval's own as "
+                "--batch_size (or simple_evaluate(batch_size=...)), and the recipe's in --metadata"
+            )
         self.options = parse_options(metadata, foreign=OWN_METADATA | MODEL_ARGUMENTS)
         self.spec = benchmark.task(metadata["xglue_task"])
         self.language: str = metadata["xglue_language"]

@@ -26,6 +26,8 @@ from xglue_harness.transfer.predict import evaluate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from datasets import Dataset
+
     from xglue_harness.encoders.loading import Backbone
     from xglue_harness.transfer.recipe import Precision, Recipe
 
@@ -65,7 +67,7 @@ def finetune(
     backbone: Backbone,
     spec: TaskSpec,
     recipe: Recipe,
-    train: Sequence[Mapping[str, Any]],
+    train: Sequence[Mapping[str, Any]] | Dataset,
     dev: Sequence[Mapping[str, Any]] | None = None,
     *,
     progress: bool = True,
@@ -94,7 +96,8 @@ def finetune(
     )
     encoder = copy.deepcopy(backbone.encoder).float().train()
     encoder.requires_grad_(True)
-    whole = _trim(encoder, inputs, recipe, report)
+    used = {token for item in inputs for token in item.encoded.ids} | {backbone.tokenizer.pad_token_id}
+    whole = _trim(encoder, used, recipe, report)
     model = TransferModel(encoder, len(spec.labels), tagging=spec.kind is Kind.TAGGING, pooling=recipe.pooling)
     model.to(backbone.device)
     batches = math.ceil(len(inputs) / recipe.batch_size)
@@ -121,11 +124,11 @@ def finetune(
     return model.eval(), report
 
 
-def _trim(encoder: Any, inputs: Sequence[Example], recipe: Recipe, report: Report) -> torch.nn.Embedding | None:
-    """Leave only the embedding rows that the inputs use trainable, where that changes nothing but the cost."""
+def _trim(encoder: Any, used: set[int], recipe: Recipe, report: Report) -> torch.nn.Embedding | None:
+    """Leave only the embedding rows in use trainable, where that changes nothing but the cost."""
     why_not = obstacle(encoder, recipe.weight_decay)
     if why_not is None:
-        embedding = trim(encoder, {token for item in inputs for token in item.encoded.ids})
+        embedding = trim(encoder, used)
         report.embedding_rows = len(encoder.get_input_embeddings().weight)
         return embedding
     logger.info("all embedding rows are trained: %s", why_not)

@@ -97,9 +97,9 @@ def evaluate_sample(encoder: Path) -> dict[str, Any]:
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    import xglue_harness.hook  # noqa: F401  (registers, also where no .pth is read)
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.harness.register import register, tasks_folder
 
+    register()  # also where no .pth is read
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata=RECIPE)
     results: dict[str, Any] = simple_evaluate(
         model="hf-encoder",

@@ -8,8 +8,8 @@ import json
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
-from xglue_harness import demo
 from xglue_harness.benchmark import TASKS
+from xglue_harness.harness import demo
 
 
 def _hashes(folder):
