@@ -34,7 +34,7 @@ app.add_typer(data_app, name="data")
     add_help_option=False,
 )
 def run(context: typer.Context) -> None:
-    """lm_eval's own command line with the plug-in registered; takes all of lm_eval's arguments.
+    """Run lm_eval's own command line with the plug-in registered.
 
     For places where Python reads no .pth files (zip applications, some containers).
 
@@ -53,7 +53,7 @@ def demo(
     keep: Annotated[Path | None, typer.Option(help="keep the tiny encoder in this folder")] = None,
     output: Annotated[Path | None, typer.Option(help="write lm_eval's results JSON into this folder")] = None,
 ) -> None:
-    """All eight tasks in all languages on the embedded sample, with a tiny encoder: under three minutes, offline.
+    """Score all eight tasks on the embedded sample, offline, with a tiny encoder.
 
     \b
     Example:

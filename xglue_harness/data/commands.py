@@ -60,7 +60,8 @@ def check_command(
             json.dumps({**asdict(report), "problems": problems, "ok": not problems}, ensure_ascii=False, indent=1)
         )
     else:
-        Console().print(render(report))
+        console = Console()
+        Console(width=None if console.is_terminal else 160).print(render(report))
         # Not by rich, which would wrap them: they are to be searched with grep and opened at their line.
         for line in remarks(report, allow_partial):
             typer.echo(line)
