@@ -42,6 +42,7 @@ def check_command(
     Exit status: 0 if all is well, 1 if there are problems, 2 if PATH can't be read at all.
     """
     import json
+    import os
     from dataclasses import asdict
 
     from rich.console import Console
@@ -60,8 +61,8 @@ def check_command(
             json.dumps({**asdict(report), "problems": problems, "ok": not problems}, ensure_ascii=False, indent=1)
         )
     else:
-        console = Console()
-        Console(width=None if console.is_terminal else 160).print(render(report))
+        known = Console().is_terminal or "COLUMNS" in os.environ
+        Console(width=None if known else 160).print(render(report))
         # Not by rich, which would wrap them: they are to be searched with grep and opened at their line.
         for line in remarks(report, allow_partial):
             typer.echo(line)
