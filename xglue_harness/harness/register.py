@@ -43,9 +43,9 @@ def register() -> None:
 
     if getattr(TaskManager, "_knows_xglue", False):
         return
+    folder = tasks_folder()  # fails here, before anything of lm_eval is touched, where the installation lost it
     if ENCODER_MODEL not in model_registry:
         model_registry.register(ENCODER_MODEL, target=ENCODER_TARGET)
-    folder = tasks_folder()  # fails here, before anything of lm_eval is touched, where the installation lost it
     LM.xglue_transfer = _transfer
     _remember_model_arguments(LM)
     _average_over_tasks(Group)

@@ -215,15 +215,14 @@ class _Selection(TrainerCallback):
         self._score = partial(evaluate, model, backbone, spec, recipe, dev, SOURCE_LANGUAGE)
         self._model, self._scores = model, report.en_dev
         self._best: tuple[float, dict[str, torch.Tensor]] | None = None
-        self._best_score = -math.inf
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         score = self._score()
         self._model.train()
+        best = score > max(self._scores, default=-math.inf)
         self._scores.append(score)
         logger.info("English dev after epoch %.2f: %.4f", state.epoch, score)
-        if score > self._best_score:
-            self._best_score = score
+        if best:
             weights = {name: value.detach().cpu().clone() for name, value in self._model.state_dict().items()}
             self._best = (state.epoch, weights)
 

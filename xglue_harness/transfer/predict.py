@@ -57,7 +57,7 @@ def predict(
     backbone: Backbone,
     spec: TaskSpec,
     recipe: Recipe,
-    documents: Sequence[dict[str, Any]],
+    documents: Sequence[Mapping[str, Any]],
     language: str,
     *,
     progress: bool = True,
@@ -120,6 +120,6 @@ def evaluate(
     language: str,
 ) -> float:
     """Score of one language in the task's own metric."""
-    held = [dict(document) for document in documents]
-    predicted = predict(model, backbone, spec, recipe, held, language, progress=False).values
-    return score(spec, [document_score(spec, d[spec.label_column], p) for d, p in zip(held, predicted, strict=True)])
+    predicted = predict(model, backbone, spec, recipe, documents, language, progress=False).values
+    pairs = zip(documents, predicted, strict=True)
+    return score(spec, [document_score(spec, document[spec.label_column], value) for document, value in pairs])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ def documents(spec: TaskSpec, dataset: Dataset) -> Dataset:
     return Arrow.from_dict({query: [columns[query][rows[0]] for rows in groups], **grouped})
 
 
-def rows_of(spec: TaskSpec, document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def rows_of(spec: TaskSpec, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The rows that a document is made of, as the encoder reads them."""
     if spec.kind is not Kind.RANKING:
         yield document
