@@ -1,0 +1,131 @@
+"""What a piece of work costs: time, peak memory and, where codecarbon is installed, energy."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+from xglue_harness.results import energy
+from xglue_harness.results.schema import Cost
+
+logger = logging.getLogger(__name__)
+
+_PROCESS = Path("/proc/self")
+
+_open: list[Meter] = []
+"""Meters inside their block. The system keeps one peak, which each entry resets: the others note it before."""
+
+
+class Meter:
+    """Measures the block of a ``with`` statement; blocks may lie in one another.
+
+    Peak memory on a CPU is that of the whole process; where the system cannot reset it (macOS, a locked-down container)
+    it counts from the start of the process. Energy is that of `xglue_harness.results.energy`.
+
+    Args:
+        device: the device that the work runs on.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._seconds: float | None = None
+        self._energy: float | None = None
+
+    def __enter__(self) -> Meter:
+        self._peak: float | None = None
+        self._tracker = energy.start(self._device)  # takes seconds the first time, before the clock starts
+        for meter in _open:
+            meter._note_peak()
+        _reset_peak(self._device)
+        _open.append(self)
+        self._began = _now(self._device)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self._seconds = _now(self._device) - self._began
+            self._note_peak()
+        finally:
+            _open.remove(self)
+            self._energy = energy.stop(self._tracker)
+
+    def cost(self, real_tokens: int = 0) -> Cost:
+        """What the block cost.
+
+        Args:
+            real_tokens: subwords that it processed, without padding; 0 where they do not matter.
+        """
+        assert self._seconds is not None, "the cost is known when the block has ended"
+        return Cost(
+            seconds=round(self._seconds, 3),
+            tokens_per_second=_rate(real_tokens, self._seconds),
+            peak_memory_mb=None if self._peak is None else round(self._peak / 1e6, 1),
+            energy_kwh=self._energy,
+        )
+
+    def _note_peak(self) -> None:
+        self._peak = _largest(self._peak, _peak_bytes(self._device))
+
+
+def add(a: Cost, b: Cost, real_tokens: int) -> Cost:
+    """The cost of two pieces of work, one after the other.
+
+    Time and energy add up (the sum of an unknown energy is unknown); of the memory peaks the larger counts.
+
+    Args:
+        a: cost of the one.
+        b: cost of the other.
+        real_tokens: subwords that both processed together, without padding.
+    """
+    seconds = a.seconds + b.seconds
+    energies = (a.energy_kwh, b.energy_kwh)
+    return Cost(
+        seconds=round(seconds, 3),
+        tokens_per_second=_rate(real_tokens, seconds),
+        peak_memory_mb=_largest(a.peak_memory_mb, b.peak_memory_mb),
+        energy_kwh=None if None in energies else sum(filter(None, energies)),
+    )
+
+
+def _rate(tokens: int, seconds: float) -> float | None:
+    return round(tokens / seconds, 1) if tokens and seconds > 0 else None
+
+
+def _largest(*values: float | None) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # a GPU works on after its kernels were launched
+    return time.perf_counter()
+
+
+def _reset_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        (_PROCESS / "clear_refs").write_text("5")  # proc(5): sets the peak to what is resident now
+    except OSError:
+        logger.debug("the system does not reset the peak of memory: it counts from the start of the process")
+
+
+def _peak_bytes(device: torch.device) -> float | None:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = _PROCESS / "status"
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return None
+    import resource  # a module of Unix only
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,199 @@
+"""The record of a run: all that a reader needs to judge, or to repeat, one language's number.
+
+Write it with ``model_dump(mode="json", by_alias=True)``. Two equal runs give equal records, apart from what they cost
+(every `Cost`) and how the second came by its weights (`Session`); `comparable` leaves those out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1  # raised when a field is renamed, removed or changes its meaning
+
+Rule = Literal["last", "en_dev", "all_dev", "oracle"]
+
+
+def _as_json(value: dict[str, Any]) -> dict[str, Any]:
+    """The value as JSON holds it (tuples become lists); NaN and objects, which ``Any`` lets through, are refused."""
+    try:
+        return dict(json.loads(json.dumps(value, allow_nan=False)))
+    except TypeError as error:  # pydantic turns a ValueError into its own error, a TypeError it lets out
+        raise ValueError(str(error)) from None
+
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_as_json)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        protected_namespaces=(),  # older pydantic keeps model_* for itself
+        json_schema_serialization_defaults_required=True,
+    )
+
+
+class Cost(_Part):
+    """What a piece of work cost. All that differs between two equal runs stands in a cost, or in the session."""
+
+    seconds: Amount = Field(description="wall time in s")
+    tokens_per_second: Amount | None = Field(None, description="real subwords a second; null: not counted")
+    peak_memory_mb: Amount | None = Field(None, description="10^6 bytes: torch's on a GPU, the process's on a CPU")
+    energy_kwh: Amount | None = Field(None, description="kWh that codecarbon measured or estimated; null: unknown")
+
+
+class Data(_Part):
+    """The rows that were trained on, selected by and scored."""
+
+    source: str = Field(description="where the rows came from, as the option 'data' names it")
+    description: str = Field(description="the source in words")
+    fingerprint: Sha256 = Field(description="sha256 over the files' names and contents")
+    files: dict[str, str] = Field(description="sha256 of each file that was read, by its path in the source")
+
+
+class BackboneRecord(_Part):
+    """The pretrained encoder and its tokenizer."""
+
+    name: str = Field(description="name on the Hub, or path")
+    revision: str | None = Field(description="commit on the Hub; null: none, as for a local folder")
+    model_type: str = Field(description="architecture, as transformers names it")
+    encoder_sha256: Sha256 = Field(description="sha256 over the encoder's pretrained weights")
+    config_sha256: Sha256 = Field(description="sha256 over the configuration, without names and versions")
+    encoder_parameters: Count = Field(description="number of the encoder's parameters, embeddings included")
+    tokenizer_sha256: Sha256 = Field(description="sha256 over the tokenizer")
+
+
+class Environment(_Part):
+    """Software and hardware."""
+
+    versions: dict[str, str] = Field(description="version of Python and of each package that can move a score")
+    hardware: JsonObject = Field(description="processor, cores, threads, device")
+    git_revision: str | None = Field(description="commit of the harness, with '-dirty' if changed; null: unknown")
+    code_sha256: Sha256 = Field(description="sha256 over the code that trains and predicts")
+
+
+class EpochScores(_Part):
+    """Dev scores after an epoch."""
+
+    epoch: Amount = Field(description="passes over the training set so far")
+    dev: dict[str, Share] = Field(description="the task's metric (0..1) on each language's dev set; may be empty")
+    constant: bool | None = Field(None, description="whether English dev got one class only; null: not predicted")
+
+
+class Training(_Part):
+    """The one fine-tuning on English that all languages share."""
+
+    store_key: str = Field(description="name of the weights in the store")
+    train_rows: Count = Field(description="rows of the training set")
+    train_inputs: Count = Field(description="encoder inputs made of them (a long tagging row gives several)")
+    truncated: Count = Field(description="training inputs that were cut at max_length")
+    steps: Count = Field(description="updates of the weights")
+    final_loss: float | None = Field(description="loss of the last step; null: none was taken")
+    embedding_rows: Count | None = Field(description="rows of the embedding table that were trained; null: all of them")
+    real_tokens: Count = Field(description="subwords that the encoder saw, over all epochs, without padding")
+    padded_tokens: Count = Field(description="subword positions that the encoder computed, padding included")
+    padding_ratio: float = Field(ge=1, description="subword positions for each real subword: padded / real")
+    batch_splits: int = Field(ge=1, description="parts that a batch was computed in to fit into memory; 1: in one")
+    world_size: int = Field(ge=1, description="processes that trained together")
+    epochs: list[EpochScores] = Field(description="dev scores after each epoch, in order")
+    chance: Share | None = Field(description="score (0..1) of guessing one class on English dev; null: not scored")
+    chance_limit: Amount | None = Field(description="score up to which English dev is not significantly above chance")
+    environment: Environment = Field(description="where the training ran")
+    cost: Cost = Field(description="of the whole training, summed over interruptions")
+
+
+class Session(_Part):
+    """How this run came by the weights."""
+
+    from_store: bool = Field(description="whether the finished weights lay in the store")
+    resumed_from_step: Count | None = Field(description="step of the checkpoint that this run went on from; null: none")
+    trained_steps: Count = Field(description="updates that this run itself made")
+    cost: Cost = Field(description="of the training within this run; 0 s where the weights came from the store")
+
+
+class RuleScore(_Part):
+    """What one selection rule leads to."""
+
+    epoch: Amount = Field(description="the epoch that the rule selects")
+    score: Share | None = Field(description="test score (0..1) with that epoch's weights; null: predictions only")
+
+
+class Selection(_Part):
+    """Which epoch's weights were scored."""
+
+    rule: Rule = Field(description="the rule in force")
+    epoch: Amount = Field(description="the epoch that it selected")
+    scores: dict[Rule, RuleScore] = Field(description="what each available rule leads to")
+    unavailable: dict[Rule, str] = Field(description="why each of the other rules has no score")
+    dev_languages: list[str] = Field(description="languages whose dev sets all_dev is the mean over")
+
+
+class Evaluation(_Part):
+    """Predicting one language's test set."""
+
+    documents: Count = Field(description="documents predicted")
+    truncated: Count = Field(description="inputs that were cut at max_length")
+    missing_words: Count = Field(description="words of a tagging task that got no prediction of their own")
+    real_tokens: Count = Field(description="subwords that the encoder saw, without padding")
+    padded_tokens: Count = Field(description="subword positions that the encoder computed, padding included")
+    padding_ratio: float = Field(ge=1, description="subword positions for each real subword: padded / real")
+    single_row_queries_left_out: Count | None = Field(description="queries of one row; null: not a ranking task")
+    cost: Cost = Field(description="of this language's predictions")
+
+
+class Flags(_Part):
+    """Signs that a number should not be trusted."""
+
+    collapsed: bool = Field(description="whether the training failed to learn the task")
+    reasons: list[str] = Field(description="the signs, in words")
+
+
+class RunRecord(_Part):
+    """Where one language's number comes from."""
+
+    schema_version: Literal[1] = Field(default=1, description="version of this schema")
+    protocol: Literal["finetune"] = Field(description="how the model was used")
+    task: str = Field(description="short name of the task")
+    source_language: str = Field(description="language that was trained on")
+    target_language: str = Field(description="language that was scored")
+    sample: bool = Field(alias="SAMPLE", description="whether the data are the packaged toy, whose scores mean nothing")
+    recipe: JsonObject = Field(description="all options of the fine-tuning, none left at a default, and their key")
+    data: Data = Field(description="the rows that were read")
+    backbone: BackboneRecord = Field(description="the pretrained encoder and its tokenizer")
+    selection: Selection = Field(description="which epoch's weights were scored")
+    training: Training = Field(description="the fine-tuning on English")
+    session: Session = Field(description="how this run came by the weights")
+    evaluation: Evaluation = Field(description="the predictions on the target language")
+    flags: Flags = Field(description="signs that the number should not be trusted")
+    environment: Environment = Field(description="where the predictions were made")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a run's record as it is written."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:xglue-harness:run-record:{SCHEMA_VERSION}",
+        **RunRecord.model_json_schema(mode="serialization"),
+        "title": "xglue-harness run record",
+    }
+
+
+def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A written record without every ``cost`` and the ``session``, at any depth: what two equal runs have in common."""
+    return {name: _stripped(value) for name, value in record.items() if name not in ("cost", "session")}
+
+
+def _stripped(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return comparable(value)
+    return [_stripped(item) for item in value] if isinstance(value, list | tuple) else value
