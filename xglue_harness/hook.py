@@ -1,9 +1,9 @@
 """Make plain ``lm_eval`` find the tasks and ``--model hf-encoder``.
 
 lm-eval 0.4.13 discovers only its own folder and ``--include_path``. ``xglue_harness.pth`` imports this module when the
-interpreter starts; it puts one finder on ``sys.meta_path`` that waits for ``lm_eval.tasks.manager`` and, when lm_eval
-loads that, calls `xglue_harness.harness.register.register`. Nothing else is imported before, and nothing here raises:
-a broken plug-in warns and leaves lm_eval as it is.
+interpreter starts; it puts one finder on ``sys.meta_path`` that waits for ``lm_eval.tasks.manager`` and for
+``lm_eval.models.huggingface`` and, when lm_eval loads either, calls `xglue_harness.harness.register.register`. Nothing
+else is imported before, and nothing here raises: a broken plug-in warns and leaves lm_eval as it is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ TYPE_CHECKING = False  # typing is not imported: this runs at every start of the
 if TYPE_CHECKING:
     from typing import Any
 
-TARGET = "lm_eval.tasks.manager"
+TARGETS = {"lm_eval.tasks.manager", "lm_eval.models.huggingface"}
+waiting = set(TARGETS)
+"""Those of the targets that lm_eval has not loaded yet."""
 
 
 class _RegisteringLoader:
@@ -35,13 +37,15 @@ class _RegisteringLoader:
 
 
 class _Finder:
-    """Steps in once, for ``lm_eval.tasks.manager``."""
+    """Steps in once for each target."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
-        if name != TARGET:
+        if name not in waiting:
             return None
-        uninstall()
+        waiting.remove(name)
+        if not waiting:
+            uninstall()
         from importlib.util import find_spec
 
         spec: Any = find_spec(name)  # by the other finders, an editable install's own among them
@@ -67,10 +71,12 @@ def register_or_warn() -> None:
 
 
 def install() -> None:
-    """Wait for lm_eval, or register at once where it is loaded already."""
-    if TARGET in sys.modules:
+    """Wait for lm_eval; register at once where it is loaded already."""
+    loaded = waiting & sys.modules.keys()
+    waiting.difference_update(loaded)
+    if loaded:
         register_or_warn()
-    elif _Finder not in sys.meta_path:
+    if waiting and _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)
 
 

@@ -98,11 +98,39 @@ def test_an_editable_install_is_found_and_reads_the_yaml_of_the_checkout(tmp_pat
     assert Path(folder.stdout.strip()) == ROOT / "tasks"
 
 
-def test_the_hook_waits_at_the_head_of_the_path_and_leaves_when_done():
+@pytest.mark.parametrize("first", ["lm_eval.tasks.manager", "lm_eval.models.huggingface"])
+def test_the_hook_waits_at_the_head_of_the_path_and_leaves_when_done(first):
     code = (
-        "import sys, xglue_harness.hook as hook; assert hook._Finder in sys.meta_path;"
-        "import lm_eval.tasks.manager; assert hook._Finder not in sys.meta_path;"
+        "import sys, importlib, xglue_harness.hook as hook; assert hook._Finder in sys.meta_path;"
+        f"importlib.import_module({first!r});"
+        "from lm_eval.tasks.manager import TaskManager; assert TaskManager._knows_xglue;"
         "from lm_eval.api.model import LM; assert callable(LM.xglue_transfer);"
-        "hook.install(); assert hook._Finder not in sys.meta_path"
+        "from lm_eval.models.huggingface import HFLM; assert HFLM._knows_encoders;"
+        "assert hook._Finder not in sys.meta_path; hook.install(); assert hook._Finder not in sys.meta_path;"
+        "once = HFLM.__init__; hook.register_or_warn(); assert HFLM.__init__ is once"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_tasks_are_found_without_loading_torch():
+    code = (
+        "import sys, xglue_harness.hook, lm_eval.tasks.manager;"
+        "loaded = {'torch', 'transformers', 'lm_eval.models.huggingface'} & sys.modules.keys();"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_models_are_taught_where_no_hook_is_read():
+    """As in ``xglue-harness run``: the last chance is the making of the model."""
+    code = (
+        "import sys; sys.modules['xglue_harness.hook'] = None;"
+        "sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, '__module__', '') != 'xglue_harness.hook'];"
+        "from xglue_harness.harness.register import register; register();"
+        "from lm_eval.api.registry import get_model; model = get_model('hf');"
+        "assert not hasattr(model, '_knows_encoders');\n"
+        "try: model.create_from_arg_string('pretrained=./nowhere,device=cpu')\n"
+        "except Exception: pass\n"
+        "assert model._knows_encoders"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -31,12 +31,6 @@ class TransferModel(nn.Module):
         self.encoder = encoder
         self.pooling = pooling
         self.tagging = tagging
-        self.words_per_batch: float | None = None
-        """Divisor of a batch's summed loss over words; ``None``: the words of the batch itself.
-
-        With batches of similar length the batch's own count would make a word of a short sentence weigh more than one
-        of a long sentence; the mean count over all batches lets all words weigh the same, as in random batches.
-        """
         self.reads_segments = (
             "token_type_ids" in inspect.signature(encoder.forward).parameters
             and getattr(config, "type_vocab_size", 0) > 1
@@ -65,8 +59,8 @@ class TransferModel(nn.Module):
             labels: ``[batch]`` classes, or ``[batch, length]`` for words (`IGNORED` where no word begins).
 
         Returns:
-            ``logits`` ``[batch, classes]`` or ``[batch, length, classes]``, and the mean cross-entropy as ``loss``
-            where labels are given (for words over `words_per_batch` where that is set).
+            ``logits`` ``[batch, classes]`` or ``[batch, length, classes]``, and the summed cross-entropy as ``loss``
+            where labels are given: what it is divided by is the trainer's choice, who knows the whole batch.
         """
         segments = {"token_type_ids": token_type_ids} if self.reads_segments and token_type_ids is not None else {}
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
@@ -77,9 +71,5 @@ class TransferModel(nn.Module):
         if labels is None:
             return {"logits": logits}
         flat, target = logits.flatten(0, -2).float(), labels.flatten()
-        if self.words_per_batch is None:
-            loss = nn.functional.cross_entropy(flat, target, ignore_index=IGNORED)
-        else:
-            total = nn.functional.cross_entropy(flat, target, ignore_index=IGNORED, reduction="sum")
-            loss = total / self.words_per_batch
+        loss = nn.functional.cross_entropy(flat, target, ignore_index=IGNORED, reduction="sum")
         return {"loss": loss, "logits": logits}

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
+from xglue_harness.errors import EncoderError
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +40,21 @@ MBART_CODES: Mapping[str, str | None] = MappingProxyType({lang: codes[0] for lan
 NLLB_CODES: Mapping[str, str] = MappingProxyType({lang: codes[1] for lang, codes in _TABLE.items()})
 
 
+_TOLD: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+"""Languages that were warned of, by tokenizer: a run has one, and says each thing once."""
+
+
 def language_code(tokenizer: Any, language: str) -> str | None:
     """The tokenizer's own code of a language; ``None`` where the tokenizer reads no language code.
 
-    A language that an mBART-50 tokenizer does not know gets English's code, and the log says so.
+    A language that an mBART-50 tokenizer does not know gets English's code, and the log says so, once.
+
+    Raises:
+        EncoderError: where the tokenizer's vocabulary has language codes, but its class can't set them (transformers
+            before 5.6 loads the tokenizers of mBART-50 and NLLB so): all languages would be read as one.
     """
     if not hasattr(tokenizer, "src_lang"):
+        _refuse_fixed_language(tokenizer)
         return None
     if language in (getattr(tokenizer, "lang_code_to_token", None) or {}):  # M2M100: its codes are ours
         return language
@@ -55,10 +66,27 @@ def language_code(tokenizer: Any, language: str) -> str | None:
         code = codes[language]
         if code in known:
             return code
-        logger.warning("the tokenizer has no code for %s: it is read as %s", language, fallback)
+        _tell(tokenizer, language, "the tokenizer has no code for %s: it is read as %s", fallback)
         return fallback
-    logger.warning("no known code for %s fits the tokenizer: it is read as %s", language, tokenizer.src_lang)
+    _tell(tokenizer, language, "no known code for %s fits the tokenizer: it is read as %s", tokenizer.src_lang)
     return None
+
+
+def _refuse_fixed_language(tokenizer: Any) -> None:
+    for code in (MBART_CODES[SOURCE_LANGUAGE], NLLB_CODES[SOURCE_LANGUAGE]):
+        if tokenizer.convert_tokens_to_ids(code) not in (None, tokenizer.unk_token_id):
+            raise EncoderError(
+                f"{tokenizer.name_or_path} is loaded as a {type(tokenizer).__name__}, which can't change the language "
+                f"that it reads, though it has codes like {code}: upgrade transformers, or set tokenizer_class in the "
+                "checkpoint's tokenizer_config.json to MBart50Tokenizer or NllbTokenizer"
+            )
+
+
+def _tell(tokenizer: Any, language: str, message: str, code: str | None) -> None:
+    told = _TOLD.setdefault(tokenizer, set())
+    if language not in told:
+        told.add(language)
+        logger.warning(message, language, code)
 
 
 @contextmanager

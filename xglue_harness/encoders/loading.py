@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 from dataclasses import dataclass
@@ -36,6 +37,38 @@ class Backbone:
     revision: str | None = None
 
 
+def has_decoder(config: Any) -> bool:
+    """Whether a configuration is that of a sequence-to-sequence model.
+
+    ``T5EncoderModel`` and its kin are saved with ``is_encoder_decoder`` off, and loaded as whole models all the same.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES as SEQ2SEQ
+
+    if getattr(config, "is_encoder_decoder", False):
+        return True
+    return config.model_type in SEQ2SEQ and not getattr(config, "is_decoder", False)
+
+
+def refuse_decoder_only(config: Any) -> None:
+    """Refuse a model that has no encoder; its configuration tells.
+
+    Raises:
+        EncoderError: saying what to give instead.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    if has_decoder(config):
+        return
+    family = config.model_type
+    if getattr(config, "is_decoder", False) or (family in CAUSAL and family not in MASKED):
+        raise EncoderError(
+            f"{config.name_or_path or family} is a decoder-only model ({family}): it reads left to right and can't be "
+            "fine-tuned as an encoder. Give an encoder (BERT, XLM-R, ModernBERT, ...) or an encoder-decoder (mBART, "
+            "NLLB, mT5, ...)"
+        )
+
+
 def encoder_of(model: Any) -> nn.Module:
     """The encoder within a transformers model.
 
@@ -45,58 +78,66 @@ def encoder_of(model: Any) -> nn.Module:
     Raises:
         EncoderError: for a decoder-only model.
     """
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
-    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
-
-    config = model.config
-    if getattr(config, "is_encoder_decoder", False):
+    refuse_decoder_only(model.config)
+    if has_decoder(model.config):
         return model.get_encoder()  # type: ignore[no-any-return]
-    family = config.model_type
-    if getattr(config, "is_decoder", False) or (family in CAUSAL and family not in MASKED):
-        raise EncoderError(
-            f"{config.name_or_path or family} is a decoder-only model ({family}): it reads left to right and can't be "
-            "fine-tuned as an encoder. Give an encoder (BERT, XLM-R, ModernBERT, ...) or an encoder-decoder (mBART, "
-            "NLLB, mT5, ...)"
-        )
     return model.base_model  # type: ignore[no-any-return]
 
 
-def check_trainable(model: Any) -> None:
-    """Refuse a model whose weights can't be trained as they lie.
+def merged(model: Any) -> Any:
+    """A model with its peft adapter merged into the weights; the model itself where it has none.
+
+    A copy is merged: whoever holds ``model`` keeps it as it is.
 
     Raises:
-        EncoderError: for quantised weights, an adapter on top, weights spread over devices, or a family that takes no
-            attention mask (FNet) or a language adapter (X-MOD).
+        EncoderError: for an adapter that is no change of weights (prompt and prefix tuning).
+    """
+    if not hasattr(model, "peft_config"):
+        return model
+    if not hasattr(model, "merge_and_unload"):
+        kinds = ", ".join(sorted(str(config.peft_type.value) for config in model.peft_config.values()))
+        raise EncoderError(f"a {kinds} adapter can't be merged into an encoder: use LoRA or one of its kin")
+    return copy.deepcopy(model).merge_and_unload()
+
+
+def check_trainable(model: Any) -> None:
+    """Refuse a model whose weights can't be trained as they lie (`merged` comes first).
+
+    Raises:
+        EncoderError: for quantised weights, weights spread over devices, or a family that reads no text (Whisper) or
+            takes no attention mask (FNet) or a language adapter (X-MOD).
     """
     reads = inspect.signature(model.forward).parameters
     places = {str(place) for place in (getattr(model, "hf_device_map", None) or {}).values()}
+    if "input_ids" not in reads:
+        raise EncoderError(f"{type(model).__name__} can't be used: it reads no text")
     if "attention_mask" not in reads or model.config.model_type == "xmod":
         name = type(model).__name__
         raise EncoderError(f"{name} can't be used: it does not tell padding from text, or needs language adapters")
     if getattr(model, "is_quantized", False):
         raise EncoderError("quantised weights can't be fine-tuned: load the model without quantisation")
-    if hasattr(model, "peft_config"):
-        raise EncoderError("an encoder under a peft adapter can't be fine-tuned yet: merge the adapter and save it")
     if len(places) > 1:
         raise EncoderError(
             f"the model is spread over {', '.join(sorted(places))}: load it on one device (no parallelize)"
         )
 
 
-def single_device(device: torch.device) -> torch.device:
-    """The device to train on, with its index.
+def check_tokenizer(tokenizer: Any) -> None:
+    """Refuse a tokenizer that can't serve.
+
+    transformers makes an empty tokenizer of the model's family where a checkpoint has none.
 
     Raises:
-        EncoderError: for a second GPU: the ``Trainer`` takes the first visible one, whatever it is told.
+        EncoderError: where it has no vocabulary, or no padding token.
     """
-    if device.type != "cuda":
-        return device
-    if device.index not in (None, 0):
+    known = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens) - set(tokenizer.get_added_vocab())
+    if len(known) <= 1:  # a blank may be there
         raise EncoderError(
-            f"fine-tuning runs on the first visible GPU, not on {device}: "
-            f"set CUDA_VISIBLE_DEVICES={device.index} and give no device"
+            f"{tokenizer.name_or_path} has no tokenizer: name the checkpoint that has one (tokenizer=...), or put its "
+            "files beside the weights"
         )
-    return torch.device("cuda", 0)
+    if tokenizer.pad_token_id is None:
+        raise EncoderError(f"the tokenizer of {tokenizer.name_or_path} has no padding token")
 
 
 def position_limit(config: Any, tokenizer: Any) -> int | None:

@@ -1,4 +1,15 @@
-"""From the vectors of a sentence's subwords to one vector."""
+"""From the vectors of a sentence's subwords to one vector.
+
+| family | in front stands | default | reason |
+| --- | --- | --- | --- |
+| BERT, XLM-R, RoBERTa, ... | ``[CLS]``, ``<s>`` | first | their authors fine-tune so (Devlin et al. 2019, section 4) |
+| DeBERTa-v2 and v3, mDeBERTa | ``[CLS]`` | first | its own ``ContextPooler`` reads the first vector |
+| ModernBERT, mmBERT | ``[CLS]`` | first | ``classifier_pooling`` is ``cls`` in its configuration class |
+| EuroBERT | a start token | mean | its own classifier averages over the subwords |
+| mBART, NLLB, M2M100 | the language code | mean | the code differs between training and test languages |
+| T5, mT5, umT5 | a word | mean | nothing stands for the sentence (Ni et al. 2022: the mean is better) |
+| BART, other encoder-decoders | ``<s>``, a word | mean | what sums a sentence up is the decoder's part in them |
+"""
 
 from __future__ import annotations
 
@@ -6,24 +17,17 @@ from typing import Any, Literal
 
 import torch
 
+from xglue_harness.encoders.loading import has_decoder
+
 Pooling = Literal["first", "mean", "max", "eos"]
 
-_BY_FAMILY: dict[str, Pooling] = {
-    # Encoders trained with a classification token in front (BERT, XLM-R and their kin) carry the sentence there.
-    # Encoders of sequence-to-sequence models have no such token: their first subword is a language code or a word.
-    "mbart": "mean",
-    "m2m_100": "mean",
-    "bart": "mean",
-    "t5": "mean",
-    "mt5": "mean",
-    "umt5": "mean",
-}
+_MEAN = {"eurobert"}
+"""Encoders without a decoder that have no token for the sentence."""
 
 
 def default_pooling(config: Any) -> Pooling:
     """Pooling of an encoder's family: the first subword, or the mean where no subword stands for the sentence."""
-    fallback: Pooling = "mean" if getattr(config, "is_encoder_decoder", False) else "first"
-    return _BY_FAMILY.get(getattr(config, "model_type", ""), fallback)
+    return "mean" if has_decoder(config) or config.model_type in _MEAN else "first"
 
 
 def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:

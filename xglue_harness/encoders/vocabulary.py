@@ -47,12 +47,6 @@ class TrimmedEmbedding(nn.Module):
             found = torch.where((place >= 0).unsqueeze(-1), found, frozen)
         return found * self.scale if self.scale != 1.0 else found
 
-    def table(self) -> torch.Tensor:
-        """The full table with the trained rows in their places, ``[vocabulary, width]``."""
-        whole = self.full.clone()
-        whole[self.get_buffer("rows")] = self.weight.detach()
-        return whole
-
 
 def obstacle(encoder: Any, weight_decay: float) -> str | None:
     """Why trimming would not be exact for an encoder; ``None`` where it is."""
@@ -72,16 +66,6 @@ def obstacle(encoder: Any, weight_decay: float) -> str | None:
     return None
 
 
-def trim(encoder: Any, used: Iterable[int]) -> nn.Embedding:
-    """Put a `TrimmedEmbedding` into ``encoder``; returns the embedding that it replaced, for `restore`."""
-    embedding: nn.Embedding = encoder.get_input_embeddings()
-    encoder.set_input_embeddings(TrimmedEmbedding(embedding, used))
-    return embedding
-
-
-def restore(encoder: Any, embedding: nn.Embedding) -> None:
-    """Put the embedding back, with the trained rows in it."""
-    trimmed: TrimmedEmbedding = encoder.get_input_embeddings()
-    with torch.no_grad():
-        embedding.weight = nn.Parameter(trimmed.table(), requires_grad=embedding.weight.requires_grad)
-    encoder.set_input_embeddings(embedding)
+def trim(encoder: Any, used: Iterable[int]) -> None:
+    """Put a `TrimmedEmbedding` into ``encoder``, with the rows ``used`` trainable."""
+    encoder.set_input_embeddings(TrimmedEmbedding(encoder.get_input_embeddings(), used))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
+from datetime import timedelta
 from typing import Any
 
 import torch
 from lm_eval.api.model import LM
 
-from xglue_harness.encoders.loading import encoder_of
+from xglue_harness.encoders.adapters import adapted_encoder
+from xglue_harness.encoders.checkpoint import Checkpoint, load_config, load_encoder, load_tokenizer, load_whole
 from xglue_harness.errors import EncoderError
+from xglue_harness.harness.hf import several_processes
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +20,8 @@ logger = logging.getLogger(__name__)
 class EncoderLM(LM):
     """The encoder of a checkpoint, without decoder and language-modelling head.
 
-    It answers transfer requests only (see `xglue_harness.harness.requests`).
+    It answers transfer requests only (see `xglue_harness.harness.requests`). Started by ``accelerate launch`` or
+    ``torchrun``, it is one of several processes, as lm-eval's own ``hf`` is.
     """
 
     def __init__(
@@ -28,9 +31,10 @@ class EncoderLM(LM):
         subfolder: str = "",
         tokenizer: str | None = None,
         device: str | None = None,
-        dtype: str | torch.dtype = "float32",
+        dtype: str | torch.dtype = "auto",
         trust_remote_code: bool = False,
         use_fast_tokenizer: bool = True,
+        peft: str | None = None,
         batch_size: int | str | None = None,
         max_batch_size: int | None = None,
         max_length: int | None = None,
@@ -43,31 +47,61 @@ class EncoderLM(LM):
             revision: branch, tag or commit on the Hub.
             subfolder: folder within the repository.
             tokenizer: Hub id or folder of another tokenizer.
-            device: ``cuda``, ``cuda:1``, ``cpu``, ...; a GPU where there is one.
+            device: ``cuda``, ``cuda:1``, ``cpu``, ...; a GPU where there is one. Several processes each take their own.
             dtype: type of the weights as they are loaded (``auto``: as stored); training is in fp32 whatever it is.
             trust_remote_code: run code of the repository.
             use_fast_tokenizer: prefer the tokenizer written in Rust.
+            peft: Hub id or folder of an adapter that is merged into the weights.
             batch_size: accepted from lm-eval, not used: the recipe's batch size counts.
             max_batch_size: as ``batch_size``.
             max_length: accepted from lm-eval's arguments; it becomes the recipe's ``max_length``.
-            model_kwargs: passed on to ``AutoModel.from_pretrained``.
+            model_kwargs: passed on to ``from_pretrained``.
 
         Raises:
-            EncoderError: for a decoder-only checkpoint, a tokenizer without padding, or an unknown ``dtype``.
+            EncoderError: for a checkpoint that can't be loaded or has no encoder, a tokenizer without vocabulary or
+                padding, an adapter that can't be merged, or an unknown ``dtype``.
         """
-        from transformers import AutoConfig, AutoModel, AutoTokenizer
-
         super().__init__()
-        hub = {"revision": revision, "subfolder": subfolder, "trust_remote_code": trust_remote_code}
-        self._device = _device(device)
-        self.tokenizer = AutoTokenizer.from_pretrained(tokenizer or pretrained, use_fast=use_fast_tokenizer, **hub)
-        if self.tokenizer.pad_token_id is None:
-            raise EncoderError(f"the tokenizer of {tokenizer or pretrained} has no padding token")
-        config = AutoConfig.from_pretrained(pretrained, **hub)
-        model_kwargs = {**_without_pooler(config), **model_kwargs}
-        loaded = AutoModel.from_pretrained(pretrained, config=config, dtype=_dtype(dtype), **hub, **model_kwargs)
-        self.config = loaded.config
-        self.model: Any = encoder_of(loaded).to(self._device).eval()
+        self._device = self._join(device)
+        checkpoint = Checkpoint(pretrained, str(revision), subfolder, trust_remote_code)
+        self.config = config = load_config(checkpoint)
+        words = Checkpoint(tokenizer or pretrained, str(revision), subfolder, trust_remote_code)
+        self.tokenizer = load_tokenizer(words, use_fast=use_fast_tokenizer)
+        self.model: Any
+        if peft:
+            whole = load_whole(checkpoint, config, dtype=_dtype(dtype), **model_kwargs)
+            self.model = adapted_encoder(whole, peft, vocabulary=len(self.tokenizer), revision=str(revision))
+        else:
+            self.model = load_encoder(checkpoint, config, dtype=_dtype(dtype), **model_kwargs)
+        self.model = self.model.to(self._device).eval()
+
+    def _join(self, wanted: str | None) -> torch.device:
+        """Become one of the processes, where there are several; returns the device."""
+        if not several_processes():
+            return _device(wanted)
+        from accelerate import Accelerator, InitProcessGroupKwargs
+
+        # Others wait while one process trains or fetches: as in lm_eval, that is no reason to give up.
+        self.accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(weeks=52))])
+        self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
+        return self.accelerator.device  # type: ignore[no-any-return]
+
+    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensors of all processes, one after the other."""
+        return tensor if self.world_size <= 1 else self.accelerator.gather(tensor)
+
+    def gather_object(self, obj: Any, dst: int = 0) -> list[Any] | None:
+        """The objects of all processes in process ``dst``, ``None`` in the others."""
+        if self.world_size <= 1:
+            return [obj]
+        gathered: list[Any] | None = [None] * self.world_size if self.rank == dst else None
+        torch.distributed.gather_object(obj, gathered, dst=dst)
+        return gathered
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.world_size > 1:
+            self.accelerator.wait_for_everyone()
 
     def get_model_info(self) -> dict[str, Any]:
         """Facts for lm-eval's results file."""
@@ -99,15 +133,6 @@ def _dtype(name: str | torch.dtype) -> str | torch.dtype:
     if isinstance(found, torch.dtype) or found == "auto":
         return found
     raise EncoderError(f"unknown dtype {name!r}: use auto, float32, bfloat16 or float16")
-
-
-def _without_pooler(config: Any) -> dict[str, bool]:
-    """BERT's kin have a pooler that is not used here, and is random where the checkpoint has none."""
-    from transformers import MODEL_MAPPING
-
-    model_class = MODEL_MAPPING.get(type(config), None)
-    has_one = model_class is not None and "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
-    return {"add_pooling_layer": False} if has_one else {}
 
 
 def _device(wanted: str | None) -> torch.device:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from xglue_harness.harness import hf
+
 ENCODER_MODEL = "hf-encoder"
 ENCODER_TARGET = "xglue_harness.harness.encoder_lm:EncoderLM"
 
@@ -31,7 +33,7 @@ def tasks_folder() -> Path:
 
 
 def register() -> None:
-    """Make lm_eval know our tasks, ``--model hf-encoder``, the request type and the mean of the eight tasks.
+    """Make lm_eval know our tasks, ``--model hf-encoder``, the request type, means of tasks; teach its ``hf``.
 
     Where lm_eval has discovered the model by its entry point already, that registration stands.
     """
@@ -41,13 +43,14 @@ def register() -> None:
     from lm_eval.api.registry import model_registry
     from lm_eval.tasks.manager import TaskManager
 
+    folder = tasks_folder()  # fails here, before anything of lm_eval is touched, where the installation lost it
+    hf.adapt()  # where it is loaded already; else the hook calls again, or the making of a model does
     if getattr(TaskManager, "_knows_xglue", False):
         return
-    folder = tasks_folder()  # fails here, before anything of lm_eval is touched, where the installation lost it
     if ENCODER_MODEL not in model_registry:
         model_registry.register(ENCODER_MODEL, target=ENCODER_TARGET)
     LM.xglue_transfer = _transfer
-    _remember_model_arguments(LM)
+    _watch_models_being_made(LM)
     _average_over_tasks(Group)
     _include_tasks(TaskManager, folder)
     TaskManager._knows_xglue = True
@@ -93,29 +96,30 @@ def _include_tasks(manager: Any, ours: Path) -> None:
     manager.__init__ = __init__
 
 
-def _remember_model_arguments(lm: Any) -> None:
-    """Note the names of the arguments that a model is built with (see `MODEL_ARGUMENTS`)."""
+def _watch_models_being_made(lm: Any) -> None:
+    """Before a model is made from arguments, note their names (see `MODEL_ARGUMENTS`) and adapt lm_eval's ``hf``."""
     from lm_eval.utils import simple_parse_args_string
 
     from_string, from_object = lm.create_from_arg_string.__func__, lm.create_from_arg_obj.__func__
 
     @functools.wraps(from_string)
     def create_from_arg_string(cls: Any, arg_string: str, additional_config: Any = None) -> Any:
-        _remember(simple_parse_args_string(arg_string))
+        _before_making(simple_parse_args_string(arg_string))
         return from_string(cls, arg_string, additional_config)
 
     @functools.wraps(from_object)
     def create_from_arg_obj(cls: Any, arg_dict: Any, additional_config: Any = None) -> Any:
-        _remember(arg_dict)
+        _before_making(arg_dict)
         return from_object(cls, arg_dict, additional_config)
 
     lm.create_from_arg_string = classmethod(create_from_arg_string)
     lm.create_from_arg_obj = classmethod(create_from_arg_obj)
 
 
-def _remember(arguments: Iterable[str]) -> None:
+def _before_making(arguments: Iterable[str]) -> None:
     MODEL_ARGUMENTS.clear()
     MODEL_ARGUMENTS.update(arguments)
+    hf.adapt()
 
 
 def _average_over_tasks(group: Any) -> None:

@@ -1,0 +1,56 @@
+"""A tiny encoder in memory, and rows to train it on."""
+
+from __future__ import annotations
+
+import torch
+from transformers import BertConfig, BertModel
+
+from tests.helpers import tokenizers
+from xglue_harness.benchmark import TASKS
+from xglue_harness.encoders.loading import Backbone
+from xglue_harness.transfer.recipe import Options, resolve
+
+CPU = torch.device("cpu")
+WORDS = tokenizers.WORDS
+
+
+def backbone(dropout: float = 0.0) -> Backbone:
+    """A BERT of two layers; the same weights every time."""
+    tokenizer = tokenizers.bert()
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=64,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = BertModel(config, add_pooling_layer=False).eval()
+    return Backbone(encoder, tokenizer, config, CPU, "tiny")
+
+
+def sentences(count: int, start: int = 0) -> list[dict]:
+    """POS rows of one to six words."""
+    rows = []
+    for number in range(start, start + count):
+        words = [WORDS[(number * 3 + place) % len(WORDS)] for place in range(1 + number % 6)]
+        rows.append({"words": words, "pos": [WORDS.index(word) for word in words]})
+    return rows
+
+
+def pairs(count: int) -> list[dict]:
+    """XNLI rows."""
+    return [
+        {"premise": " ".join(WORDS[: 1 + number % 5]), "hypothesis": WORDS[number % 7], "label": number % 3}
+        for number in range(count)
+    ]
+
+
+def recipe(task: str = "pos", **options):
+    """A recipe of some options, dropout 0 where not given."""
+    chosen = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "max_length": 32, "dropout": 0.0, **options}
+    return resolve(Options(**chosen), TASKS[task], seed=1, precision=chosen.get("precision", "fp32"), pooling="first")

@@ -1,0 +1,221 @@
+"""Loading the encoder of a checkpoint, and no more than the encoder.
+
+Of a sequence-to-sequence checkpoint neither decoder nor language-modelling head is built, and transformers reads from
+the files only what the model has: the memory and time of loading are those of the encoder. No weight is ever left at
+its random start: one that the checkpoint lacks is an error.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from xglue_harness.encoders.loading import check_tokenizer, encoder_of, has_decoder, refuse_decoder_only
+from xglue_harness.errors import EncoderError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where configuration, weights and tokenizer lie, in transformers' terms."""
+
+    name: str
+    revision: str = "main"
+    subfolder: str = ""
+    trust_remote_code: bool = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keywords of every ``from_pretrained``."""
+        return {"revision": self.revision, "subfolder": self.subfolder, "trust_remote_code": self.trust_remote_code}
+
+
+def load_config(checkpoint: Checkpoint) -> Any:
+    """Configuration of a checkpoint.
+
+    Raises:
+        EncoderError: where there is no such checkpoint, or its configuration can't be read.
+    """
+    from transformers import AutoConfig
+
+    with explained(checkpoint.name, "configuration"):
+        return AutoConfig.from_pretrained(checkpoint.name, **checkpoint.arguments)
+
+
+def load_tokenizer(checkpoint: Checkpoint, *, use_fast: bool = True) -> Any:
+    """Tokenizer of a checkpoint.
+
+    Raises:
+        EncoderError: where it has none, or none that can pad.
+    """
+    from transformers import AutoTokenizer
+
+    with explained(checkpoint.name, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.name, use_fast=use_fast, **checkpoint.arguments)
+    check_tokenizer(tokenizer)
+    return tokenizer
+
+
+def load_encoder(
+    checkpoint: Checkpoint, config: Any, *, dtype: str | torch.dtype = "auto", **arguments: Any
+) -> nn.Module:
+    """Encoder of a checkpoint, on the CPU and in evaluation mode.
+
+    Its weights have the names and values that they have in the whole model (`encoder_of`). From a safetensors file they
+    are mapped, not copied, where their type stays as it is stored.
+
+    Args:
+        checkpoint: where the weights lie.
+        config: its configuration.
+        dtype: type of the weights; ``auto`` as stored.
+        arguments: passed on to ``from_pretrained``.
+
+    Raises:
+        EncoderError: for a decoder-only model (from its configuration alone), weights that are missing, of another
+            shape, damaged or pickled with code, and whatever else keeps the checkpoint from being loaded.
+    """
+    from transformers import MODEL_MAPPING, AutoModel
+
+    refuse_decoder_only(config)
+    arguments = {"config": config, "dtype": dtype, **checkpoint.arguments, **arguments}
+    family = MODEL_MAPPING.get(type(config), None)  # None where the code is the checkpoint's own
+    if has_decoder(config) and isinstance(family, type):
+        model, lacking = _load(without_decoder(family), checkpoint, arguments)
+        if not lacking:
+            return encoder_of(model)
+        # The embeddings may lie under the name of a decoder or head that they are tied to.
+        logger.info("%s: %s is not stored under the encoder's names, the whole model is read", checkpoint.name, lacking)
+        model, lacking = _load(language_model(config), checkpoint, arguments)
+    else:
+        model, lacking = _load(AutoModel, checkpoint, {**without_pooler(config), **arguments})
+    refuse_random(checkpoint, lacking)
+    return encoder_of(model)
+
+
+def load_whole(checkpoint: Checkpoint, config: Any, *, dtype: str | torch.dtype = "auto", **arguments: Any) -> Any:
+    """The model with all that lm-eval's ``hf`` loads: what adapters are trained on.
+
+    Raises:
+        EncoderError: as `load_encoder`.
+    """
+    from transformers import AutoModel
+
+    refuse_decoder_only(config)
+    arguments = {"config": config, "dtype": dtype, **checkpoint.arguments, **arguments}
+    family = language_model(config)
+    if family is AutoModel:
+        arguments = {**without_pooler(config), **arguments}
+    model, lacking = _load(family, checkpoint, arguments)
+    refuse_random(checkpoint, lacking)
+    return model
+
+
+def _load(family: Any, checkpoint: Checkpoint, arguments: dict[str, Any]) -> tuple[Any, list[str]]:
+    """A model, and names of its encoder's weights that the checkpoint does not give."""
+    if not arguments.get("weights_only", True):
+        raise EncoderError("weights_only=False would run code that a .bin file holds: leave it out")
+    with explained(checkpoint.name, "weights"):
+        model, report = family.from_pretrained(checkpoint.name, **arguments, output_loading_info=True)
+    wrong = report["missing_keys"] | {name for name, *_ in report["mismatched_keys"]}
+    encoder = encoder_of(model)
+    place = next(name for name, module in model.named_modules() if module is encoder)
+    start = f"{place}." if place else ""
+    names = [name.removeprefix(start) for name in wrong if name.startswith(start)]
+    return model, sorted(name for name in names if not name.startswith("pooler."))  # which no head of ours reads
+
+
+def refuse_random(checkpoint: Checkpoint, lacking: list[str]) -> None:
+    """Stop before weights that no training has seen are taken for pretrained ones."""
+    if lacking:
+        shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
+        raise EncoderError(
+            f"{checkpoint.name} lacks weights of its encoder ({shown}): they would be random. Is it a checkpoint of "
+            "this architecture, complete, and saved by transformers?"
+        )
+
+
+def language_model(config: Any) -> Any:
+    """The Auto class that lm-eval's ``hf`` loads a family with (`xglue_harness.harness.hf` adds the last one)."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    if has_decoder(config):
+        return AutoModelForSeq2SeqLM
+    return AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModel
+
+
+def without_pooler(config: Any) -> dict[str, bool]:
+    """Keyword for BERT's kin: their pooler is not used here, and is random where the checkpoint has none."""
+    from transformers import MODEL_MAPPING
+
+    family = MODEL_MAPPING.get(type(config), None)
+    has_one = isinstance(family, type) and "add_pooling_layer" in inspect.signature(family).parameters
+    return {"add_pooling_layer": False} if has_one else {}
+
+
+def without_decoder(family: type) -> Any:
+    """A class of sequence-to-sequence models that drops its decoder as soon as it is built.
+
+    transformers builds models without memory and fills in what the files hold for the modules that are there. All else
+    stays the family's own: names, tied embeddings, conversions of old formats.
+    """
+
+    def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:  # noqa: N807
+        super(reduced, self).__init__(*arguments, **keywords)
+        decoder = self.get_decoder()
+        for name in [name for name, child in self.named_children() if child is decoder]:
+            setattr(self, name, None)
+            self.all_tied_weights_keys = {
+                target: source
+                for target, source in self.all_tied_weights_keys.items()
+                if not target.startswith(f"{name}.") and not source.startswith(f"{name}.")
+            }
+
+    own = {"__init__": __init__, "__module__": family.__module__, "_keys_to_ignore_on_load_unexpected": ["."]}
+    reduced: Any = type(family.__name__, (family,), own)
+    return reduced
+
+
+@contextmanager
+def explained(name: str, what: str) -> Iterator[None]:
+    """Turn whatever keeps a part of a checkpoint from being loaded into one error that says what to do."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except EncoderError:
+        raise
+    except (SafetensorError, EOFError) as error:
+        raise _refusal(name, what, error, "the file is damaged or incomplete: fetch it again") from None
+    except pickle.UnpicklingError:
+        cause = "its .bin file holds more than tensors (such a file can run any code), or is damaged"
+        raise EncoderError(
+            f"the {what} of {name} can't be loaded: {cause}. Use a checkpoint in safetensors format"
+        ) from None
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError) as error:
+        raise _refusal(name, what, error, _way_out(error)) from None
+
+
+def _refusal(name: str, what: str, error: Exception, way_out: str) -> EncoderError:
+    logger.debug("loading the %s of %s", what, name, exc_info=error)
+    cause = " ".join(str(error).split())
+    cause = cause if len(cause) <= 400 else f"{cause[:400]}..."
+    return EncoderError(f"the {what} of {name} can't be loaded: {type(error).__name__}: {cause} [{way_out}]")
+
+
+def _way_out(error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return "if you trust the code in the repository, set trust_remote_code=True"
+    if isinstance(error, OSError):
+        return "give an existing folder, or a Hub id that can be reached or lies in the cache (subfolder, revision)"
+    if isinstance(error, ImportError):
+        return "install the package that is named"
+    return "see that the checkpoint is there (subfolder, revision), complete, and fits this version of transformers"

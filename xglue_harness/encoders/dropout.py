@@ -1,0 +1,41 @@
+"""Dropout of an encoder, whatever its family calls it and wherever its forward pass reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
+
+
+def set_dropout(encoder: nn.Module, rate: float) -> None:
+    """Let every dropout of an encoder have one rate.
+
+    Families keep it in three places: modules (BERT, T5, DeBERTa), numbers on their layers that functional dropout and
+    attention kernels read (BART, mBART, M2M100, ModernBERT, EuroBERT), and the configuration. Where ModernBERT's layers
+    have an identity, because their rate was 0 when they were built, a dropout is put.
+
+    LayerDrop skips whole layers, which is something else: it keeps its own rate, but a ``rate`` of 0 ends it, too, so
+    that nothing is random any more.
+
+    Args:
+        encoder: it is changed.
+        rate: share of the activations that are set to 0 in training.
+    """
+    for module in list(encoder.modules()):
+        if isinstance(module, _DropoutNd):
+            module.p = rate
+        _set_numbers(module, rate)
+        for name, child in module.named_children():
+            if name.endswith("drop") and isinstance(child, nn.Identity):
+                setattr(module, name, nn.Dropout(rate))
+        if hasattr(module, "config"):
+            _set_numbers(module.config, rate)
+
+
+def _set_numbers(holder: Any, rate: float) -> None:
+    for name, value in vars(holder).items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        if "dropout" in name or name == "drop_prob" or ("layerdrop" in name and rate == 0):
+            setattr(holder, name, rate)
