@@ -10,6 +10,7 @@ import typer
 
 from xglue_harness.data.commands import app as data_app
 from xglue_harness.errors import XGlueError
+from xglue_harness.store_commands import app as store_app
 
 app = typer.Typer(
     name="xglue-harness",
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(store_app, name="store")
 
 
 @app.command(
@@ -62,6 +64,21 @@ def demo(
     from xglue_harness.harness.demo import run_demo
 
     run_demo(keep=keep, output=output)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of what the results JSON says about a run (configs.<leaf>.metadata.xglue).
+
+    \b
+    Example:
+      xglue-harness schema > run.schema.json
+    """
+    import json
+
+    from xglue_harness.results.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
 
 
 def main(arguments: list[str] | None = None) -> Any:

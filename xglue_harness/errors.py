@@ -21,3 +21,7 @@ class EncoderError(XGlueError):
 
 class TrainingError(XGlueError):
     """Training can't go on, for instance after a loss that is not finite."""
+
+
+class StoreError(XGlueError):
+    """The store of fine-tuned encoders can't be read or written; the message names the place."""

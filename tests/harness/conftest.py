@@ -19,6 +19,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def own_store(tmp_path, monkeypatch) -> Path:
+    """A store of the test's own, empty: nothing is taken from an earlier test."""
+    folder = tmp_path / "store"
+    monkeypatch.setenv("XGLUE_STORE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def evaluate(tiny):
     """``evaluate(tasks, metadata, **arguments of simple_evaluate)``."""

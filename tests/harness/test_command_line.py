@@ -61,9 +61,10 @@ def test_a_glob_selects_exactly_the_leaves():
 def test_help_names_every_command_with_examples():
     runner = CliRunner()
     shown = runner.invoke(cli.app, ["--help"]).output
-    for command in ("run", "demo", "data", "lm_eval --model hf"):
+    for command in ("run", "demo", "data", "store", "schema", "lm_eval --model hf"):
         assert command in shown
-    assert "Example" in runner.invoke(cli.app, ["demo", "--help"]).output
+    for command in (["demo"], ["schema"], *(["store", name] for name in ("ls", "du", "verify", "prune"))):
+        assert "Example" in runner.invoke(cli.app, [*command, "--help"]).output
 
 
 def test_an_error_is_one_message_and_exit_status_2(monkeypatch, capsys):

@@ -41,6 +41,18 @@ def test_groups_say_sample(loaded):
     assert loaded["groups"]["xglue_nc_zs"].aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE]"
 
 
+def test_groups_say_that_one_of_their_languages_collapsed(loaded):
+    metrics = _metrics(loaded, lambda _: 0.5)
+    group = loaded["groups"]["xglue_nc_zs"]
+    [french] = [task for task in group.get_all_tasks() if task.language == "fr"]
+    french.run = {"flags": {"collapsed": True}}
+    try:
+        assert group.aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE] [COLLAPSED]"
+    finally:
+        french.run = {}
+    assert group.aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE]"
+
+
 def test_a_missing_stderr_stays_missing():
     children = [{"score,none": 0.5, "score_stderr,none": "N/A"}, {"score,none": 1.0, "score_stderr,none": 0.1}]
     assert mean_over_tasks(children) == {"score,none": 0.75, "score_stderr,none": "N/A"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from tests.helpers import tokenizers
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.heads import IGNORED
-from xglue_harness.transfer.batching import LengthGrouped, collate, examples, joined, windows
+from xglue_harness.transfer.batching import collate, epoch_batches, examples, joined, windows
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(9, 20))
@@ -76,15 +78,13 @@ def test_collate_pads_on_the_right():
 
 def test_batches_hold_similar_lengths_in_random_order():
     lengths = [(i * 37) % 101 + 1 for i in range(1003)]
-    sampler = LengthGrouped(lengths, 10, seed=3)
-    first, second = list(sampler), list(sampler)
-    assert sorted(first) == sorted(second) == list(range(1003))
+    first, second = epoch_batches(lengths, 10, 3, 0), epoch_batches(lengths, 10, 3, 1)
+    assert sorted(chain(*first)) == sorted(chain(*second)) == list(range(1003))
     assert first != second
-    assert first == list(LengthGrouped(lengths, 10, seed=3))
-    assert first != list(LengthGrouped(lengths, 10, seed=4))
-    batches = [[lengths[i] for i in first[at : at + 10]] for at in range(0, 1003, 10)]
-    padded = sum(max(batch) * len(batch) for batch in batches)
+    assert first == epoch_batches(lengths, 10, 3, 0)
+    assert first != epoch_batches(lengths, 10, 4, 0)
+    assert [len(batch) for batch in first] == [10] * 100 + [3]
+    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in first)
     assert padded / sum(lengths) < 1.1
-    longest = [max(batch) for batch in batches[:-1]]
+    longest = [max(lengths[i] for i in batch) for batch in first[:-1]]
     assert longest not in (sorted(longest), sorted(longest, reverse=True))
-    assert len(batches[-1]) == 3

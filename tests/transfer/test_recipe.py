@@ -16,7 +16,7 @@ def _recipe(metadata, task="xnli", **kwargs):
 
 def test_defaults_are_the_papers():
     recipe = _recipe({})
-    assert (recipe.learning_rate, recipe.epochs, recipe.max_length, recipe.select) == (5e-6, 10, 256, "last")
+    assert (recipe.learning_rate, recipe.epochs, recipe.max_length, Options().select) == (5e-6, 10, 256, "last")
     assert (recipe.optimizer, recipe.schedule) == ("adamw", "linear")
     assert _recipe({}, "pos").learning_rate == 2e-5
     assert {name for name in TASKS if TASKS[name].learning_rate == 2e-5} == {"pos"}
@@ -40,13 +40,18 @@ def test_each_field_changes_the_key():
         "max_grad_norm": 2.0,
         "seed": 1,
         "train_limit": 10,
-        "select": "en_dev",
+        "dropout": 0.0,
+        "dev": "en",
     }
     keys = {_recipe({name: value}).key for name, value in changes.items()}
     keys |= {_recipe({}, precision="bf16").key, _recipe({}, pooling="mean").key, _recipe({}, "nc").key}
     assert len(keys) == len(changes) + 3
     assert base.key not in keys
     assert base.key == _recipe({}).key
+
+
+def test_what_changes_no_weight_changes_no_key():
+    assert _recipe({"select": "oracle", "checkpoint_minutes": 1, "data": "sample"}).key == _recipe({}).key
 
 
 @pytest.mark.parametrize(
@@ -67,7 +72,12 @@ def test_each_field_changes_the_key():
         ({"train_limit": 0}, r"train_limit=0"),
         ({"precision": "int8"}, r"precision='int8': .*'fp32', 'bf16' or 'fp16'"),
         ({"pooling": "sum"}, r"pooling='sum'"),
-        ({"select": "best"}, r"select='best': .*'last' or 'en_dev'"),
+        ({"select": "best"}, r"select='best': .*'last', 'en_dev', 'all_dev' or 'oracle'"),
+        ({"select": "all_dev", "dev": "en"}, r"select all_dev needs dev all"),
+        ({"select": "oracle", "dev": "none"}, r"select oracle needs dev all"),
+        ({"select": "en_dev", "dev": "none"}, r"select en_dev needs dev all or en"),
+        ({"dropout": 1}, r"dropout=1"),
+        ({"checkpoint_minutes": -1}, r"checkpoint_minutes=-1"),
         ({"protocol": "prompt"}, r"protocol='prompt'"),
         ({"data": 3}, r"data=3"),
     ],

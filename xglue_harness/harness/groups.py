@@ -8,11 +8,13 @@ times as much as QAM.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from xglue_harness.benchmark import ALL_GROUP
 
 SAMPLE_MARK = " [SAMPLE]"
+COLLAPSED_MARK = " [COLLAPSED]"
 SCORE, SCORE_STDERR = "score,none", "score_stderr,none"
 
 
@@ -43,6 +45,14 @@ def adjust(group: Any, metrics: dict[str, Any], task_metrics: dict[str, Any]) ->
     if group.name == ALL_GROUP and SCORE in metrics:
         children = [task_metrics[child.name] for child in group.get_all_groups(recursive=False)]
         metrics = {**metrics, **mean_over_tasks(children)}
-    if any(getattr(task, "is_sample", False) for task in group.get_all_tasks()):
-        metrics = {**metrics, "alias": f"{metrics['alias']}{SAMPLE_MARK}"}
+    if marks := marks_of(group.get_all_tasks()):
+        metrics = {**metrics, "alias": f"{metrics['alias']}{marks}"}
     return metrics
+
+
+def marks_of(tasks: Iterable[Any]) -> str:
+    """What the tables say beside a name: that a number comes from the toy, or that an encoder of it learnt nothing."""
+    tasks = list(tasks)
+    sample = any(getattr(task, "is_sample", False) for task in tasks)
+    collapsed = any(getattr(task, "is_collapsed", False) for task in tasks)
+    return SAMPLE_MARK * sample + COLLAPSED_MARK * collapsed

@@ -15,7 +15,7 @@ from xglue_harness import benchmark, metrics
 from xglue_harness.benchmark import Kind
 from xglue_harness.data import open_source
 from xglue_harness.errors import RecipeError
-from xglue_harness.harness.groups import SAMPLE_MARK
+from xglue_harness.harness.groups import marks_of
 from xglue_harness.harness.register import MODEL_ARGUMENTS, register
 from xglue_harness.transfer.batching import joined
 from xglue_harness.transfer.recipe import parse_options
@@ -61,6 +61,7 @@ class TransferTask(ConfigurableTask):
         config = {key: value for key, value in config.items() if key != "class"}
         metadata = config["metadata"]
         if "batch_size" in MODEL_ARGUMENTS:
+            MODEL_ARGUMENTS.clear()  # a next run may bring a model that is built already
             raise RecipeError(
                 "batch_size among the model's arguments would also be taken for the recipe's: give lm_eval's own as "
                 "--batch_size (or simple_evaluate(batch_size=...)), and the recipe's in --metadata"
@@ -106,7 +107,16 @@ class TransferTask(ConfigurableTask):
     # ---------------------------------------------------------------- requests
 
     def build_all_requests(self, **kwargs: Any) -> None:
-        """Build requests; they are never read from lm-eval's cache, which would replay the recipe of another run."""
+        """Build requests; they are never read from lm-eval's cache, which would replay the recipe of another run.
+
+        Raises:
+            RecipeError: for fewer documents than processes: all train together, so each must have a part.
+        """
+        wanted, processes = kwargs.get("samples") or range(len(self.eval_docs)), kwargs.get("world_size") or 1
+        if (count := len(wanted[: kwargs.get("limit")])) < processes:
+            raise RecipeError(
+                f"{self.config.task}: {count} documents for {processes} processes: raise --limit, or start fewer"
+            )
         super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
 
     def fewshot_context(self, doc: Mapping[str, Any], *args: Any, **kwargs: Any) -> str:
@@ -123,13 +133,23 @@ class TransferTask(ConfigurableTask):
 
     # ---------------------------------------------------------------- scores
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether scores are wanted, or predictions only (``--predict_only``)."""
+        return "bypass" not in self._metric_fn_list
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Whether the run's own record says that the encoder learnt nothing."""
+        return bool(self.run) and self.run["flags"]["collapsed"]
+
     def process_results(self, doc: Mapping[str, Any], results: list[Any]) -> dict[str, Any]:
         """Score one document.
 
         Words' counts are handed on as (numerator, denominator), and once more under ``*_stderr``: lm-eval knows no
         standard error of a ratio, and this name fills its column.
         """
-        if "bypass" in self._metric_fn_list:
+        if not self.is_scored:
             return {"bypass": None}
         item = document_score(self.spec, doc[self.spec.label_column], results[0])
         names = [self.spec.metric, "score"]
@@ -139,7 +159,7 @@ class TransferTask(ConfigurableTask):
 
     def aggregation(self) -> dict[str, Any]:
         """From documents to the language: a mean, or a ratio of sums."""
-        if "bypass" in self._metric_fn_list:
+        if not self.is_scored:
             return dict(self._aggregation_list)
         names = (self.spec.metric, "score")
         if self.spec.kind is not Kind.TAGGING:
@@ -157,7 +177,7 @@ class TransferTask(ConfigurableTask):
         """The task's configuration with the whole record of the run, for the results file."""
         config: dict[str, Any] = super().dump_config()
         del config["metric_list"]
-        if self.is_sample:
-            config["task_alias"] = f"{self.task_name}{SAMPLE_MARK}"
+        if marks := marks_of([self]):
+            config["task_alias"] = f"{self.task_name}{marks}"
         config["metadata"] = {**config["metadata"], "xglue": self.run}
         return config

@@ -197,34 +197,32 @@ def collate(batch: Sequence[Example], pad: int, tagging: bool) -> dict[str, torc
     return result
 
 
-class LengthGrouped(torch.utils.data.Sampler[int]):
-    """Batches of inputs of similar length, in random order, new in each epoch.
+POOL = 50
+"""Batches among whose inputs those of similar length are sought."""
+
+
+def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of an epoch: inputs of similar length, in random order, new in each epoch.
 
     All inputs are shuffled and cut into pools of `POOL` batches; a pool is sorted by length and cut into batches; all
     batches are shuffled. So a batch's inputs are a random choice among those of its length, and the order of lengths
     in an epoch is random. An incomplete batch comes last.
+
+    Args:
+        lengths: subwords of each input.
+        batch_size: inputs of a batch.
+        seed: the run's.
+        epoch: from 0; an epoch's batches depend on nothing else, so that training can go on in its midst.
+
+    Returns:
+        Places in ``lengths``, batch by batch.
     """
-
-    POOL = 50
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        """Sample ``len(lengths)`` inputs; ``seed`` decides all epochs."""
-        self._lengths = lengths
-        self._batch_size = batch_size
-        self._generator = torch.Generator().manual_seed(seed)
-
-    def __len__(self) -> int:
-        """Inputs of an epoch."""
-        return len(self._lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        """Indices of one epoch, batch after batch."""
-        size, order = self._batch_size, torch.randperm(len(self), generator=self._generator).tolist()
-        complete = len(order) - len(order) % size
-        batches: list[list[int]] = []
-        for start in range(0, complete, size * self.POOL):
-            pool = sorted(order[start : min(start + size * self.POOL, complete)], key=lambda i: self._lengths[i])
-            batches.extend(pool[at : at + size] for at in range(0, len(pool), size))
-        for index in torch.randperm(len(batches), generator=self._generator).tolist():
-            yield from batches[index]
-        yield from order[complete:]
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    complete = len(order) - len(order) % batch_size
+    batches: list[list[int]] = []
+    for start in range(0, complete, batch_size * POOL):
+        pool = sorted(order[start : min(start + batch_size * POOL, complete)], key=lambda i: lengths[i])
+        batches.extend(pool[at : at + batch_size] for at in range(0, len(pool), batch_size))
+    shuffled = [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
+    return shuffled + ([order[complete:]] if complete < len(order) else [])

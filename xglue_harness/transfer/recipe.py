@@ -13,10 +13,11 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.errors import RecipeError
+from xglue_harness.results.schema import Rule
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 PoolingName = Literal["auto", "first", "mean", "max", "eos"]
@@ -45,9 +46,31 @@ class Options(BaseModel):
     train_limit: Annotated[int | None, Field(ge=1, description="use the first N training rows only")] = None
     precision: Annotated[Precision, Field(description="of the arithmetic; weights stay in fp32")] = "auto"
     pooling: Annotated[PoolingName, Field(description="how a sentence becomes a vector")] = "auto"
+    dropout: Annotated[
+        float | None, Field(ge=0, lt=1, description="by default the encoder's own, and 0.1 in the head")
+    ] = None
+    dev: Annotated[
+        Literal["all", "en", "none"],
+        Field(
+            description="dev sets scored after each epoch, for the selection rules: of all languages, English, or none"
+        ),
+    ] = "all"
     select: Annotated[
-        Literal["last", "en_dev"], Field(description="which epoch counts: the last, or the best on English dev")
+        Rule,
+        Field(
+            description="which epoch counts: the last, the best on English dev or on all dev sets, or the target's best"
+        ),
     ] = "last"
+    checkpoint_minutes: Annotated[
+        float, Field(ge=0, description="time between checkpoints (there is one after each epoch, too)")
+    ] = 10
+
+    @model_validator(mode="after")
+    def _has_the_dev_sets_that_it_selects_by(self) -> Options:
+        enough = {"last": ("all", "en", "none"), "en_dev": ("all", "en")}.get(self.select, ("all",))
+        if self.dev not in enough:
+            raise ValueError(f"select {self.select} needs dev {' or '.join(enough)}")
+        return self
 
 
 class Recipe(BaseModel):
@@ -67,7 +90,8 @@ class Recipe(BaseModel):
     train_limit: int | None
     precision: Literal["fp32", "bf16", "fp16"]
     pooling: Literal["first", "mean", "max", "eos"]
-    select: Literal["last", "en_dev"]
+    dropout: float | None
+    dev: Literal["all", "en", "none"]
     optimizer: Literal["adamw"] = "adamw"
     schedule: Literal["linear"] = "linear"
     batching: Literal["length_grouped"] = "length_grouped"
@@ -96,7 +120,8 @@ def parse_options(metadata: Mapping[str, Any], foreign: Collection[str] = ()) ->
         return Options.model_validate({key: value for key, value in metadata.items() if key in names})
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'][:1]))}={item['input']!r}: {item['msg']}" for item in error.errors()
+            f"{'.'.join(map(str, item['loc'][:1]))}={item['input']!r}: {item['msg']}" if item["loc"] else item["msg"]
+            for item in error.errors()
         )
         raise RecipeError(f"bad option in --metadata: {problems}\n{allowed()}") from None
 
@@ -110,7 +135,7 @@ def resolve(
     pooling: Literal["first", "mean", "max", "eos"],
 ) -> Recipe:
     """Fill in what the options leave to the task, the run (``seed``), the device and the encoder's family."""
-    fields = options.model_dump(exclude={"data", "protocol"})
+    fields = options.model_dump(exclude={"data", "protocol", "select", "checkpoint_minutes"})
     if fields["learning_rate"] is None:
         fields["learning_rate"] = spec.learning_rate
     if fields["seed"] is None:

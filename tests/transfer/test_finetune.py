@@ -1,0 +1,314 @@
+"""The same training is done once, whatever interrupts it; its weights are those of an unbroken run, to the bit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers.training import CPU, backbone, recipe, sentences
+from xglue_harness.benchmark import TASKS
+from xglue_harness.encoders.identity import identify
+from xglue_harness.errors import StoreError, TrainingError
+from xglue_harness.transfer import checkpoint, run
+from xglue_harness.transfer.determinism import seeded
+from xglue_harness.transfer.finetune import finetune
+from xglue_harness.transfer.learner import Learner
+from xglue_harness.transfer.predict import predict, prepare
+from xglue_harness.transfer.run import Material
+from xglue_harness.transfer.scoring import document_score, score
+from xglue_harness.transfer.store import Store
+
+SPEC = TASKS["pos"]
+DEV = {"en": sentences(20, 7), "de": sentences(20, 31)}
+MATERIAL = Material(sentences(40), "f" * 64, DEV)
+
+
+def _finetune(store, *, chosen=None, material=MATERIAL, seconds=0.0, dropout=0.1):
+    body = backbone(dropout)
+    chosen = chosen or recipe(epochs=3, dropout=None)
+    with seeded(1, CPU):
+        return finetune(
+            body, identify(body), SPEC, chosen, material, store=store, checkpoint_seconds=seconds, progress=False
+        )
+
+
+def _weights(tuned):
+    return {epoch: tuned.entry.read(epoch) for epoch in tuned.entry.weights}
+
+
+def _equal(one, other):
+    return one.keys() == other.keys() and all(
+        one[epoch].keys() == other[epoch].keys()
+        and all(torch.equal(one[epoch][name], other[epoch][name]) for name in one[epoch])
+        for epoch in one
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    return _finetune(Store(tmp_path_factory.mktemp("store")), seconds=1000)
+
+
+def test_a_second_run_trains_nothing_and_says_what_it_used(unbroken, caplog, monkeypatch):
+    def never(*_):
+        raise AssertionError("it trains")
+
+    monkeypatch.setattr(Learner, "step", never)
+    with caplog.at_level("INFO"):
+        again = _finetune(Store(unbroken.entry.folder.parents[1]))
+    assert again.session.from_store
+    assert (again.session.trained_steps, again.session.cost.seconds) == (0, 0.0)
+    assert again.training == unbroken.training
+    assert f"taken from the store, nothing is trained: {unbroken.entry.folder}" in caplog.text
+    assert (unbroken.session.from_store, unbroken.session.trained_steps) == (False, 15)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chosen": recipe(epochs=2, dropout=None)},
+        {"chosen": recipe(epochs=3, dropout=None, seed=9)},
+        {"material": Material(sentences(40), "0" * 64, DEV)},
+        {"material": Material(sentences(40), "f" * 64, {"en": DEV["en"]})},
+    ],
+)
+def test_another_training_is_another_entry(unbroken, change, tmp_path):
+    assert _finetune(Store(tmp_path), **change).entry.key != unbroken.entry.key
+
+
+def test_another_encoder_or_tokenizer_is_another_entry(unbroken):
+    def other_weights(body):
+        with torch.no_grad():
+            body.encoder.embeddings.word_embeddings.weight[7, 3] += 1e-6
+
+    def other_configuration(body):
+        body.encoder.config.layer_norm_eps = 1e-6
+
+    def other_tokenizer(body):
+        body.tokenizer.add_tokens(["xylophone"])
+
+    base = identify(backbone())
+    for change in (other_weights, other_configuration, other_tokenizer):
+        body = backbone()
+        change(body)
+        assert identify(body) != base
+    renamed = backbone()
+    renamed.encoder.config._name_or_path = "elsewhere"
+    assert identify(renamed) == base
+
+
+class _Killed(BaseException):
+    pass
+
+
+def _kill_in_step(monkeypatch):
+    step = Learner.step
+
+    def killing(self, batch):
+        if self.counters.step == 7:
+            raise _Killed
+        step(self, batch)
+
+    monkeypatch.setattr(Learner, "step", killing)
+
+
+def _kill_between_tensors_and_progress(monkeypatch):
+    note = checkpoint.Working.note
+
+    def killing(self, progress):
+        if progress.counters.step == 8:
+            raise _Killed
+        note(self, progress)
+
+    monkeypatch.setattr(checkpoint.Working, "note", killing)
+
+
+def _kill_in_dev(monkeypatch):
+    score_dev, calls = run.Run._dev_score, []
+
+    def killing(self, language):
+        calls.append(language)
+        if len(calls) == 4:
+            raise _Killed
+        return score_dev(self, language)
+
+    monkeypatch.setattr(run.Run, "_dev_score", killing)
+
+
+def _kill_before_the_kept_epoch_counts(monkeypatch):
+    forget = checkpoint.Working.forget
+
+    def killing(self, progress, wanted):
+        if progress.counters.step == 10:
+            raise _Killed
+        forget(self, progress, wanted)
+
+    monkeypatch.setattr(checkpoint.Working, "forget", killing)
+
+
+def _kill_before_the_entry_is_there(monkeypatch):
+    def killing(self, *_):
+        raise _Killed
+
+    monkeypatch.setattr(Store, "finish", killing)
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        _kill_in_step,
+        _kill_between_tensors_and_progress,
+        _kill_in_dev,
+        _kill_before_the_kept_epoch_counts,
+        _kill_before_the_entry_is_there,
+    ],
+)
+def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(kill, unbroken, tmp_path):
+    store = Store(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        kill(patch)
+        with pytest.raises(_Killed):
+            _finetune(store)
+    assert store.folders("entries") == []
+    resumed = _finetune(store)
+    assert resumed.session.resumed_from_step > 0
+    assert resumed.session.trained_steps == 15 - resumed.session.resumed_from_step
+    assert resumed.training.epochs == unbroken.training.epochs
+    assert resumed.training.final_loss == unbroken.training.final_loss
+    assert resumed.training.real_tokens == unbroken.training.real_tokens
+    assert _equal(_weights(resumed), _weights(unbroken))
+    kept = {path.name for path in resumed.entry.folder.iterdir()}
+    assert kept == {"entry.json", *(name for name, _ in resumed.entry.weights.values())}
+    assert store.folders("working") == []
+
+
+def test_dropout_makes_the_test_above_one_of_the_generators(unbroken, tmp_path):
+    assert not _equal(_weights(_finetune(Store(tmp_path), dropout=0.0)), _weights(unbroken))
+
+
+@pytest.mark.parametrize("which", ["progress.json", "checkpoint-*.safetensors"])
+def test_a_damaged_checkpoint_is_named_and_training_starts_anew(which, unbroken, tmp_path, caplog):
+    store = Store(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        _kill_in_step(patch)
+        with pytest.raises(_Killed):
+            _finetune(store)
+    [path] = store.folders("working")[0].glob(which)
+    path.write_bytes(path.read_bytes()[:-20])
+    again = _finetune(store)
+    assert "progress.json can't be used, training starts anew" in caplog.text
+    assert again.session.resumed_from_step is None
+    assert _equal(_weights(again), _weights(unbroken))
+
+
+@pytest.mark.parametrize("which", ["entry.json", "epoch-3.0.safetensors"])
+def test_a_damaged_entry_is_named_and_rebuilt(which, unbroken, tmp_path, caplog):
+    store = Store(tmp_path)
+    path = _finetune(store).entry.folder / which
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    again = _finetune(store)
+    assert f"{path} is damaged" in caplog.text
+    assert not again.session.from_store
+    assert _equal(_weights(again), _weights(unbroken))
+    assert again.entry.problems() == []
+    assert _finetune(store).session.from_store
+
+
+def test_the_kept_weights_are_those_that_were_scored(unbroken):
+    body, chosen = backbone(0.1), recipe(epochs=3, dropout=None)
+    model = unbroken.model(body, SPEC, chosen)
+    scores = {entry.epoch: entry.dev for entry in unbroken.training.epochs}
+    assert set(unbroken.entry.weights) <= set(scores)
+    assert 3.0 in unbroken.entry.weights
+    for epoch in unbroken.entry.weights:
+        unbroken.load(model, epoch, CPU)
+        for language, documents in DEV.items():
+            values = predict(model, body, chosen, prepare(body, SPEC, chosen, documents, language)).values
+            pairs = zip(documents, values, strict=True)
+            found = score(SPEC, [document_score(SPEC, document["pos"], value) for document, value in pairs])
+            assert found == scores[epoch][language]
+
+
+def test_the_encoder_stays_as_it_was():
+    body = backbone()
+    before = identify(body)
+    assert not body.encoder.training
+    chosen = recipe(epochs=1)
+    with seeded(1, CPU):
+        finetune(body, before, SPEC, chosen, MATERIAL, progress=False)
+    assert identify(body) == before
+    assert not body.encoder.training
+
+
+def test_weights_that_are_not_finite_are_never_kept(tmp_path, monkeypatch):
+    step = Learner.step
+
+    def spoil(self, batch):
+        if self.counters.step == 3:
+            with torch.no_grad():
+                self.model.classifier.weight.fill_(float("nan"))
+        step(self, batch)
+
+    monkeypatch.setattr(Learner, "step", spoil)
+    with pytest.raises(TrainingError, match="the loss is nan at step 4"):
+        _finetune(Store(tmp_path))
+    [working] = Store(tmp_path).folders("working")
+    progress, tensors = checkpoint.Working(working).load()
+    assert progress.counters.step == 3
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from tests.transfer.test_finetune import _finetune
+from xglue_harness.errors import StoreError
+from xglue_harness.transfer.store import Store
+store = Store(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))  # as a disk that is full
+try:
+    _finetune(store)
+except StoreError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of the size of files")
+def test_a_full_disk_is_one_error_and_nothing_half_written(tmp_path):
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert f"cannot write {tmp_path}" in done.stdout
+    assert "free some room (xglue-harness store prune) or set the environment variable XGLUE_STORE" in done.stdout
+    assert list(tmp_path.rglob("*.tmp")) == []
+    assert Store(tmp_path).folders("entries") == []
+    assert not _finetune(Store(tmp_path)).session.from_store
+
+
+def test_a_store_that_cannot_be_written_is_one_error(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(StoreError, match=r"cannot write .*XGLUE_STORE"):
+        _finetune(Store(blocked / "store"))
+
+
+def test_the_record_of_a_training_is_complete(unbroken):
+    training = unbroken.training
+    assert (training.train_rows, training.train_inputs, training.steps) == (40, 40, 15)
+    assert training.real_tokens == 3 * sum(len(row["words"]) + 2 for row in MATERIAL.train)
+    assert 1 <= training.padding_ratio == training.padded_tokens / training.real_tokens
+    assert [entry.epoch for entry in training.epochs] == [1.0, 2.0, 3.0]
+    assert all(set(entry.dev) == {"en", "de"} and entry.constant is not None for entry in training.epochs)
+    assert training.embedding_rows < backbone().encoder.get_input_embeddings().num_embeddings
+    assert training.cost.tokens_per_second > 0
+    assert json.loads((unbroken.entry.folder / "entry.json").read_text())["training"]["store_key"] == unbroken.entry.key

@@ -1,0 +1,222 @@
+"""One fine-tuning and the predictions of all its languages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from datasets import Dataset
+
+from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
+from xglue_harness.data import fingerprint
+from xglue_harness.encoders.loading import Backbone, check_length
+from xglue_harness.encoders.pooling import default_pooling
+from xglue_harness.errors import RecipeError
+from xglue_harness.harness.record import record
+from xglue_harness.results.meter import Meter
+from xglue_harness.results.schema import EpochScores, Evaluation, Rule, RuleScore, Selection
+from xglue_harness.transfer.collapse import constant
+from xglue_harness.transfer.determinism import seeded
+from xglue_harness.transfer.distributed import World
+from xglue_harness.transfer.finetune import FineTuned, finetune, resolve_precision
+from xglue_harness.transfer.predict import Predictions, Prepared, predict, prepare
+from xglue_harness.transfer.recipe import Recipe, resolve
+from xglue_harness.transfer.run import Material
+from xglue_harness.transfer.scoring import document_score, documents, score
+from xglue_harness.transfer.selection import RULES, selected
+
+if TYPE_CHECKING:
+    from xglue_harness.encoders.identity import Identity
+    from xglue_harness.harness.task import TransferRequest, TransferTask
+
+logger = logging.getLogger(__name__)
+
+Group = dict["TransferTask", list[tuple[int, "TransferRequest"]]]
+"""Requests with their places, by the language leaf that they belong to; all of one XGLUE task and one recipe."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fine-tuning and all that it needs."""
+
+    spec: TaskSpec
+    recipe: Recipe
+    group: Group
+    material: Material
+    files: dict[str, str]
+    """sha256 of the files that the training reads."""
+
+
+def prepare_job(backbone: Backbone, group: Group) -> Job:
+    """Settle the recipe and read the training and dev sets.
+
+    Raises:
+        DataError: where a file is missing or malformed.
+        RecipeError: where the dev set that ``select`` needs is missing, or the precision can't be had.
+        EncoderError: where the encoder can't read inputs of the recipe's length.
+    """
+    first = next(iter(group))
+    spec, options, source = first.spec, first.options, first.source
+    recipe = resolve(
+        options,
+        spec,
+        seed=torch.initial_seed() % 2**32,
+        precision=resolve_precision(options.precision, backbone.device),
+        pooling=default_pooling(backbone.config) if options.pooling == "auto" else options.pooling,
+    )
+    check_length(backbone, recipe.max_length)
+    if first.is_sample:
+        logger.warning("SAMPLE data: a toy for trying the software out; the scores mean nothing")
+    train = source.load(spec, "train", SOURCE_LANGUAGE)
+    files, dev = dict(train.files), {}
+    for language in _dev_languages(group, recipe):
+        loaded = source.load(spec, "dev", language)
+        files.update(loaded.files)
+        dev[language] = documents(spec, loaded.dataset)
+    material = Material(_first_rows(train.dataset, recipe, spec.title), fingerprint(files), dev)
+    return Job(spec, recipe, group, material, files)
+
+
+def _dev_languages(group: Group, recipe: Recipe) -> list[str]:
+    """Languages whose dev sets are scored: all that the data have, English, or none."""
+    first = next(iter(group))
+    spec, select = first.spec, first.options.select
+    asked = {"all": spec.languages, "en": (SOURCE_LANGUAGE,), "none": ()}[recipe.dev]
+    there = first.source.available(spec, "dev") if asked else ()
+    missing = [language for language in asked if language not in there]
+    needed = {"last": [], "en_dev": [SOURCE_LANGUAGE], "all_dev": [], "oracle": [task.language for task in group]}[
+        select
+    ]
+    if lacking := [language for language in needed if language in missing]:
+        raise RecipeError(
+            f"select {select} needs the dev set of {spec.title} in {', '.join(lacking)}, which the data do not have"
+        )
+    if missing:
+        logger.warning("the data have no dev set of %s in %s: rules do without", spec.title, ", ".join(missing))
+    found = [language for language in asked if language in there]
+    if select == "all_dev" and len(found) < 2:
+        raise RecipeError(f"select all_dev needs the dev sets of {spec.title} in several languages")
+    return found
+
+
+def _first_rows(dataset: Dataset, recipe: Recipe, title: str) -> Dataset:
+    wanted = recipe.train_limit
+    if wanted is not None and wanted > len(dataset):
+        logger.warning(
+            "train_limit %d: English %s has only %d training rows, all are used", wanted, title, len(dataset)
+        )
+    return dataset if wanted is None else dataset.select(range(min(wanted, len(dataset))))
+
+
+@dataclass
+class _Leaf:
+    """One language of a job: what is predicted, with the weights of which epochs, and what came of it."""
+
+    task: TransferTask
+    pairs: list[tuple[int, TransferRequest]]
+    prepared: Prepared
+    epochs: dict[Rule, float]
+    scores: dict[float, float | None] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    constant: str | None = None
+
+    @property
+    def headline(self) -> float:
+        """The epoch whose predictions are the answer."""
+        return self.epochs[self.task.options.select]
+
+
+def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool) -> list[tuple[int, Any]]:
+    """Fine-tune, or take from the store, and predict; every selection rule is scored, one gives the answer.
+
+    Returns:
+        Place and prediction of each request.
+    """
+    spec, recipe = job.spec, job.recipe
+    found: list[tuple[int, Any]] = []
+    minutes = next(iter(job.group)).options.checkpoint_minutes
+    with seeded(recipe.seed, backbone.device):
+        tuned = finetune(
+            backbone, identity, spec, recipe, job.material, checkpoint_seconds=60 * minutes, progress=progress
+        )
+        leaves = [_leaf(backbone, job, tuned, task) for task in job.group]
+        model = tuned.model(backbone, spec, recipe)
+        bars = progress and tuned.world.leads
+        for epoch in sorted({epoch for leaf in leaves for epoch in leaf.epochs.values()}):
+            tuned.load(model, epoch, backbone.device)
+            for leaf in leaves:
+                if epoch not in leaf.epochs.values():
+                    continue
+                with Meter(backbone.device) as meter:
+                    predictions = predict(model, backbone, recipe, leaf.prepared, progress=bars)
+                _note(leaf, epoch, predictions, meter, tuned.world)
+                if epoch == leaf.headline:
+                    pairs = zip(leaf.pairs, predictions.values, strict=True)
+                    found.extend((index, value) for (index, _), value in pairs)
+    for leaf in leaves:
+        assert leaf.evaluation is not None
+        selection = _selection(leaf, tuned.training.epochs)
+        leaf.task.run = record(
+            leaf.task, backbone, identity, recipe, job.files, tuned, selection, leaf.evaluation, leaf.constant
+        )
+    return found
+
+
+def _leaf(backbone: Backbone, job: Job, tuned: FineTuned, task: TransferTask) -> _Leaf:
+    pairs = job.group[task]
+    prepared = prepare(backbone, job.spec, job.recipe, [request.doc for _, request in pairs], task.language)
+    epochs = {rule: selected(tuned.training.epochs, rule, task.language) for rule in RULES}
+    return _Leaf(task, pairs, prepared, {rule: epoch for rule, epoch in epochs.items() if epoch is not None})
+
+
+def _note(leaf: _Leaf, epoch: float, predictions: Predictions, meter: Meter, world: World) -> None:
+    """Score predictions, put together from all processes."""
+    task, prepared, column = leaf.task, leaf.prepared, leaf.task.spec.label_column
+    golds = {request.doc_id: request.doc[column] for _, request in leaf.pairs}
+    values = {request.doc_id: value for (_, request), value in zip(leaf.pairs, predictions.values, strict=True)}
+    counts = (prepared.truncated, predictions.missing_words, prepared.real_tokens, prepared.padded_tokens)
+    shares = world.gather((golds, values, counts))
+    golds = {doc: gold for share, _, _ in shares for doc, gold in share.items()}
+    values = {doc: value for _, share, _ in shares for doc, value in share.items()}
+    items = [document_score(task.spec, golds[doc], values[doc]) for doc in sorted(golds)]
+    leaf.scores[epoch] = score(task.spec, items) if task.is_scored else None
+    if epoch != leaf.headline:
+        return
+    leaf.constant = constant(task.spec, values.values(), golds.values())
+    truncated, missing, real, padded = (
+        sum(column) for column in zip(*(counts for _, _, counts in shares), strict=True)
+    )
+    leaf.evaluation = Evaluation(
+        documents=len(items),
+        truncated=truncated,
+        missing_words=missing,
+        real_tokens=real,
+        padded_tokens=padded,
+        padding_ratio=padded / real,
+        single_row_queries_left_out=task.single_row_queries if task.spec.kind is Kind.RANKING else None,
+        cost=meter.cost(real),
+    )
+
+
+def _selection(leaf: _Leaf, epochs: Sequence[EpochScores]) -> Selection:
+    """What each rule leads to, and why the others have no score."""
+    dev = leaf.task.options.dev
+    reasons = {
+        "en_dev": "the data have no English dev set",
+        "all_dev": "the data have dev sets of less than two languages",
+        "oracle": f"the data have no dev set of {leaf.task.language}",
+    }
+    return Selection(
+        rule=leaf.task.options.select,
+        epoch=leaf.headline,
+        scores={rule: RuleScore(epoch=epoch, score=leaf.scores[epoch]) for rule, epoch in leaf.epochs.items()},
+        unavailable={
+            rule: reasons[rule] if dev == "all" else f'the option dev is "{dev}"'
+            for rule in RULES
+            if rule not in leaf.epochs
+        },
+        dev_languages=sorted(epochs[-1].dev),
+    )

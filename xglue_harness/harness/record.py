@@ -1,0 +1,99 @@
+"""The record of one language's number, for lm-eval's results file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from xglue_harness.benchmark import SOURCE_LANGUAGE
+from xglue_harness.data import fingerprint
+from xglue_harness.results.provenance import environment
+from xglue_harness.results.schema import BackboneRecord, Data, Evaluation, Flags, RunRecord, Selection, Training
+from xglue_harness.transfer.store import code_sha256
+
+if TYPE_CHECKING:
+    from xglue_harness.encoders.identity import Identity
+    from xglue_harness.encoders.loading import Backbone
+    from xglue_harness.harness.task import TransferTask
+    from xglue_harness.transfer.finetune import FineTuned
+    from xglue_harness.transfer.recipe import Recipe
+
+
+def record(
+    task: TransferTask,
+    backbone: Backbone,
+    identity: Identity,
+    recipe: Recipe,
+    training_files: Mapping[str, str],
+    tuned: FineTuned,
+    selection: Selection,
+    evaluation: Evaluation,
+    constant: str | None,
+) -> dict[str, Any]:
+    """All that a reader needs to judge, or to repeat, a leaf's number, as JSON.
+
+    Args:
+        task: the leaf.
+        backbone: the pretrained encoder.
+        identity: its hashes.
+        recipe: the recipe.
+        training_files: sha256 of the files that the training read, by path.
+        tuned: the fine-tuned encoder.
+        selection: which epoch counted, and what each rule leads to.
+        evaluation: what predicting took.
+        constant: the class that all predictions are; ``None`` where they differ, as they should.
+    """
+    files = {**training_files, **task.files}
+    run = RunRecord(
+        protocol="finetune",
+        task=task.spec.name,
+        source_language=SOURCE_LANGUAGE,
+        target_language=task.language,
+        sample=task.is_sample,
+        recipe={**recipe.model_dump(), "key": recipe.key},
+        data=Data(
+            source=task.source.name,
+            description=task.source.description,
+            fingerprint=fingerprint(files),
+            files=files,
+        ),
+        backbone=BackboneRecord(
+            name=backbone.name,
+            revision=backbone.revision,
+            model_type=backbone.config.model_type,
+            encoder_sha256=identity.weights,
+            config_sha256=identity.config,
+            tokenizer_sha256=identity.tokenizer,
+            encoder_parameters=sum(parameter.numel() for parameter in backbone.encoder.parameters()),
+        ),
+        selection=selection,
+        training=tuned.training,
+        session=tuned.session,
+        evaluation=evaluation,
+        flags=flags(tuned.training, selection.epoch, constant),
+        environment=environment(backbone.device, code_sha256()),
+    )
+    return run.model_dump(mode="json", by_alias=True)
+
+
+def flags(training: Training, epoch: float, constant: str | None) -> Flags:
+    """Signs that a run learnt nothing: English dev at chance level, or always the same prediction.
+
+    Args:
+        training: the record of the training.
+        epoch: the epoch that was scored.
+        constant: the class that all of the leaf's predictions are, where they are.
+    """
+    reasons = []
+    scores = next(scores for scores in training.epochs if scores.epoch == epoch)
+    english = scores.dev.get(SOURCE_LANGUAGE)
+    if english is not None and training.chance_limit is not None and english <= training.chance_limit:
+        reasons.append(
+            f"English dev {english:.4f} is chance level: always guessing one class scores {training.chance:.4f}, and "
+            f"up to {training.chance_limit:.4f} is not significantly more"
+        )
+    if scores.constant:
+        reasons.append("every prediction on English dev is the same class")
+    if constant is not None:
+        reasons.append(f"every prediction on this test set is {constant!r}")
+    return Flags(collapsed=bool(reasons), reasons=reasons)

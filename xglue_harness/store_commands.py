@@ -1,0 +1,201 @@
+"""``xglue-harness store``: look at the fine-tuned encoders that were kept, check them, and make room."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from xglue_harness.transfer.store import Store
+
+app = typer.Typer(
+    name="store",
+    help="""Fine-tuned encoders, kept by content so that the same training is done once.
+
+    They lie in $XGLUE_STORE, else in the folder store of the cache ($XGLUE_CACHE, ~/.cache/xglue_harness).
+    """,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_DAY = 86400
+
+
+@app.command("ls", epilog="Example: `xglue-harness store ls --json | jq '.[].task'`")
+def ls_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List what is kept: task, encoder, seed, size, last use; unfinished trainings, too."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = _rows(_store())
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None, header_style="bold")
+    for title in ("key", "task", "encoder", "lr", "epochs", "seed", "state", "MB", "last used"):
+        table.add_column(title, justify="right" if title in ("lr", "epochs", "seed", "MB") else "left", no_wrap=True)
+    for row in rows:
+        cells = [row["key"][:12], *(str(row[name] if row[name] is not None else "-") for name in _SHOWN)]
+        table.add_row(*cells, f"{row['bytes'] / 1e6:.1f}", _date(row["last_used"]))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(200, console.width))
+    console.print(table if rows else "the store is empty")
+
+
+_SHOWN = ("task", "encoder", "learning_rate", "epochs", "seed", "state")
+
+
+@app.command("du", epilog="Example: `xglue-harness store du`")
+def du_command() -> None:
+    """Say where the store is, how much it holds, and how much room its disk has."""
+    import shutil
+
+    store = _store()
+    rows = _rows(store)
+    typer.echo(f"{store.root}")
+    for state in ("finished", "unfinished", "damaged"):
+        chosen = [row["bytes"] for row in rows if row["state"] == state]
+        typer.echo(f"{state:>10}: {len(chosen):4} of {sum(chosen) / 1e6:10.1f} MB")
+    place = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
+    typer.echo(f"{'free':>10}: {'':7} {shutil.disk_usage(place).free / 1e6:10.1f} MB")
+
+
+@app.command("verify", epilog="Example: `xglue-harness store verify`")
+def verify_command() -> None:
+    """Check every file of every entry against its checksum. Exit status 1 if any is damaged.
+
+    A damaged entry need not be removed: the next run that wants it names it and fine-tunes anew.
+    """
+    from tqdm import tqdm
+
+    from xglue_harness.errors import StoreError
+    from xglue_harness.transfer.store import read_entry
+
+    problems, folders = [], _store().folders("entries")
+    for folder in tqdm(folders, unit="entry", desc="verifying", disable=len(folders) < 10):
+        try:
+            problems.extend(read_entry(folder).problems())
+        except StoreError as error:
+            problems.append(str(error))
+    for problem in problems:
+        typer.echo(problem)
+    typer.echo(f"{len(folders)} entries, {len(problems)} problems")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command(
+    "prune",
+    epilog="Examples: `xglue-harness store prune --older-than 30`, `xglue-harness store prune --keep-gb 50 --dry-run`, "
+    "`xglue-harness store prune 3fa9c1 --yes`",
+)
+def prune_command(
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys, or their first digits.", metavar="[KEY]...")] = None,
+    older_than: Annotated[float | None, typer.Option(help="Remove what was not used for so many days.")] = None,
+    keep_gb: Annotated[float | None, typer.Option(help="Remove the least recently used until so much is left.")] = None,
+    damaged: Annotated[bool, typer.Option("--damaged", help="Remove damaged entries.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all entries and unfinished trainings.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Remove entries and unfinished trainings; ones that a running process trains stay."""
+    from xglue_harness.errors import StoreError
+
+    if not (keys or everything or damaged or older_than is not None or keep_gb is not None):
+        raise StoreError("say what to remove: KEY..., --older-than DAYS, --keep-gb GB, --damaged or --all")
+    store = _store()
+    rows = _rows(store)
+    chosen = {
+        row["key"] + row["state"]: row for row in _chosen(rows, keys or [], older_than, keep_gb, damaged, everything)
+    }
+    for row in chosen.values():
+        typer.echo(f"{row['key']} {row['task'] or '?'} {row['state']} {row['bytes'] / 1e6:.1f} MB")
+    total = sum(row["bytes"] for row in chosen.values()) / 1e6
+    typer.echo(f"{len(chosen)} of {len(rows)}, {total:.1f} MB")
+    if dry_run or not chosen:
+        return
+    if not yes:
+        typer.confirm("Remove them?", abort=True)
+    for row in chosen.values():
+        if not store.remove_unused(row["key"], Path(row["folder"])):
+            typer.echo(f"{row['key']}: a process is at work on it; it stays")
+    store.empty_trash()
+
+
+def _chosen(
+    rows: list[dict[str, Any]],
+    keys: list[str],
+    older_than: float | None,
+    keep_gb: float | None,
+    damaged: bool,
+    everything: bool,
+) -> list[dict[str, Any]]:
+    from xglue_harness.errors import StoreError
+
+    for key in keys:
+        if not any(row["key"].startswith(key) for row in rows):
+            raise StoreError(f"no entry's key begins with {key!r}: see `xglue-harness store ls`")
+    found = [
+        row
+        for row in rows
+        if everything
+        or any(row["key"].startswith(key) for key in keys)
+        or (damaged and row["state"] == "damaged")
+        or (older_than is not None and row["last_used"] < time.time() - older_than * _DAY)
+    ]
+    if keep_gb is not None:
+        left = sum(row["bytes"] for row in rows if row not in found)
+        for row in sorted((row for row in rows if row not in found), key=lambda row: row["last_used"]):
+            if left <= keep_gb * 1e9:
+                break
+            found.append(row)
+            left -= row["bytes"]
+    return found
+
+
+def _store() -> Store:
+    from xglue_harness.transfer.store import Store
+
+    return Store()
+
+
+def _rows(store: Store) -> list[dict[str, Any]]:
+    """What the tables show of each entry and each unfinished training."""
+    from xglue_harness.errors import StoreError
+    from xglue_harness.transfer.checkpoint import PROGRESS, Progress
+    from xglue_harness.transfer.store import last_used, read_entry
+
+    rows = []
+    for kind in ("entries", "working"):
+        for folder in store.folders(kind):
+            try:
+                if kind == "entries":
+                    entry = read_entry(folder)
+                    state, name, recipe = "finished", entry.name, entry.identity["recipe"]
+                else:
+                    progress = Progress.model_validate_json((folder / PROGRESS).read_bytes())
+                    state, name, recipe = "unfinished", progress.name, progress.recipe
+            except (StoreError, OSError, ValueError):
+                state, name, recipe = "damaged" if kind == "entries" else "unfinished", None, {}
+            rows.append(
+                {
+                    "key": folder.name,
+                    "state": state,
+                    "encoder": name,
+                    **{name: recipe.get(name) for name in ("task", "learning_rate", "epochs", "seed")},
+                    "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+                    "last_used": last_used(folder),
+                    "folder": str(folder),
+                }
+            )
+    return rows
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

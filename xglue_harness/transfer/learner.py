@@ -1,0 +1,247 @@
+"""One optimisation step after another: AdamW, linear warm-up and decay, mixed precision, several processes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from xglue_harness.encoders.vocabulary import TrimmedEmbedding
+from xglue_harness.errors import TrainingError
+from xglue_harness.transfer.batching import Example, collate
+from xglue_harness.transfer.checkpoint import Counters
+from xglue_harness.transfer.distributed import World
+
+if TYPE_CHECKING:
+    from xglue_harness.encoders.heads import TransferModel
+    from xglue_harness.transfer.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+_CHECK_EVERY = 16
+"""Steps after which a GPU's losses are looked at: each look waits for the GPU."""
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """The arithmetic of a recipe's precision; weights and the optimizer's state stay in fp32."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is a real lack of memory, on a GPU or on the CPU, and nothing else."""
+    gpu = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)  # torch < 2.5 has the second one only
+    return isinstance(error, (gpu, MemoryError)) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+    )
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what a failed attempt held."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def rate(step: int, warmup: int, steps: int) -> float:
+    """Share of the peak learning rate at a step (from 0): linear up to ``warmup``, then linear down to 0."""
+    if step < warmup:
+        return step / max(1, warmup)
+    return max(0.0, (steps - step) / max(1, steps - warmup))
+
+
+class Learner:
+    """A model in training; all that it needs to go on is in `tensors` and the counters."""
+
+    def __init__(
+        self,
+        model: TransferModel,
+        recipe: Recipe,
+        *,
+        steps: int,
+        words_per_batch: float | None,
+        pad: int,
+        device: torch.device,
+        world: World,
+        counters: Counters,
+    ) -> None:
+        """Train ``model`` for ``steps`` steps.
+
+        Args:
+            model: encoder and head, on ``device``.
+            recipe: hyperparameters.
+            steps: of the whole training; the learning rate ends at 0.
+            words_per_batch: mean number of labelled words of a batch (tagging); a batch's loss is divided by it, so
+                that a word of a short sentence weighs as much as one of a long sentence.
+            pad: id of the padding subword.
+            device: where the model is.
+            world: the processes that share each batch.
+            counters: what has been done; kept up to date.
+        """
+        self.model, self.recipe, self.device, self.world, self.counters = model, recipe, device, world, counters
+        self._steps, self._pad, self._words_per_batch = steps, pad, words_per_batch
+        self._warmup = math.ceil(recipe.warmup_ratio * steps)
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._optimizer = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+        self._losses: list[torch.Tensor] = []
+
+    def step(self, batch: Sequence[Example]) -> None:
+        """Learn one batch; each process takes its share, and all end with the same weights.
+
+        Raises:
+            TrainingError: where a loss is not finite, or not even one example fits into memory.
+        """
+        share, weight = batch[self.world.rank :: self.world.size], 1.0
+        if not share:  # a process without an example still has its part in the sum
+            share, weight = batch[:1], 0.0
+        loss = self._backward(share, weight / (self._words_per_batch or len(batch)))
+        self._count(batch)
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        self.world.add_up([*gradients, loss])
+        self.scaler.unscale_(self._optimizer)
+        torch.nn.utils.clip_grad_norm_(self._parameters, self.recipe.max_grad_norm)
+        factor = rate(self.counters.step, self._warmup, self._steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * factor
+        self.scaler.step(self._optimizer)
+        self.scaler.update()
+        self._optimizer.zero_grad()
+        self.counters.step += 1
+        self._losses.append(loss)
+        if self.device.type == "cpu" or len(self._losses) == _CHECK_EVERY:
+            self.check()
+
+    def check(self) -> None:
+        """Look at the losses since the last look.
+
+        Raises:
+            TrainingError: for one that is not finite; names its step.
+        """
+        losses = torch.stack(self._losses).tolist() if self._losses else []
+        self._losses.clear()
+        for place, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss is {loss} at step {self.counters.step - len(losses) + place + 1}: the run stops here. "
+                    "Try a smaller learning_rate, a longer warm-up (warmup_ratio), or precision fp32"
+                )
+            self.counters.final_loss = loss
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Weights and the optimizer's state; the state is not needed any more after the last step."""
+        found = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        if self.counters.step < self._steps:
+            for name, parameter in self.model.named_parameters():
+                for key, value in self._optimizer.state.get(parameter, {}).items():
+                    found[f"optimizer.{key}.{name}"] = value
+        return found
+
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `tensors` gave."""
+        self.model.load_state_dict(
+            {name.removeprefix("model."): t for name, t in tensors.items() if name[:6] == "model."}
+        )
+        for name, parameter in self.model.named_parameters():
+            state = {
+                key: tensors[f"optimizer.{key}.{name}"].to(parameter.device)
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"optimizer.{key}.{name}" in tensors
+            }
+            if state:
+                self._optimizer.state[parameter] = state
+
+    def _backward(self, share: Sequence[Example], weight: float) -> torch.Tensor:
+        """Gradients of the summed loss times ``weight``; in parts, where the whole does not fit into memory."""
+        while True:
+            parts = self._parts(share)
+            try:
+                return self._pass(parts, weight)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(parts) >= len(share):
+                    raise TrainingError(
+                        "out of memory with a single example: try a smaller max_length, precision bf16, or a device "
+                        "with more memory"
+                    ) from error
+            # Outside the handler, whose traceback would hold on to the failed attempt's tensors.
+            self._optimizer.zero_grad()
+            free_memory(self.device)
+            self.counters.room = max(_padded(part) for part in parts) // 2
+            logger.warning(
+                "out of memory at step %d: batches of more than %d subwords are split by gradient accumulation from "
+                "here on; the effective batch stays %d",
+                self.counters.step + 1,
+                self.counters.room,
+                self.recipe.batch_size,
+            )
+
+    def _parts(self, share: Sequence[Example]) -> list[Sequence[Example]]:
+        count = 1
+        while True:
+            size = math.ceil(len(share) / count)
+            parts = [share[at : at + size] for at in range(0, len(share), size)]
+            if self.counters.room is None or size == 1 or max(map(_padded, parts)) <= self.counters.room:
+                return parts
+            count += 1
+
+    def _pass(self, parts: Sequence[Sequence[Example]], weight: float) -> torch.Tensor:
+        self.model.train()
+        total = torch.zeros((), device=self.device)
+        for part in parts:
+            tensors = collate(part, self._pad, self.model.tagging)
+            tensors = {name: tensor.to(self.device, non_blocking=True) for name, tensor in tensors.items()}
+            with autocast(self.device, self.recipe.precision):
+                loss = self.model(**tensors)["loss"] * weight
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
+        return total
+
+    def _count(self, batch: Sequence[Example]) -> None:
+        shares = filter(None, (batch[rank :: self.world.size] for rank in range(self.world.size)))
+        parts = [self._parts(share) for share in shares]
+        self.counters.real_tokens += sum(len(item.encoded.ids) for item in batch)
+        self.counters.padded_tokens += sum(_padded(part) for share in parts for part in share)
+        self.counters.batch_splits = max(self.counters.batch_splits, *map(len, parts))
+
+
+def _padded(part: Sequence[Example]) -> int:
+    return len(part) * max(len(item.encoded.ids) for item in part)
+
+
+def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters with and without decay: biases and norms have none, as in BERT's own optimizer."""
+    decayed: list[torch.nn.Parameter] = []
+    plain: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (decayed if parameter.ndim > 1 and "bias" not in name else plain).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def trained_tensors(model: TransferModel) -> dict[str, torch.Tensor]:
+    """All that fine-tuning changed: weights, and those rows of the embedding table that were trained."""
+    found = dict(model.state_dict())
+    for name, module in model.named_modules():
+        if isinstance(module, TrimmedEmbedding):
+            found[f"{name}.rows"] = module.get_buffer("rows")
+    return found
+
+
+def load_trained(model: TransferModel, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put what `trained_tensors` gave into a model around the same pretrained encoder with its whole table."""
+    weights = dict(tensors)
+    for name in [name for name in weights if name.endswith(".rows")]:
+        weight = f"{name.removesuffix('rows')}weight"
+        table: torch.Tensor = model.state_dict()[weight]
+        table[weights.pop(name).to(table.device)] = weights.pop(weight).to(table.device)
+        weights[weight] = table
+    model.load_state_dict(weights)

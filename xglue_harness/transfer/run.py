@@ -1,0 +1,264 @@
+"""One fine-tuning, from its last checkpoint to its end."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tqdm import tqdm
+
+from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
+from xglue_harness.encoders.dropout import set_dropout
+from xglue_harness.encoders.heads import TransferModel
+from xglue_harness.encoders.vocabulary import obstacle, trim
+from xglue_harness.results.meter import Meter
+from xglue_harness.results.provenance import environment
+from xglue_harness.results.schema import Cost, EpochScores, Session, Training
+from xglue_harness.transfer.batching import Example, epoch_batches, examples
+from xglue_harness.transfer.checkpoint import Progress, Working, generators, set_generators
+from xglue_harness.transfer.collapse import chance, classes_of
+from xglue_harness.transfer.distributed import World
+from xglue_harness.transfer.learner import Learner, trained_tensors
+from xglue_harness.transfer.predict import Prepared, predict, prepare
+from xglue_harness.transfer.scoring import document_score, score
+from xglue_harness.transfer.selection import needed
+from xglue_harness.transfer.store import code_sha256
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from xglue_harness.encoders.loading import Backbone
+    from xglue_harness.transfer.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+_ASK_EVERY = 16
+"""Steps after which several processes agree on whether a checkpoint is due."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training reads.
+
+    Attributes:
+        train: English training rows.
+        dev: dev documents by language, for the selection rules; as many languages as the recipe's ``dev`` asks for.
+        fingerprint: hash of the files that they come from.
+    """
+
+    train: Sequence[Mapping[str, Any]] | Dataset
+    fingerprint: str
+    dev: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+
+
+def build_model(backbone: Backbone, spec: TaskSpec, recipe: Recipe) -> TransferModel:
+    """A copy of the encoder, in fp32, with a new head (torch's global seed counts)."""
+    encoder = copy.deepcopy(backbone.encoder).float()
+    encoder.requires_grad_(True)
+    if recipe.dropout is not None:
+        set_dropout(encoder, recipe.dropout)
+    head_dropout = {} if recipe.dropout is None else {"dropout": recipe.dropout}
+    tagging = spec.kind is Kind.TAGGING
+    return TransferModel(encoder, len(spec.labels), tagging=tagging, pooling=recipe.pooling, **head_dropout)
+
+
+class Run:
+    """One training, from its last checkpoint to its end."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        spec: TaskSpec,
+        recipe: Recipe,
+        material: Material,
+        working: Working,
+        world: World,
+        checkpoint_seconds: float,
+        progress: bool,
+    ) -> None:
+        self._backbone, self._spec, self._recipe, self._material = backbone, spec, recipe, material
+        self._working, self._world, self._checkpoint_seconds = working, world, checkpoint_seconds
+        self._bars = progress and world.leads
+        self._inputs = self._tokenise()
+        self._dev: dict[str, tuple[Prepared, list[Any]]] = {}
+        self._per_epoch = math.ceil(len(self._inputs) / recipe.batch_size)
+        self._steps = math.ceil(self._per_epoch * recipe.epochs)
+        self._embedding_rows: int | None = None
+        self.resumed_from: int | None = None
+        self.progress = Progress(name=backbone.name, recipe=recipe.model_dump())
+        self._learner = self._start_or_resume()
+
+    def train(self) -> None:
+        """Train until the last epoch is finished and scored."""
+        counters = self.progress.counters
+        title = f"{self._spec.title}: fine-tuning"
+        with tqdm(total=self._steps, initial=counters.step, desc=title, unit="step", disable=not self._bars) as bar:
+            while True:
+                if self.progress.epochs and self.progress.epochs[-1].epoch == counters.step / self._per_epoch:
+                    self._score_epoch()
+                if counters.step == self._steps:
+                    return
+                self._train_epoch(bar)
+
+    # ---------------------------------------------------------------- beginning
+
+    def _tokenise(self) -> list[Example]:
+        rows = tqdm(
+            self._material.train, desc=f"{self._spec.title}: tokenising English", unit="row", disable=not self._bars
+        )
+        return examples(self._spec, rows, self._backbone.tokenizer, SOURCE_LANGUAGE, self._recipe.max_length)
+
+    def _start_or_resume(self) -> Learner:
+        backbone, recipe, world = self._backbone, self._recipe, self._world
+        state = world.once(self._working.load)
+        if state is not None:
+            self.progress = state[0]
+        model = build_model(backbone, self._spec, recipe)
+        pad = backbone.tokenizer.pad_token_id
+        why_not = obstacle(model.encoder, recipe.weight_decay)
+        if why_not is None:
+            trim(model.encoder, {token for item in self._inputs for token in item.encoded.ids} | {pad})
+            self._embedding_rows = len(model.encoder.get_input_embeddings().weight)  # type: ignore[operator]
+        else:
+            logger.info("all embedding rows are trained: %s", why_not)
+        learner = Learner(
+            model.to(backbone.device),
+            recipe,
+            steps=self._steps,
+            words_per_batch=sum(len(i.words) for i in self._inputs) / self._per_epoch if model.tagging else None,
+            pad=pad,
+            device=backbone.device,
+            world=world,
+            counters=self.progress.counters,
+        )
+        if world.rank:  # each process draws its own dropout
+            torch.manual_seed(recipe.seed + 7919 * world.rank + self.progress.counters.step)
+        if state is not None:
+            self.resumed_from = self.progress.counters.step
+            learner.load(world.share(state[1], backbone.device))
+            learner.scaler.load_state_dict(self.progress.scaler)
+            if world.rank < len(self.progress.generators):
+                set_generators(self.progress.generators[world.rank], backbone.device)
+            logger.info("%s: goes on from step %d of %d", self._spec.title, self.resumed_from, self._steps)
+        return learner
+
+    # ---------------------------------------------------------------- epochs
+
+    def _train_epoch(self, bar: Any) -> None:
+        """Train from where the training stands to the end of that epoch, or of the training."""
+        counters, recipe = self.progress.counters, self._recipe
+        epoch, place = divmod(counters.step, self._per_epoch)
+        order = epoch_batches([len(item.encoded.ids) for item in self._inputs], recipe.batch_size, recipe.seed, epoch)
+        self._saved_at = self._counted_at = time.monotonic()
+        for batch in order[place : place + self._steps - counters.step]:
+            if self._is_due():
+                self._checkpoint()
+            self._learner.step([self._inputs[index] for index in batch])
+            bar.update()
+            if counters.final_loss is not None:
+                bar.set_postfix(loss=f"{counters.final_loss:.3f}", refresh=False)
+        self.progress.epochs.append(EpochScores(epoch=counters.step / self._per_epoch, dev={}))
+        self._checkpoint()
+
+    def _is_due(self) -> bool:
+        if self._world.size > 1 and self.progress.counters.step % _ASK_EVERY:
+            return False
+        waited = time.monotonic() - self._saved_at
+        return self._world.broadcast(waited >= self._checkpoint_seconds and waited > 0)
+
+    def _checkpoint(self) -> None:
+        self._learner.check()  # weights that are not finite are never kept
+        counters, device = self.progress.counters, self._backbone.device
+        counters.seconds += time.monotonic() - self._counted_at
+        self.progress.generators = self._world.gather(generators(device))
+        self.progress.scaler = self._learner.scaler.state_dict()
+        if self._world.leads:
+            self._working.save(self.progress, self._learner.tensors())
+        self._saved_at = self._counted_at = time.monotonic()
+
+    def _score_epoch(self) -> None:
+        """Score the dev sets that are not scored yet, and keep the weights that a rule may want."""
+        epochs = self.progress.epochs
+        for language in self._material.dev:
+            if language in epochs[-1].dev:
+                continue
+            value, classes = self._dev_score(language)
+            logger.info("%s, %s dev after epoch %g: %.4f", self._spec.title, language, epochs[-1].epoch, value)
+            update: dict[str, Any] = {"dev": {**epochs[-1].dev, language: value}}
+            if language == SOURCE_LANGUAGE:
+                update["constant"] = len(classes) == 1
+            epochs[-1] = epochs[-1].model_copy(update=update)
+            if self._world.leads:
+                self._working.note(self.progress)
+        wanted = needed(epochs, final=self.progress.counters.step == self._steps)
+        if self._world.leads:
+            if epochs[-1].epoch in wanted and epochs[-1].epoch not in self.progress.kept:
+                self._working.keep(self.progress, epochs[-1].epoch, trained_tensors(self._learner.model))
+            self._working.forget(self.progress, wanted)
+
+    def _dev_score(self, language: str) -> tuple[float, set[int]]:
+        """Score of a dev set, and the classes that occur among its predictions; each process predicts its share."""
+        rank, size, spec, dev = self._world.rank, self._world.size, self._spec, self._material.dev[language]
+        if language not in self._dev:
+            documents = [dev[index] for index in range(rank, len(dev), size)]
+            prepared = prepare(self._backbone, spec, self._recipe, documents, language)
+            self._dev[language] = (prepared, [document[spec.label_column] for document in documents])
+        prepared, golds = self._dev[language]
+        note = f" dev, epoch {self.progress.epochs[-1].epoch:g}"
+        model = self._learner.model
+        values = predict(model, self._backbone, self._recipe, prepared, progress=self._bars, note=note).values
+        items = [document_score(spec, gold, value) for gold, value in zip(golds, values, strict=True)]
+        shares = self._world.gather((items, classes_of(values)))
+        ordered: list[Any] = [None] * len(dev)
+        for other, (share, _) in enumerate(shares):
+            ordered[other::size] = share
+        return score(spec, ordered), set().union(*(classes for _, classes in shares))
+
+    # ---------------------------------------------------------------- records
+
+    def training(self, meter: Meter, key: str) -> Training:
+        """The record of the whole training."""
+        counters = self.progress.counters
+        cost = meter.cost()
+        guess, limit = None, None
+        if SOURCE_LANGUAGE in self._material.dev:
+            guess, limit = chance(self._spec, self._material.dev[SOURCE_LANGUAGE])
+        return Training(
+            store_key=key,
+            train_rows=len(self._material.train),
+            train_inputs=len(self._inputs),
+            truncated=sum(item.encoded.truncated for item in self._inputs),
+            steps=counters.step,
+            final_loss=counters.final_loss,
+            embedding_rows=self._embedding_rows,
+            real_tokens=counters.real_tokens,
+            padded_tokens=counters.padded_tokens,
+            padding_ratio=counters.padded_tokens / counters.real_tokens,
+            batch_splits=counters.batch_splits,
+            world_size=self._world.size,
+            epochs=self.progress.epochs,
+            chance=guess,
+            chance_limit=limit,
+            environment=environment(self._backbone.device, code_sha256()),
+            cost=Cost(
+                seconds=round(counters.seconds, 3),
+                tokens_per_second=counters.real_tokens / counters.seconds,
+                peak_memory_mb=cost.peak_memory_mb,
+                energy_kwh=cost.energy_kwh if self.resumed_from is None else None,
+            ),
+        )
+
+    def session(self, meter: Meter) -> Session:
+        """How this run came by the weights."""
+        return Session(
+            from_store=False,
+            resumed_from_step=self.resumed_from,
+            trained_steps=self.progress.counters.step - (self.resumed_from or 0),
+            cost=meter.cost(),
+        )

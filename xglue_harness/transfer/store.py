@@ -1,0 +1,259 @@
+"""The store of fine-tuned encoders, by content: the same training is done once on a machine.
+
+An entry's key is a hash of all that decides its weights. An entry holds ``entry.json``, a manifest with the checksum of
+every file and of itself, and the weights of the epochs that a selection rule may want. It is put together in a working
+folder, where an interrupted training goes on, and appears by one rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from xglue_harness.data.cache import cache_root
+from xglue_harness.data.folder import file_sha256
+from xglue_harness.errors import StoreError
+from xglue_harness.transfer.files import VARIABLE, flush_folder, read_tensors, unwritable, write_json
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+MANIFEST = "entry.json"
+_PACKAGE = Path(__file__).resolve().parents[1]
+_POLL = 0.5
+_REMIND = 60.0
+
+
+def store_root() -> Path:
+    """``$XGLUE_STORE``, else ``store`` in the cache folder (``$XGLUE_CACHE``, ``~/.cache/xglue_harness``)."""
+    chosen = os.environ.get(VARIABLE)
+    return Path(chosen).expanduser() if chosen else cache_root() / "store"
+
+
+@cache
+def code_sha256(package: Path = _PACKAGE) -> str:
+    """Hash (hex) of the code that decides a fine-tuning: the packages ``transfer`` and ``encoders``, tasks, metrics."""
+    sources = [package / "benchmark.py", package / "metrics.py"]
+    for folder in ("encoders", "transfer"):
+        sources.extend(sorted((package / folder).glob("*.py")))
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(f"{source.relative_to(package).as_posix()}\0{file_sha256(source)}\n".encode())
+    return digest.hexdigest()
+
+
+def content_key(identity: Mapping[str, Any]) -> str:
+    """Key of a training (32 hex digits): SHA-256 over all that decides its weights."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, allow_nan=False).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished fine-tuning in the store.
+
+    Attributes:
+        folder: where it lies; its name is the key.
+        name: of the backbone that was trained first, for people.
+        identity: all that decides its weights.
+        training: the record of its training (`xglue_harness.results.schema.Training`).
+        weights: file name and sha256 of the weights of each kept epoch.
+    """
+
+    folder: Path
+    name: str
+    identity: dict[str, Any]
+    training: dict[str, Any]
+    weights: dict[float, tuple[str, str]]
+
+    @property
+    def key(self) -> str:
+        """The content address."""
+        return self.folder.name
+
+    def read(self, epoch: float) -> dict[str, torch.Tensor]:
+        """Trained tensors of a kept epoch."""
+        return read_tensors(self.folder / self.weights[epoch][0])
+
+    def problems(self) -> list[str]:
+        """What is wrong with the files, by their checksums; empty for a sound entry."""
+        found = []
+        for name, sha256 in self.weights.values():
+            path = self.folder / name
+            if not path.is_file():
+                found.append(f"{path} is missing")
+            elif file_sha256(path) != sha256:
+                found.append(f"{path} is damaged: its checksum is not the one in {MANIFEST}")
+        return found
+
+
+class Store:
+    """A folder of fine-tuned encoders; safe for any number of processes."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        """Use ``root``, or what `store_root` says; nothing is written before there is something to keep."""
+        self.root = root or store_root()
+
+    def entry_folder(self, key: str) -> Path:
+        """Where a finished entry lies."""
+        return self.root / "entries" / key
+
+    def working_folder(self, key: str) -> Path:
+        """Where an unfinished training keeps its checkpoints."""
+        return self.root / "working" / key
+
+    def find(self, key: str) -> Entry | None:
+        """The sound entry of a key; ``None`` where there is none, or only a damaged one, which the log names."""
+        folder = self.entry_folder(key)
+        if not folder.is_dir():
+            return None
+        try:
+            entry = read_entry(folder)
+            problems = entry.problems()
+        except (StoreError, OSError) as error:
+            problems = [str(error)]
+        if problems:
+            logger.warning("store: %s; the encoder is fine-tuned anew", "; ".join(problems))
+            return None
+        try:
+            os.utime(folder / MANIFEST)  # the time of the last use, for `store prune`
+        except OSError:
+            logger.debug("store: %s can't be touched", folder)
+        return entry
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Hold the one lock of a key; a process that waits says so. A killed process's lock is free.
+
+        Raises:
+            StoreError: where the store can't be written.
+        """
+        path = self.root / "locks" / f"{key}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock, patience = FileLock(path), 0.0
+            while True:
+                try:
+                    lock.acquire(timeout=patience, poll_interval=_POLL)
+                    break
+                except Timeout:
+                    logger.warning("store: another process trains %s; waiting for it", key)
+                    patience = _REMIND
+        except OSError as error:
+            raise unwritable(path, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def finish(
+        self, key: str, name: str, identity: Mapping[str, Any], training: Any, weights: Mapping[float, tuple[str, str]]
+    ) -> Entry:
+        """Turn a working folder into an entry.
+
+        Args:
+            key: its content address.
+            name: of the backbone, for people.
+            identity: all that decides the weights.
+            training: the record of the training, as JSON.
+            weights: file name (within the working folder) and sha256 of each kept epoch.
+        """
+        working, folder = self.working_folder(key), self.entry_folder(key)
+        manifest = {
+            "format": FORMAT,
+            "name": name,
+            "identity": dict(identity),
+            "training": training,
+            "weights": {str(epoch): list(file) for epoch, file in weights.items()},
+        }
+        write_json(working / MANIFEST, {**manifest, "sha256": _manifest_sha256(manifest)})
+        try:
+            if folder.exists():  # a damaged one
+                self.remove(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            working.replace(folder)
+            flush_folder(folder.parent)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        entry = read_entry(folder)
+        keep = {MANIFEST, *(name for name, _ in entry.weights.values())}
+        for path in folder.iterdir():  # checkpoints
+            if path.name not in keep:
+                path.unlink(missing_ok=True)
+        return entry
+
+    def folders(self, kind: str) -> list[Path]:
+        """All folders of ``entries`` or ``working``."""
+        place = self.root / kind
+        return sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
+
+    def remove(self, folder: Path) -> None:
+        """Take a folder away: at once under its name, then from the disk."""
+        trash = self.root / "trash" / uuid.uuid4().hex
+        try:
+            trash.parent.mkdir(parents=True, exist_ok=True)
+            folder.replace(trash)
+            shutil.rmtree(trash)
+        except OSError as error:
+            raise StoreError(f"cannot remove {folder}: {error.strerror or error}") from error
+
+    def remove_unused(self, key: str, folder: Path) -> bool:
+        """Take a folder of a key away, unless a process trains that key; says whether it is gone."""
+        path = self.root / "locks" / f"{key}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(path, timeout=0):
+                self.remove(folder)
+        except Timeout:
+            return False
+        return True
+
+    def empty_trash(self) -> None:
+        """Remove what a killed `remove` left."""
+        for folder in self.folders("trash"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_entry(folder: Path) -> Entry:
+    """Read a manifest.
+
+    Raises:
+        StoreError: where it is missing, damaged or of another format.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        digest = manifest.pop("sha256")
+        if manifest["format"] != FORMAT:
+            raise StoreError(f"{path} has format {manifest['format']}, not {FORMAT}")
+        if digest != _manifest_sha256(manifest):
+            raise StoreError(f"{path} is damaged: its checksum is not its own")
+        weights = {float(epoch): (name, sha256) for epoch, (name, sha256) in manifest["weights"].items()}
+        return Entry(folder, manifest["name"], manifest["identity"], manifest["training"], weights)
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path} is damaged: {error}") from None
+
+
+def _manifest_sha256(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def last_used(folder: Path) -> float:
+    """Seconds since the epoch of 1970 of an entry's last use, or of a working folder's last checkpoint."""
+    times = [path.stat().st_mtime for path in (folder / MANIFEST, folder / "progress.json", folder) if path.exists()]
+    return times[0] if times else time.time()
