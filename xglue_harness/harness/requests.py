@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from xglue_harness.encoders.identity import identify
-from xglue_harness.encoders.loading import Backbone, check_trainable, encoder_of, merged
+from xglue_harness.encoders.loading import Backbone, check_tokenizer, check_trainable, encoder_of, merged
 from xglue_harness.errors import EncoderError
 from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.harness.jobs import Group, prepare_job, run_job
@@ -72,6 +72,7 @@ def backbone_of(lm: Any) -> Backbone:
             f"lm_eval's model counts {lm.world_size} processes, torch.distributed {world.size}: start it with "
             "`accelerate launch -m lm_eval` or `torchrun -m lm_eval`, and without tp_plan"
         )
+    check_tokenizer(lm.tokenizer)
     config: Any = lm.config if hasattr(lm, "config") else model.config
     model = merged(model)
     check_trainable(model)
