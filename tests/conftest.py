@@ -16,6 +16,7 @@ def _no_network_and_own_cache(tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("huggingface")))
         patch.setenv("XGLUE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("XGLUE_DATA", raising=False)
+        patch.delenv("XGLUE_STORE", raising=False)
         yield
 
 

@@ -310,3 +310,7 @@ def test_a_label_must_not_be_empty() -> None:
 def test_ndcg_refuses_what_has_no_ranking(gold: list[float], scores: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         metrics.ndcg(gold, scores)
+
+
+def test_ndcg_never_exceeds_one_by_rounding():
+    assert metrics.ndcg([1] * 6, [2, 4, 0, 3, 1, 2]) == 1.0

@@ -197,7 +197,7 @@ def ndcg(gold: Sequence[float], scores: Sequence[float]) -> float:
     if min(gold) < 0:
         raise ValueError(f"nDCG needs grades of 0 or more; found {min(gold)}")
     ideal = _dcg(gold, gold)
-    return _dcg(gold, scores) / ideal if ideal else 0.0
+    return min(1.0, _dcg(gold, scores) / ideal) if ideal else 0.0  # rounding can lead a little above 1
 
 
 def _dcg(gains: Sequence[float], scores: Sequence[float]) -> float:

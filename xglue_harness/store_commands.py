@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +63,8 @@ def du_command() -> None:
     for state in ("finished", "unfinished", "damaged"):
         chosen = [row["bytes"] for row in rows if row["state"] == state]
         typer.echo(f"{state:>10}: {len(chosen):4} of {sum(chosen) / 1e6:10.1f} MB")
+    trash = sum(map(_size, store.folders("trash")))
+    typer.echo(f"{'trash':>10}: {'':7} {trash / 1e6:10.1f} MB (what a killed prune left; the next one removes it)")
     place = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
     typer.echo(f"{'free':>10}: {'':7} {shutil.disk_usage(place).free / 1e6:10.1f} MB")
 
@@ -74,15 +77,9 @@ def verify_command() -> None:
     """
     from tqdm import tqdm
 
-    from xglue_harness.errors import StoreError
-    from xglue_harness.transfer.store import read_entry
-
-    problems, folders = [], _store().folders("entries")
-    for folder in tqdm(folders, unit="entry", desc="verifying", disable=len(folders) < 10):
-        try:
-            problems.extend(read_entry(folder).problems())
-        except StoreError as error:
-            problems.append(str(error))
+    folders = _store().folders("entries")
+    bar = tqdm(folders, unit="entry", desc="verifying", disable=len(folders) < 10)
+    problems = [problem for folder in bar for problem in _problems(folder)]
     for problem in problems:
         typer.echo(problem)
     typer.echo(f"{len(folders)} entries, {len(problems)} problems")
@@ -111,6 +108,9 @@ def prune_command(
         raise StoreError("say what to remove: KEY..., --older-than DAYS, --keep-gb GB, --damaged or --all")
     store = _store()
     rows = _rows(store)
+    for row in rows if damaged else ():
+        if row["state"] == "finished" and _problems(Path(row["folder"])):
+            row["state"] = "damaged"
     chosen = {
         row["key"] + row["state"]: row for row in _chosen(rows, keys or [], older_than, keep_gb, damaged, everything)
     }
@@ -118,14 +118,26 @@ def prune_command(
         typer.echo(f"{row['key']} {row['task'] or '?'} {row['state']} {row['bytes'] / 1e6:.1f} MB")
     total = sum(row["bytes"] for row in chosen.values()) / 1e6
     typer.echo(f"{len(chosen)} of {len(rows)}, {total:.1f} MB")
-    if dry_run or not chosen:
+    if dry_run:
         return
-    if not yes:
+    if chosen and not yes:
         typer.confirm("Remove them?", abort=True)
     for row in chosen.values():
-        if not store.remove_unused(row["key"], Path(row["folder"])):
-            typer.echo(f"{row['key']}: a process is at work on it; it stays")
+        still = (lambda folder: bool(_problems(folder))) if row["state"] == "damaged" else Path.exists
+        if not store.remove_unused(Path(row["folder"]), still=still):
+            typer.echo(f"{row['key']}: a process is at work on it, or has been meanwhile; it stays")
     store.empty_trash()
+
+
+def _problems(folder: Path) -> list[str]:
+    """What is wrong with an entry, by its checksums."""
+    from xglue_harness.errors import StoreError
+    from xglue_harness.transfer.store import read_entry
+
+    try:
+        return read_entry(folder).problems()
+    except (StoreError, OSError) as error:
+        return [str(error)]
 
 
 def _chosen(
@@ -189,12 +201,21 @@ def _rows(store: Store) -> list[dict[str, Any]]:
                     "state": state,
                     "encoder": name,
                     **{name: recipe.get(name) for name in ("task", "learning_rate", "epochs", "seed")},
-                    "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+                    "bytes": _size(folder),
                     "last_used": last_used(folder),
                     "folder": str(folder),
                 }
             )
     return rows
+
+
+def _size(folder: Path) -> int:
+    """Bytes of a folder's files; a run may take one away meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _date(seconds: float) -> str:

@@ -32,6 +32,8 @@ def _without_times(value):
     if isinstance(value, dict):
         timed = {
             "cost",
+            "dev_cost",
+            "tokenising_cost",
             "session",
             "date",
             "total_evaluation_time_seconds",

@@ -1,4 +1,4 @@
-"""One evaluation in a process: ``python -m tests.helpers.process MODEL ENCODER TASKS METADATA OUT``."""
+"""One evaluation in a process: ``python -m tests.helpers.process MODEL ENCODER TASKS METADATA OUT LIMIT``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import xglue_harness.hook  # noqa: F401
 
 
-def main(model: str, encoder: str, tasks: str, metadata: str, out: str) -> None:
+def main(model: str, encoder: str, tasks: str, metadata: str, out: str, limit: str) -> None:
     """Write lm_eval's results, with samples, to ``out``; only one of several processes has them."""
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
@@ -24,6 +24,7 @@ def main(model: str, encoder: str, tasks: str, metadata: str, out: str) -> None:
         tasks=tasks.split(","),
         task_manager=manager,
         torch_random_seed=1234,
+        limit=int(limit),
     )
     if results is not None:
         Path(out).write_text(json.dumps(results, default=str))

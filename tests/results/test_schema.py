@@ -64,6 +64,8 @@ RECORD = {
         "chance_limit": 0.35,
         "environment": ENVIRONMENT,
         "cost": COST,
+        "tokenising_cost": COST,
+        "dev_cost": COST,
     },
     "session": {"from_store": False, "resumed_from_step": None, "trained_steps": 4, "cost": COST},
     "evaluation": {

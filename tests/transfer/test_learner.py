@@ -154,6 +154,16 @@ def test_a_loss_that_is_not_finite_names_its_step(bad, monkeypatch):
         learner.step(third)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_names_its_step(bad):
+    learner = _learner("xnli")
+    first, second, *_ = _batches("xnli")
+    learner.step(first)
+    learner.model.classifier.weight.register_hook(lambda gradient: gradient * bad)
+    with pytest.raises(TrainingError, match=r"the gradient is (nan|inf) at step 2: .*learning_rate"):
+        learner.step(second)
+
+
 def test_going_on_from_the_tensors_is_going_on():
     whole, first, second = _learner("pos"), _learner("pos"), _learner("pos")
     batches = _batches("pos")

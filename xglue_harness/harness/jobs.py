@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from xglue_harness.transfer.collapse import constant
 from xglue_harness.transfer.determinism import seeded
 from xglue_harness.transfer.distributed import World
 from xglue_harness.transfer.finetune import FineTuned, finetune, resolve_precision
-from xglue_harness.transfer.predict import Predictions, Prepared, predict, prepare
+from xglue_harness.transfer.predict import Prepared, predict, prepare
 from xglue_harness.transfer.recipe import Recipe, resolve
 from xglue_harness.transfer.run import Material
 from xglue_harness.transfer.scoring import document_score, documents, score
@@ -31,6 +32,7 @@ from xglue_harness.transfer.selection import RULES, selected
 if TYPE_CHECKING:
     from xglue_harness.encoders.identity import Identity
     from xglue_harness.harness.task import TransferRequest, TransferTask
+    from xglue_harness.transfer.scoring import Prediction
 
 logger = logging.getLogger(__name__)
 
@@ -71,35 +73,37 @@ def prepare_job(backbone: Backbone, group: Group) -> Job:
     if first.is_sample:
         logger.warning("SAMPLE data: a toy for trying the software out; the scores mean nothing")
     train = source.load(spec, "train", SOURCE_LANGUAGE)
-    files, dev = dict(train.files), {}
-    for language in _dev_languages(group, recipe):
-        loaded = source.load(spec, "dev", language)
-        files.update(loaded.files)
-        dev[language] = documents(spec, loaded.dataset)
+    dev, dev_files = _dev_sets(group, recipe)
+    files = {**train.files, **dev_files}
     material = Material(_first_rows(train.dataset, recipe, spec.title), fingerprint(files), dev)
     return Job(spec, recipe, group, material, files)
 
 
-def _dev_languages(group: Group, recipe: Recipe) -> list[str]:
-    """Languages whose dev sets are scored: all that the data have, English, or none."""
+def _dev_sets(group: Group, recipe: Recipe) -> tuple[dict[str, Dataset], dict[str, str]]:
+    """Documents of the dev sets that are scored (all that the data have, English, or none), and their files' sha256."""
     first = next(iter(group))
-    spec, select = first.spec, first.options.select
+    spec, select, source = first.spec, first.options.select, first.source
     asked = {"all": spec.languages, "en": (SOURCE_LANGUAGE,), "none": ()}[recipe.dev]
-    there = first.source.available(spec, "dev") if asked else ()
-    missing = [language for language in asked if language not in there]
-    needed = {"last": [], "en_dev": [SOURCE_LANGUAGE], "all_dev": [], "oracle": [task.language for task in group]}[
-        select
-    ]
+    there = source.available(spec, "dev") if asked else ()
+    found: dict[str, Dataset] = {}
+    files: dict[str, str] = {}
+    for language in (language for language in asked if language in there):
+        loaded = source.load(spec, "dev", language)
+        dataset = documents(spec, loaded.dataset)
+        if len(dataset):  # a ranking task's set may have no query with two rows
+            found[language] = dataset
+            files.update(loaded.files)
+    missing = [language for language in asked if language not in found]
+    needed = {"en_dev": [SOURCE_LANGUAGE], "oracle": [task.language for task in group]}.get(select, [])
     if lacking := [language for language in needed if language in missing]:
         raise RecipeError(
             f"select {select} needs the dev set of {spec.title} in {', '.join(lacking)}, which the data do not have"
         )
-    if missing:
-        logger.warning("the data have no dev set of %s in %s: rules do without", spec.title, ", ".join(missing))
-    found = [language for language in asked if language in there]
     if select == "all_dev" and len(found) < 2:
         raise RecipeError(f"select all_dev needs the dev sets of {spec.title} in several languages")
-    return found
+    if missing:
+        logger.warning("the data have no dev set of %s in %s: rules do without", spec.title, ", ".join(missing))
+    return found, files
 
 
 def _first_rows(dataset: Dataset, recipe: Recipe, title: str) -> Dataset:
@@ -117,6 +121,9 @@ class _Leaf:
 
     task: TransferTask
     pairs: list[tuple[int, TransferRequest]]
+    """Place and request of each answer; lm-eval asks for some documents twice, so that processes have as many."""
+    documents: dict[int, Any]
+    """Each document once, by its number."""
     prepared: Prepared
     epochs: dict[Rule, float]
     scores: dict[float, float | None] = field(default_factory=dict)
@@ -150,12 +157,12 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
             for leaf in leaves:
                 if epoch not in leaf.epochs.values():
                     continue
-                with Meter(backbone.device) as meter:
+                with Meter(backbone.device) if epoch == leaf.headline else nullcontext() as meter:
                     predictions = predict(model, backbone, recipe, leaf.prepared, progress=bars)
-                _note(leaf, epoch, predictions, meter, tuned.world)
+                values = dict(zip(leaf.documents, predictions.values, strict=True))
+                _note(leaf, epoch, values, predictions.missing_words, meter, tuned.world)
                 if epoch == leaf.headline:
-                    pairs = zip(leaf.pairs, predictions.values, strict=True)
-                    found.extend((index, value) for (index, _), value in pairs)
+                    found.extend((index, values[request.doc_id]) for index, request in leaf.pairs)
     for leaf in leaves:
         assert leaf.evaluation is not None
         selection = _selection(leaf, tuned.training.epochs)
@@ -167,23 +174,25 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
 
 def _leaf(backbone: Backbone, job: Job, tuned: FineTuned, task: TransferTask) -> _Leaf:
     pairs = job.group[task]
-    prepared = prepare(backbone, job.spec, job.recipe, [request.doc for _, request in pairs], task.language)
+    unique = {request.doc_id: request.doc for _, request in pairs}
+    prepared = prepare(backbone, job.spec, job.recipe, list(unique.values()), task.language)
     epochs = {rule: selected(tuned.training.epochs, rule, task.language) for rule in RULES}
-    return _Leaf(task, pairs, prepared, {rule: epoch for rule, epoch in epochs.items() if epoch is not None})
+    return _Leaf(task, pairs, unique, prepared, {rule: epoch for rule, epoch in epochs.items() if epoch is not None})
 
 
-def _note(leaf: _Leaf, epoch: float, predictions: Predictions, meter: Meter, world: World) -> None:
+def _note(
+    leaf: _Leaf, epoch: float, values: dict[int, Prediction], missing_words: int, meter: Meter | None, world: World
+) -> None:
     """Score predictions, put together from all processes."""
     task, prepared, column = leaf.task, leaf.prepared, leaf.task.spec.label_column
-    golds = {request.doc_id: request.doc[column] for _, request in leaf.pairs}
-    values = {request.doc_id: value for (_, request), value in zip(leaf.pairs, predictions.values, strict=True)}
-    counts = (prepared.truncated, predictions.missing_words, prepared.real_tokens, prepared.padded_tokens)
+    golds = {number: document[column] for number, document in leaf.documents.items()}
+    counts = (prepared.truncated, missing_words, prepared.real_tokens, prepared.padded_tokens)
     shares = world.gather((golds, values, counts))
     golds = {doc: gold for share, _, _ in shares for doc, gold in share.items()}
     values = {doc: value for _, share, _ in shares for doc, value in share.items()}
     items = [document_score(task.spec, golds[doc], values[doc]) for doc in sorted(golds)]
     leaf.scores[epoch] = score(task.spec, items) if task.is_scored else None
-    if epoch != leaf.headline:
+    if meter is None:
         return
     leaf.constant = constant(task.spec, values.values(), golds.values())
     truncated, missing, real, padded = (

@@ -109,7 +109,9 @@ class Training(_Part):
     chance: Share | None = Field(description="score (0..1) of guessing one class on English dev; null: not scored")
     chance_limit: Amount | None = Field(description="score up to which English dev is not significantly above chance")
     environment: Environment = Field(description="where the training ran")
-    cost: Cost = Field(description="of the whole training, summed over interruptions")
+    tokenising_cost: Cost = Field(description="of making encoder inputs of the training set, once")
+    cost: Cost = Field(description="of all steps, summed over interruptions; its peak is that of everything")
+    dev_cost: Cost = Field(description="of scoring dev sets, tokenising included, summed over interruptions")
 
 
 class Session(_Part):
@@ -189,8 +191,12 @@ def json_schema() -> dict[str, Any]:
 
 
 def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A written record without every ``cost`` and the ``session``, at any depth: what two equal runs have in common."""
-    return {name: _stripped(value) for name, value in record.items() if name not in ("cost", "session")}
+    """A written record without costs and the ``session``, at any depth: what two equal runs have in common."""
+    return {
+        name: _stripped(value)
+        for name, value in record.items()
+        if name != "session" and name != "cost" and not name.endswith("_cost")
+    }
 
 
 def _stripped(value: Any) -> Any:

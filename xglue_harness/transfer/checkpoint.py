@@ -39,7 +39,8 @@ class Counters(BaseModel):
     """Padded subwords that a part of a batch may hold, once memory has run out."""
     final_loss: float | None = None
     seconds: float = 0.0
-    interruptions: int = 0
+    dev_tokens: int = 0
+    dev_seconds: float = 0.0
 
 
 class Progress(BaseModel):

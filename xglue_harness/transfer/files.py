@@ -31,7 +31,7 @@ def writing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # Windows flushes what is open for writing only
             os.fsync(file.fileno())
         temporary.replace(path)
         flush_folder(path.parent)
@@ -43,12 +43,13 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make renames within a folder survive a power cut (where the system can)."""
+    """Make renames within a folder survive a power cut, where the system can."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with suppress(OSError):  # some network file systems flush no folders
+            os.fsync(handle)
     finally:
         os.close(handle)
 
@@ -70,7 +71,13 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
     """Write tensors as safetensors, whole or not at all; returns the file's sha256 (hex)."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain: dict[str, torch.Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():
+        plain[name] = tensor.detach().cpu().contiguous()
+        if plain[name].data_ptr() in places:  # tied weights: safetensors wants each its own memory
+            plain[name] = plain[name].clone()
+        places.add(plain[name].data_ptr())
     with writing(path) as temporary:
         save_file(plain, temporary)
         digest = file_sha256(temporary)

@@ -57,7 +57,13 @@ class FineTuned:
 
     def load(self, model: TransferModel, epoch: float, device: torch.device) -> None:
         """Put the weights of a kept epoch into a model that `model` gave."""
-        tensors = self.entry.read(epoch) if self.world.leads else None
+        tensors: dict[str, torch.Tensor] | None = None
+
+        def read() -> None:
+            nonlocal tensors
+            tensors = self.entry.read(epoch)
+
+        self.world.once(read)
         load_trained(model, self.world.share(tensors, device))
 
 

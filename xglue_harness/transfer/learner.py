@@ -36,8 +36,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error is a real lack of memory, on a GPU or on the CPU, and nothing else."""
-    gpu = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)  # torch < 2.5 has the second one only
-    return isinstance(error, (gpu, MemoryError)) or (
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     )
 
@@ -90,7 +89,7 @@ class Learner:
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
-        self._losses: list[torch.Tensor] = []
+        self._seen: list[torch.Tensor] = []
 
     def step(self, batch: Sequence[Example]) -> None:
         """Learn one batch; each process takes its share, and all end with the same weights.
@@ -103,36 +102,60 @@ class Learner:
             share, weight = batch[:1], 0.0
         loss = self._backward(share, weight / (self._words_per_batch or len(batch)))
         self._count(batch)
-        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        self.world.add_up([*gradients, loss])
+        try:
+            self._add_up_gradients(loss)
+            norm = self._update()
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise TrainingError("out of memory in the optimizer: it needs a device with more memory") from error
+            raise
+        self.counters.step += 1
+        self._seen.append(torch.stack([loss, norm.to(loss)]))
+        if self.device.type == "cpu" or len(self._seen) == _CHECK_EVERY:
+            self.check()
+
+    def check(self) -> None:
+        """Look at the losses and gradients since the last look.
+
+        Raises:
+            TrainingError: for one that is not finite; names its step.
+        """
+        seen = torch.stack(self._seen).tolist() if self._seen else []
+        self._seen.clear()
+        for place, (loss, norm) in enumerate(seen):
+            # In fp16 gradients overflow now and then: the scaler leaves such a step out, and that is no error.
+            wrong = [("loss", loss)] + ([] if self.scaler.is_enabled() else [("gradient", norm)])
+            for what, value in wrong:
+                if not math.isfinite(value):
+                    raise TrainingError(
+                        f"the {what} is {value} at step {self.counters.step - len(seen) + place + 1}: the run stops "
+                        "here. Try a smaller learning_rate, a longer warm-up (warmup_ratio), or precision fp32"
+                    )
+            self.counters.final_loss = loss
+
+    def _add_up_gradients(self, loss: torch.Tensor) -> None:
+        """Sum gradients and loss over all processes; LayerDrop leaves each without those of other layers."""
+        if self.world.size == 1:
+            return
+        present = torch.tensor([float(p.grad is not None) for p in self._parameters], device=self.device)
+        self.world.add_up([present])
+        wanted = [p for p, count in zip(self._parameters, present.tolist(), strict=True) if count]
+        for parameter in wanted:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.world.add_up([*(parameter.grad for parameter in wanted if parameter.grad is not None), loss])
+
+    def _update(self) -> torch.Tensor:
+        """Clip, and change the weights; returns the norm of the gradients."""
         self.scaler.unscale_(self._optimizer)
-        torch.nn.utils.clip_grad_norm_(self._parameters, self.recipe.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.recipe.max_grad_norm)
         factor = rate(self.counters.step, self._warmup, self._steps)
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * factor
         self.scaler.step(self._optimizer)
         self.scaler.update()
         self._optimizer.zero_grad()
-        self.counters.step += 1
-        self._losses.append(loss)
-        if self.device.type == "cpu" or len(self._losses) == _CHECK_EVERY:
-            self.check()
-
-    def check(self) -> None:
-        """Look at the losses since the last look.
-
-        Raises:
-            TrainingError: for one that is not finite; names its step.
-        """
-        losses = torch.stack(self._losses).tolist() if self._losses else []
-        self._losses.clear()
-        for place, loss in enumerate(losses):
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss} at step {self.counters.step - len(losses) + place + 1}: the run stops here. "
-                    "Try a smaller learning_rate, a longer warm-up (warmup_ratio), or precision fp32"
-                )
-            self.counters.final_loss = loss
+        return norm
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Weights and the optimizer's state; the state is not needed any more after the last step."""

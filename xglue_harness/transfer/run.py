@@ -85,10 +85,12 @@ class Run:
         self._backbone, self._spec, self._recipe, self._material = backbone, spec, recipe, material
         self._working, self._world, self._checkpoint_seconds = working, world, checkpoint_seconds
         self._bars = progress and world.leads
+        began = time.monotonic()
         self._inputs = self._tokenise()
+        self._tokenised_in = time.monotonic() - began
         self._dev: dict[str, tuple[Prepared, list[Any]]] = {}
         self._per_epoch = math.ceil(len(self._inputs) / recipe.batch_size)
-        self._steps = math.ceil(self._per_epoch * recipe.epochs)
+        self._steps = math.ceil(round(self._per_epoch * recipe.epochs, 6))  # 100 * 1.1 is a little more than 110
         self._embedding_rows: int | None = None
         self.resumed_from: int | None = None
         self.progress = Progress(name=backbone.name, recipe=recipe.model_dump())
@@ -116,9 +118,18 @@ class Run:
 
     def _start_or_resume(self) -> Learner:
         backbone, recipe, world = self._backbone, self._recipe, self._world
-        state = world.once(self._working.load)
-        if state is not None:
-            self.progress = state[0]
+        tensors: dict[str, torch.Tensor] | None = None
+
+        def load() -> Progress | None:
+            nonlocal tensors
+            found = self._working.load()
+            if found is None:
+                return None
+            progress, tensors = found
+            return progress
+
+        before = world.once(load)
+        self.progress = before or self.progress
         model = build_model(backbone, self._spec, recipe)
         pad = backbone.tokenizer.pad_token_id
         why_not = obstacle(model.encoder, recipe.weight_decay)
@@ -139,9 +150,10 @@ class Run:
         )
         if world.rank:  # each process draws its own dropout
             torch.manual_seed(recipe.seed + 7919 * world.rank + self.progress.counters.step)
-        if state is not None:
-            self.resumed_from = self.progress.counters.step
-            learner.load(world.share(state[1], backbone.device))
+        if before is not None:
+            self.resumed_from = before.counters.step
+            learner.load(world.share(tensors, backbone.device))
+            tensors = None
             learner.scaler.load_state_dict(self.progress.scaler)
             if world.rank < len(self.progress.generators):
                 set_generators(self.progress.generators[world.rank], backbone.device)
@@ -178,8 +190,9 @@ class Run:
         counters.seconds += time.monotonic() - self._counted_at
         self.progress.generators = self._world.gather(generators(device))
         self.progress.scaler = self._learner.scaler.state_dict()
-        if self._world.leads:
-            self._working.save(self.progress, self._learner.tensors())
+        counters.batch_splits = max(self._world.gather(counters.batch_splits))
+        counters.room = min((room for room in self._world.gather(counters.room) if room is not None), default=None)
+        self._world.once(lambda: self._working.save(self.progress, self._learner.tensors()))
         self._saved_at = self._counted_at = time.monotonic()
 
     def _score_epoch(self) -> None:
@@ -194,16 +207,19 @@ class Run:
             if language == SOURCE_LANGUAGE:
                 update["constant"] = len(classes) == 1
             epochs[-1] = epochs[-1].model_copy(update=update)
-            if self._world.leads:
-                self._working.note(self.progress)
+            self._world.once(lambda: self._working.note(self.progress))
         wanted = needed(epochs, final=self.progress.counters.step == self._steps)
-        if self._world.leads:
+
+        def keep() -> None:
             if epochs[-1].epoch in wanted and epochs[-1].epoch not in self.progress.kept:
                 self._working.keep(self.progress, epochs[-1].epoch, trained_tensors(self._learner.model))
             self._working.forget(self.progress, wanted)
 
+        self._world.once(keep)
+
     def _dev_score(self, language: str) -> tuple[float, set[int]]:
         """Score of a dev set, and the classes that occur among its predictions; each process predicts its share."""
+        began = time.monotonic()
         rank, size, spec, dev = self._world.rank, self._world.size, self._spec, self._material.dev[language]
         if language not in self._dev:
             documents = [dev[index] for index in range(rank, len(dev), size)]
@@ -214,11 +230,13 @@ class Run:
         model = self._learner.model
         values = predict(model, self._backbone, self._recipe, prepared, progress=self._bars, note=note).values
         items = [document_score(spec, gold, value) for gold, value in zip(golds, values, strict=True)]
-        shares = self._world.gather((items, classes_of(values)))
+        shares = self._world.gather((items, classes_of(values), prepared.real_tokens))
         ordered: list[Any] = [None] * len(dev)
-        for other, (share, _) in enumerate(shares):
+        for other, (share, _, tokens) in enumerate(shares):
             ordered[other::size] = share
-        return score(spec, ordered), set().union(*(classes for _, classes in shares))
+            self.progress.counters.dev_tokens += tokens
+        self.progress.counters.dev_seconds += time.monotonic() - began
+        return score(spec, ordered), set().union(*(classes for _, classes, _ in shares))
 
     # ---------------------------------------------------------------- records
 
@@ -246,12 +264,14 @@ class Run:
             chance=guess,
             chance_limit=limit,
             environment=environment(self._backbone.device, code_sha256()),
-            cost=Cost(
-                seconds=round(counters.seconds, 3),
-                tokens_per_second=counters.real_tokens / counters.seconds,
-                peak_memory_mb=cost.peak_memory_mb,
-                energy_kwh=cost.energy_kwh if self.resumed_from is None else None,
+            tokenising_cost=_cost(self._tokenised_in, sum(len(item.encoded.ids) for item in self._inputs)),
+            cost=_cost(counters.seconds, counters.real_tokens).model_copy(
+                update={
+                    "peak_memory_mb": cost.peak_memory_mb,
+                    "energy_kwh": cost.energy_kwh if self.resumed_from is None else None,
+                }
             ),
+            dev_cost=_cost(counters.dev_seconds, counters.dev_tokens),
         )
 
     def session(self, meter: Meter) -> Session:
@@ -262,3 +282,7 @@ class Run:
             trained_steps=self.progress.counters.step - (self.resumed_from or 0),
             cost=meter.cost(),
         )
+
+
+def _cost(seconds: float, tokens: int) -> Cost:
+    return Cost(seconds=round(seconds, 3), tokens_per_second=round(tokens / seconds, 1) if tokens else None)

@@ -7,6 +7,7 @@ language, is an upper bound; both look at target-language data.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
@@ -36,7 +37,7 @@ def selected(epochs: Sequence[EpochScores], rule: Rule, language: str) -> float 
 
 def _criterion(dev: Mapping[str, float], rule: Rule, language: str) -> float | None:
     if rule == "all_dev":
-        return sum(dev.values()) / len(dev) if len(dev) > 1 else None
+        return math.fsum(dev.values()) / len(dev) if len(dev) > 1 else None
     return dev.get(SOURCE_LANGUAGE if rule == "en_dev" else language)
 
 

@@ -14,8 +14,8 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,8 +46,8 @@ def store_root() -> Path:
 
 @cache
 def code_sha256(package: Path = _PACKAGE) -> str:
-    """Hash (hex) of the code that decides a fine-tuning: the packages ``transfer`` and ``encoders``, tasks, metrics."""
-    sources = [package / "benchmark.py", package / "metrics.py"]
+    """Hash (hex) of the code that decides a fine-tuning: ``transfer``, ``encoders``, tasks, reader, metrics, schema."""
+    sources = [package / name for name in ("benchmark.py", "metrics.py", "data/official.py", "results/schema.py")]
     for folder in ("encoders", "transfer"):
         sources.extend(sorted((package / folder).glob("*.py")))
     digest = hashlib.sha256()
@@ -85,8 +85,16 @@ class Entry:
         return self.folder.name
 
     def read(self, epoch: float) -> dict[str, torch.Tensor]:
-        """Trained tensors of a kept epoch."""
-        return read_tensors(self.folder / self.weights[epoch][0])
+        """Trained tensors of a kept epoch.
+
+        Raises:
+            StoreError: where the file was removed, or can't be read.
+        """
+        path = self.folder / self.weights[epoch][0]
+        try:
+            return read_tensors(path)
+        except OSError as error:
+            raise StoreError(f"{path} is gone ({error}): was it pruned? Run the command again") from error
 
     def problems(self) -> list[str]:
         """What is wrong with the files, by their checksums; empty for a sound entry."""
@@ -128,10 +136,9 @@ class Store:
         if problems:
             logger.warning("store: %s; the encoder is fine-tuned anew", "; ".join(problems))
             return None
-        try:
+        _tidy(entry)
+        with suppress(OSError):  # a store that can only be read
             os.utime(folder / MANIFEST)  # the time of the last use, for `store prune`
-        except OSError:
-            logger.debug("store: %s can't be touched", folder)
         return entry
 
     @contextmanager
@@ -189,10 +196,7 @@ class Store:
         except OSError as error:
             raise unwritable(folder, error) from error
         entry = read_entry(folder)
-        keep = {MANIFEST, *(name for name, _ in entry.weights.values())}
-        for path in folder.iterdir():  # checkpoints
-            if path.name not in keep:
-                path.unlink(missing_ok=True)
+        _tidy(entry)
         return entry
 
     def folders(self, kind: str) -> list[Path]:
@@ -206,25 +210,46 @@ class Store:
         try:
             trash.parent.mkdir(parents=True, exist_ok=True)
             folder.replace(trash)
-            shutil.rmtree(trash)
         except OSError as error:
             raise StoreError(f"cannot remove {folder}: {error.strerror or error}") from error
+        shutil.rmtree(trash, ignore_errors=True)
 
-    def remove_unused(self, key: str, folder: Path) -> bool:
-        """Take a folder of a key away, unless a process trains that key; says whether it is gone."""
-        path = self.root / "locks" / f"{key}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def remove_unused(self, folder: Path, *, still: Callable[[Path], bool] = Path.exists) -> bool:
+        """Take a folder away, unless a process trains its key, or it is not any more what was to be removed.
+
+        Args:
+            folder: an entry, or a training that was not finished.
+            still: asked once no other process can change the folder.
+
+        Returns:
+            Whether it was removed.
+        """
+        path = self.root / "locks" / f"{folder.name}.lock"
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path, timeout=0):
+                if not still(folder):
+                    return False
                 self.remove(folder)
         except Timeout:
             return False
+        except OSError as error:
+            raise unwritable(path, error) from error
         return True
 
     def empty_trash(self) -> None:
         """Remove what a killed `remove` left."""
         for folder in self.folders("trash"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tidy(entry: Entry) -> None:
+    """Remove the checkpoints of an entry's training, and whatever else it does not name."""
+    keep = {MANIFEST, *(name for name, _ in entry.weights.values())}
+    with suppress(OSError):
+        for path in entry.folder.iterdir():
+            if path.name not in keep:
+                path.unlink(missing_ok=True)
 
 
 def read_entry(folder: Path) -> Entry:

@@ -1,0 +1,86 @@
+"""What each of two processes checks: ``torchrun --nproc_per_node 2 -m tests.helpers.ranks``."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.distributed as dist
+from transformers import M2M100Config, M2M100Model
+
+from tests.helpers.training import CPU, backbone, pairs, recipe
+from xglue_harness.benchmark import TASKS
+from xglue_harness.encoders.heads import TransferModel
+from xglue_harness.errors import StoreError
+from xglue_harness.transfer.batching import examples
+from xglue_harness.transfer.checkpoint import Counters
+from xglue_harness.transfer.distributed import World
+from xglue_harness.transfer.learner import Learner
+
+
+def exchange(world: World) -> None:
+    """Every way to talk to the others."""
+    assert world.broadcast("led" if world.leads else "followed") == "led"
+    assert world.gather(world.rank) == [0, 1]
+    calls = []
+    assert world.once(lambda: calls.append(1) or "done") == "done"
+    assert len(calls) == (1 if world.leads else 0)
+
+    def fail() -> None:
+        raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError, match="the disk is full"):
+        world.once(fail)
+    tensors = {"a": torch.arange(3.0), "b": torch.ones(2, 2, dtype=torch.uint8)} if world.leads else None
+    shared = world.share(tensors, CPU)
+    assert shared["a"].tolist() == [0, 1, 2]
+    assert shared["b"].dtype == torch.uint8
+    mine = [torch.full((2, 3), float(world.rank + 1)), torch.tensor(10.0 * (world.rank + 1))]
+    world.add_up(mine)
+    assert mine[0].tolist() == [[3.0] * 3] * 2
+    assert mine[1] == 30
+
+
+def layers_left_out(world: World) -> None:
+    """LayerDrop leaves each process without the gradients of other layers; both must end with the same weights."""
+    config = M2M100Config(
+        vocab_size=80, d_model=16, encoder_layers=4, decoder_layers=1, encoder_attention_heads=2,
+        encoder_ffn_dim=16, decoder_ffn_dim=16, decoder_attention_heads=2, encoder_layerdrop=0.5,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = TransferModel(M2M100Model(config).get_encoder(), 3, tagging=False, pooling="mean")
+    torch.manual_seed(world.rank)
+    chosen = recipe("xnli", batch_size=4)
+    learner = Learner(model, chosen, steps=8, words_per_batch=None, pad=1, device=CPU, world=world, counters=Counters())
+    inputs = examples(TASKS["xnli"], pairs(32), backbone().tokenizer, "en", 32)
+    for start in range(0, 32, 4):
+        learner.step(inputs[start : start + 4])
+    weights = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
+    assert len({str(one) for one in world.gather(weights)}) == 1
+
+
+def uneven(world: World) -> None:
+    """A batch of one example has none for the second process, which must not wait for ever, nor count."""
+    torch.manual_seed(0)
+    model = TransferModel(backbone().encoder, 3, tagging=False, pooling="first", dropout=0.0)
+    chosen = recipe("xnli", batch_size=4)
+    learner = Learner(model, chosen, steps=2, words_per_batch=None, pad=0, device=CPU, world=world, counters=Counters())
+    [example] = examples(TASKS["xnli"], pairs(1), backbone().tokenizer, "en", 32)
+    learner.step([example])
+    assert learner.counters.real_tokens == len(example.encoded.ids)
+    torch.manual_seed(0)
+    alone = Learner(
+        TransferModel(backbone().encoder, 3, tagging=False, pooling="first", dropout=0.0), chosen, steps=2,
+        words_per_batch=None, pad=0, device=CPU, world=World(), counters=Counters(),
+    )  # fmt: skip
+    alone.step([example])
+    assert alone.counters == learner.counters
+    for name, value in alone.model.state_dict().items():
+        assert torch.allclose(value, model.state_dict()[name], atol=1e-7), name
+
+
+if __name__ == "__main__":
+    dist.init_process_group("gloo")
+    for check in (exchange, layers_left_out, uneven):
+        check(World.current())
+    print("all is well", flush=True)
+    dist.destroy_process_group()
