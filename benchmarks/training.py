@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 BATCH, LEARNING_RATE, MAX_LENGTH, SEED = 32, 5e-5, 256, 1
@@ -34,21 +35,29 @@ def rows_of(data: str, count: int) -> list[dict[str, Any]]:
 
 def ours(encoder: str, rows: list[dict[str, Any]]) -> dict[str, float]:
     """Fine-tune as the harness does."""
+    import torch
+
     from xglue_harness.benchmark import TASKS
+    from xglue_harness.encoders.identity import identify
     from xglue_harness.harness.encoder_lm import EncoderLM
     from xglue_harness.harness.requests import backbone_of
-    from xglue_harness.transfer.batching import LengthGrouped, examples
+    from xglue_harness.transfer.batching import epoch_batches, examples
+    from xglue_harness.transfer.determinism import seeded
     from xglue_harness.transfer.finetune import finetune
     from xglue_harness.transfer.recipe import Options, resolve
+    from xglue_harness.transfer.run import Material
+    from xglue_harness.transfer.store import Store
 
     spec, backbone = TASKS["pos"], backbone_of(EncoderLM(encoder, device="cpu"))
-    options = Options(epochs=1, learning_rate=LEARNING_RATE, batch_size=BATCH, max_length=MAX_LENGTH)
+    options = Options(epochs=1, learning_rate=LEARNING_RATE, batch_size=BATCH, max_length=MAX_LENGTH, dev="none")
     recipe = resolve(options, spec, seed=SEED, precision="fp32", pooling="first")
     lengths = [len(item.encoded.ids) for item in examples(spec, rows, backbone.tokenizer, "en", MAX_LENGTH)]
-    order = list(LengthGrouped(lengths, BATCH, SEED))
+    order = [index for batch in epoch_batches(lengths, BATCH, SEED, 0) for index in batch]
+    identity, material = identify(backbone), Material(rows, "0" * 64)
     began = time.perf_counter()
-    _, report = finetune(backbone, spec, recipe, rows, progress=False)
-    return _figures(lengths, order, time.perf_counter() - began, report.final_loss)
+    with tempfile.TemporaryDirectory() as folder, seeded(SEED, torch.device("cpu")):
+        tuned = finetune(backbone, identity, spec, recipe, material, store=Store(Path(folder)), progress=False)
+    return _figures(lengths, order, time.perf_counter() - began, tuned.training.final_loss or float("nan"))
 
 
 def plain(encoder: str, rows: list[dict[str, Any]]) -> dict[str, float]:
