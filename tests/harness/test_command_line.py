@@ -33,6 +33,7 @@ def test_a_run_with_lm_evals_flags(tiny, tmp_path):
     )  # fmt: skip
     for language in TASKS["qam"].languages:
         assert f"xglue_qam_zs_{language} [SAMPLE]" in done.stdout
+    assert done.stderr.count("QAM: kept in the store: ") == 1
     assert "document 0; context prompt" in done.stderr + done.stdout
     [path] = tmp_path.glob("out/*/results_*.json")
     results = json.loads(path.read_text())

@@ -36,6 +36,7 @@ def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = Fal
         EncoderError: where the model has no encoder that could be trained.
         XGlueError: as data, training and prediction raise it.
     """
+    _log_as_lm_eval(World.current())
     backbone = backbone_of(lm)
     jobs = [prepare_job(backbone, group) for group in _by_task(requests)]  # all data are read before hours of training
     identity = identify(backbone)
@@ -44,6 +45,16 @@ def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = Fal
         for index, value in run_job(backbone, identity, job, progress=not disable_tqdm):
             results[index] = value
     return results
+
+
+def _log_as_lm_eval(world: World) -> None:
+    """Let our messages appear where and as lm_eval's do, once for all processes (warnings from each)."""
+    ours, theirs = logging.getLogger("xglue_harness"), logging.getLogger("lm_eval")
+    if ours.level == logging.NOTSET:
+        ours.setLevel(theirs.getEffectiveLevel() if world.leads else logging.WARNING)
+    if not logging.getLogger().handlers:  # else the root's show them
+        for handler in theirs.handlers:
+            ours.addHandler(handler)
 
 
 def _by_task(requests: list[TransferRequest]) -> list[Group]:
