@@ -34,5 +34,7 @@ def test_both_models_run_all_kinds_of_tasks_with_equal_results(family, checkpoin
         for leaf in LEAVES:
             record = results["configs"][leaf]["metadata"]["xglue"]
             assert math.isfinite(record["training"]["final_loss"])
+            assert not record["session"]["from_store"]
+            found[-1][f"{leaf} training"] = record["training"]["store_key"]  # one would use what the other trained
             found[-1][f"{leaf} encoder"] = record["backbone"]["encoder_sha256"]
     assert found[0] == found[1]
