@@ -141,7 +141,9 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
 
     console = Console()
     began = time.perf_counter()
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    loud = logging.getLogger("lm_eval")
+    level = loud.level
+    loud.setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="xglue-demo-") as temporary:
         folder = keep or Path(temporary) / "encoder"
         console.print("Building a tiny encoder from the sample ...")
@@ -149,6 +151,7 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
         console.print("Fine-tuning it on English and scoring every language, task by task ...")
         with _store(Path(temporary) / "store"):
             results = evaluate_sample(folder)
+    loud.setLevel(level)
     print(make_table(results))  # noqa: T201
     print(make_table(results, "groups"))  # noqa: T201
     if output:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,25 +38,31 @@ def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = Fal
         EncoderError: where the model has no encoder that could be trained.
         XGlueError: as data, training and prediction raise it.
     """
-    _log_as_lm_eval(World.current())
-    backbone = backbone_of(lm)
-    jobs = [prepare_job(backbone, group) for group in _by_task(requests)]  # all data are read before hours of training
-    identity = identify(backbone)
     results: list[Any] = [None] * len(requests)
-    for job in jobs:
-        for index, value in run_job(backbone, identity, job, progress=not disable_tqdm):
-            results[index] = value
+    with _logging_as_lm_eval(World.current()):
+        backbone = backbone_of(lm)
+        jobs = [prepare_job(backbone, group) for group in _by_task(requests)]  # all data, before hours of training
+        identity = identify(backbone)
+        for job in jobs:
+            for index, value in run_job(backbone, identity, job, progress=not disable_tqdm):
+                results[index] = value
     return results
 
 
-def _log_as_lm_eval(world: World) -> None:
+@contextmanager
+def _logging_as_lm_eval(world: World) -> Iterator[None]:
     """Let our messages appear where and as lm_eval's do, once for all processes (warnings from each)."""
     ours, theirs = logging.getLogger("xglue_harness"), logging.getLogger("lm_eval")
-    if ours.level == logging.NOTSET:
+    level, own = ours.level, list(ours.handlers)
+    if level == logging.NOTSET:
         ours.setLevel(theirs.getEffectiveLevel() if world.leads else logging.WARNING)
-    if not logging.getLogger().handlers:  # else the root's show them
-        for handler in theirs.handlers:
-            ours.addHandler(handler)
+    if not (own or logging.getLogger().handlers):  # else those show them
+        ours.handlers = list(theirs.handlers)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
+        ours.handlers = own
 
 
 def _by_task(requests: list[TransferRequest]) -> list[Group]:
