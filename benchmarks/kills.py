@@ -89,16 +89,10 @@ def state(store: Path) -> str:
 
 def damaged(store: Path) -> list[str]:
     """What `xglue-harness store verify` finds."""
-    from xglue_harness.errors import StoreError
-    from xglue_harness.transfer.store import Store, read_entry
+    from xglue_harness.store_commands import problems_of
+    from xglue_harness.transfer.store import Store
 
-    problems = []
-    for folder in Store(store).folders("entries"):
-        try:
-            problems.extend(read_entry(folder).problems())
-        except StoreError as error:
-            problems.append(str(error))
-    return problems
+    return [problem for folder in Store(store).folders("entries") for problem in problems_of(folder)]
 
 
 def main() -> None:

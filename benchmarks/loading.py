@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from benchmarks.ratios import print_ratios
 
 MBART_LARGE_50 = {
     "vocab_size": 250054,
@@ -108,7 +109,7 @@ def main() -> None:
     if given.side:
         print(json.dumps(measure(given.side, given.folder, given.dtype)))
         return
-    found: dict[str, list[dict[str, float]]] = {"hf": [], "hf-encoder": []}
+    found: dict[str, list[dict[str, float]]] = {"hf-encoder": [], "hf": []}
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder) / "tiny", TINY, given.max_shard_size)
         build(Path(folder) / "large", MBART_LARGE_50, given.max_shard_size)  # which leaves it in the page cache
@@ -118,14 +119,7 @@ def main() -> None:
                 command += ["--dtype", given.dtype]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 found[side].append(json.loads(done.stdout.splitlines()[-1]))
-    for figure in found["hf"][0]:
-        pairs = [(a[figure], b[figure]) for a, b in zip(found["hf-encoder"], found["hf"], strict=True)]
-        ratios = sorted(a / b for a, b in pairs)
-        ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-        print(
-            f"{figure:34} hf-encoder {ours:9.2f}   hf {theirs:9.2f}   "
-            f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        )
+    print_ratios(found, 34)
 
 
 if __name__ == "__main__":

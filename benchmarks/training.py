@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks.ratios import print_ratios
 
 BATCH, LEARNING_RATE, MAX_LENGTH, SEED = 32, 5e-5, 256, 1
 
@@ -137,14 +138,7 @@ def main() -> None:
             command = [sys.executable, "-m", "benchmarks.training", *sys.argv[1:], "--side", side]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             results.append(json.loads(done.stdout.splitlines()[-1]))
-    for figure in found["ours"][0]:
-        pairs = [(a[figure], b[figure]) for a, b in zip(found["ours"], found["plain"], strict=True)]
-        ratios = sorted(a / b for a, b in pairs)
-        ours_median, plain_median = (statistics.median(column) for column in zip(*pairs, strict=True))
-        print(
-            f"{figure:12} ours {ours_median:9.3f}   plain {plain_median:9.3f}   "
-            f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        )
+    print_ratios(found, 12)
 
 
 if __name__ == "__main__":

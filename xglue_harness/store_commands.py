@@ -79,7 +79,7 @@ def verify_command() -> None:
 
     folders = _store().folders("entries")
     bar = tqdm(folders, unit="entry", desc="verifying", disable=len(folders) < 10)
-    problems = [problem for folder in bar for problem in _problems(folder)]
+    problems = [problem for folder in bar for problem in problems_of(folder)]
     for problem in problems:
         typer.echo(problem)
     typer.echo(f"{len(folders)} entries, {len(problems)} problems")
@@ -109,7 +109,7 @@ def prune_command(
     store = _store()
     rows = _rows(store)
     for row in rows if damaged else ():
-        if row["state"] == "finished" and _problems(Path(row["folder"])):
+        if row["state"] == "finished" and problems_of(Path(row["folder"])):
             row["state"] = "damaged"
     chosen = {
         row["key"] + row["state"]: row for row in _chosen(rows, keys or [], older_than, keep_gb, damaged, everything)
@@ -123,13 +123,13 @@ def prune_command(
     if chosen and not yes:
         typer.confirm("Remove them?", abort=True)
     for row in chosen.values():
-        still = (lambda folder: bool(_problems(folder))) if row["state"] == "damaged" else Path.exists
+        still = (lambda folder: bool(problems_of(folder))) if row["state"] == "damaged" else Path.exists
         if not store.remove_unused(Path(row["folder"]), still=still):
             typer.echo(f"{row['key']}: a process is at work on it, or has been meanwhile; it stays")
     store.empty_trash()
 
 
-def _problems(folder: Path) -> list[str]:
+def problems_of(folder: Path) -> list[str]:
     """What is wrong with an entry, by its checksums."""
     from xglue_harness.errors import StoreError
     from xglue_harness.transfer.store import read_entry

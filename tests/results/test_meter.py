@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from xglue_harness.results import energy, meter
-from xglue_harness.results.meter import Meter, add
-from xglue_harness.results.schema import Cost
+from xglue_harness.results.meter import Meter
 
 CPU = torch.device("cpu")
 BLOCK = 200_000_000
@@ -109,16 +108,6 @@ def test_an_error_passes_through_and_the_cost_is_still_known():
         raise KeyError
     assert measured.cost().seconds >= 0
     assert not meter._open
-
-
-def test_costs_add_up():
-    one = Cost(seconds=1.0, tokens_per_second=5.0, peak_memory_mb=100.0, energy_kwh=0.25)
-    two = Cost(seconds=3.0, peak_memory_mb=80.0, energy_kwh=0.5)
-    assert add(one, two, 10) == Cost(seconds=4.0, tokens_per_second=2.5, peak_memory_mb=100.0, energy_kwh=0.75)
-    assert add(one, Cost(seconds=0.0), 10) == Cost(seconds=1.0, tokens_per_second=10.0, peak_memory_mb=100.0)
-    assert add(Cost(seconds=0.0, energy_kwh=0.0), Cost(seconds=0.0, energy_kwh=0.0), 10) == Cost(
-        seconds=0.0, energy_kwh=0.0
-    )
 
 
 def _codecarbon(monkeypatch, tracker):

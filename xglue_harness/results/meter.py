@@ -72,26 +72,6 @@ class Meter:
         self._peak = _largest(self._peak, _peak_bytes(self._device))
 
 
-def add(a: Cost, b: Cost, real_tokens: int) -> Cost:
-    """The cost of two pieces of work, one after the other.
-
-    Time and energy add up (the sum of an unknown energy is unknown); of the memory peaks the larger counts.
-
-    Args:
-        a: cost of the one.
-        b: cost of the other.
-        real_tokens: subwords that both processed together, without padding.
-    """
-    seconds = a.seconds + b.seconds
-    energies = (a.energy_kwh, b.energy_kwh)
-    return Cost(
-        seconds=round(seconds, 3),
-        tokens_per_second=_rate(real_tokens, seconds),
-        peak_memory_mb=_largest(a.peak_memory_mb, b.peak_memory_mb),
-        energy_kwh=None if None in energies else sum(filter(None, energies)),
-    )
-
-
 def _rate(tokens: int, seconds: float) -> float | None:
     return round(tokens / seconds, 1) if tokens and seconds > 0 else None
 
