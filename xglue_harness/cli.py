@@ -1,4 +1,4 @@
-"""The command ``xglue-harness``."""
+"""The command ``xglue-harness``. What a command uses is imported when it runs: ``--help`` waits for none of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,32 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from xglue_harness.data.commands import app as data_app
 from xglue_harness.errors import XGlueError
-from xglue_harness.store_commands import app as store_app
+
+
+class _Group(TyperGroup):
+    """``data`` or ``store``: its module is imported when one of its commands is asked for, or its own help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        self._import()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        self._import()
+        return super().get_command(ctx, cmd_name)
+
+    def _import(self) -> None:
+        if self.commands:
+            return
+        if self.name == "data":
+            from xglue_harness.data.commands import app as group
+        else:
+            from xglue_harness.store_commands import app as group
+        self.commands.update(get_group(group).commands)
+
 
 app = typer.Typer(
     name="xglue-harness",
@@ -27,8 +49,21 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.add_typer(data_app, name="data")
-app.add_typer(store_app, name="store")
+app.add_typer(
+    typer.Typer(cls=_Group),
+    name="data",
+    help="Check a folder or archive of XGLUE data, or unpack the official archive.",
+    no_args_is_help=True,
+)
+app.add_typer(
+    typer.Typer(cls=_Group),
+    name="store",
+    help="""Fine-tuned encoders, kept by content so that the same training is done once.
+
+    They lie in $XGLUE_STORE, else in the folder store of the cache ($XGLUE_CACHE, ~/.cache/xglue_harness).
+    """,
+    no_args_is_help=True,
+)
 
 
 @app.command(

@@ -6,11 +6,9 @@ interpreter starts; it puts one finder on ``sys.meta_path`` that waits for ``lm_
 else is imported before, and nothing here raises: a broken plug-in warns and leaves lm_eval as it is.
 """
 
-from __future__ import annotations
-
 import sys
 
-TYPE_CHECKING = False  # typing is not imported: this runs at every start of the interpreter
+TYPE_CHECKING = False  # neither typing nor __future__ is imported: this runs at every start of the interpreter
 if TYPE_CHECKING:
     from typing import Any
 
@@ -22,16 +20,16 @@ waiting = set(TARGETS)
 class _RegisteringLoader:
     """Load the module as its own loader would, then register the plug-in."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: "Any") -> None:
         self._loader = loader
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> "Any":
         return getattr(self._loader, name)
 
-    def create_module(self, spec: Any) -> Any:
+    def create_module(self, spec: "Any") -> "Any":
         return self._loader.create_module(spec)
 
-    def exec_module(self, module: Any) -> None:
+    def exec_module(self, module: "Any") -> None:
         self._loader.exec_module(module)
         register_or_warn()
 
@@ -40,7 +38,7 @@ class _Finder:
     """Steps in once for each target."""
 
     @staticmethod
-    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+    def find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         if name not in waiting:
             return None
         waiting.remove(name)

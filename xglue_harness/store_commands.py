@@ -12,15 +12,7 @@ import typer
 if TYPE_CHECKING:
     from xglue_harness.transfer.store import Store
 
-app = typer.Typer(
-    name="store",
-    help="""Fine-tuned encoders, kept by content so that the same training is done once.
-
-    They lie in $XGLUE_STORE, else in the folder store of the cache ($XGLUE_CACHE, ~/.cache/xglue_harness).
-    """,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = typer.Typer(rich_markup_mode=None)  # its help is in cli.py, which imports this module only when it is wanted
 
 _DAY = 86400
 

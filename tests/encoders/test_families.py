@@ -14,11 +14,13 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders import inputs
 from xglue_harness.encoders.checkpoint import Checkpoint, load_config, load_encoder, load_tokenizer
 from xglue_harness.encoders.dropout import set_dropout
+from xglue_harness.encoders.inputs import Texts
 from xglue_harness.encoders.languages import MBART_CODES, NLLB_CODES, reading
 from xglue_harness.encoders.loading import check_trainable, encoder_of, weights_sha256
 from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.errors import EncoderError
-from xglue_harness.transfer.batching import collate, examples
+from xglue_harness.transfer.inputs import collate
+from xglue_harness.transfer.tokenising import tokenised
 
 LANGUAGES = sorted({language for spec in TASKS.values() for language in spec.languages})
 ODD_WORDS = [
@@ -80,29 +82,31 @@ def test_one_text_and_pairs_are_as_the_tokenizer_builds_them(family, checkpoint)
     texts = [text for language in families.texts().values() for text in language[:2]]
     frame, pairs = inputs.single_frame(tokenizer), inputs.pair_frame(tokenizer)
     joined = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
-    for text, ids in zip(texts, inputs.plain_ids(tokenizer, texts), strict=True):
-        length = rng.randint(8, 40)
-        expected = tokenizer(text, truncation=True, max_length=length)
-        assert inputs.encode_single(frame, ids, length).ids == expected["input_ids"]
-        other = rng.choice(texts)
-        [second] = inputs.plain_ids(tokenizer, [other])
-        built, whole = inputs.encode_pair(pairs, ids, second, 1000), tokenizer(text, other)["input_ids"]
-        if len(built.ids) == len(whole) + 1:  # a separator was put in
-            assert built.ids[len(pairs.before) + len(ids)] == joined
-            del built.ids[len(pairs.before) + len(ids)]
-        assert built.ids == whole
+    first = Texts.of(inputs.plain_ids(tokenizer, texts))
+    for length in range(8, 41):
+        expected = [tokenizer(text, truncation=True, max_length=length)["input_ids"] for text in texts]
+        assert inputs.encode(frame, first, None, length).texts.lists() == expected
+    others = rng.choices(texts, k=len(texts))
+    second = Texts.of(inputs.plain_ids(tokenizer, others))
+    built = inputs.encode(pairs, first, second, 1000).texts.lists()
+    for ids, size, *pair in zip(built, first.lengths.tolist(), texts, others, strict=True):
+        whole, between = tokenizer(*pair)["input_ids"], len(pairs.before) + size
+        if len(ids) == len(whole) + 1:  # a separator was put in
+            assert ids.pop(between) == joined
+        assert ids == whole
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_every_word_gets_a_subword_of_its_own(family, checkpoint):
     tokenizer = _tokenizer(checkpoint(family))
     sentences = [ODD_WORDS, ODD_WORDS[::-1], [" "], ["\u200b", "\u200b"], ["the"]]
-    found = inputs.word_ids(tokenizer, sentences)
-    assert [len(pieces) for pieces in found] == [len(words) for words in sentences]
-    assert all(piece for pieces in found for piece in pieces)
-    assert found[0][0] == found[1][-1] == found[4][0], "a word's subwords depend on where it stands"
-    assert found[0] == found[1][::-1], "a word's subwords depend on its neighbours"
-    assert found[0] == [inputs.word_ids(tokenizer, [[word]])[0][0] for word in ODD_WORDS]
+    found = inputs.words_of(tokenizer, sentences).lists()
+    size = len(ODD_WORDS)
+    assert len(found) == 2 * size + 4
+    assert all(found)
+    assert found[0] == found[2 * size - 1] == found[-1], "a word's subwords depend on where it stands"
+    assert found[:size] == found[size : 2 * size][::-1], "a word's subwords depend on its neighbours"
+    assert found[:size] == [inputs.words_of(tokenizer, [[word]]).lists()[0] for word in ODD_WORDS]
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)
@@ -111,12 +115,14 @@ def test_every_word_gets_one_prediction_however_long(family, checkpoint):
     rows = [
         {"words": words, "pos": [1] * len(words)} for words in (ODD_WORDS * 3, ["x" * 400], [" "], ["中" * 300] * 2)
     ]
-    found = examples(spec, rows, tokenizer, "en", 32)
+    found = tokenised(spec, rows, tokenizer, "en", 32)
     answered = [[] for _ in rows]
-    for example in found:
-        assert len(example.encoded.ids) <= 32
-        assert len(set(example.positions)) == len(example.positions)
-        answered[example.row].extend(example.words)
+    for index, (row, first) in enumerate(zip(found.rows.tolist(), found.first_words.tolist(), strict=True)):
+        assert len(found.subwords_of(index)) <= 32
+        positions = found.positions[found.words_of(index)].tolist()
+        assert len(set(positions)) == len(positions)
+        assert all(0 <= position < found.lengths[index] for position in positions)
+        answered[row].extend(range(first, first + len(positions)))
     assert answered == [list(range(len(row["words"]))) for row in rows]
 
 
@@ -154,12 +160,13 @@ def test_every_example_carries_its_language(family, codes, checkpoint, caplog):
         tokenizer.src_lang = codes[language] or "en_XX"
         expected = tokenizer("the dog")["input_ids"]
         tokenizer.src_lang = before
-        [example] = examples(spec, [row], tokenizer, language, 64)
-        assert example.encoded.ids[0] == expected[0]
-        assert example.encoded.ids[-1] == expected[-1]
-        seen.add(example.encoded.ids[0])
-        [words] = examples(TASKS["pos"], [{"words": ["the", "dog"], "pos": [0, 1]}], tokenizer, language, 64)
-        assert words.encoded.ids == expected
+        ids = tokenised(spec, [row], tokenizer, language, 64).subwords_of(0).tolist()
+        assert ids[0] == expected[0]
+        assert ids[-1] == expected[-1]
+        seen.add(ids[0])
+        words = tokenised(TASKS["pos"], [{"words": ["the", "dog"], "pos": [0, 1]}], tokenizer, language, 64)
+        assert words.subwords_of(0).tolist() == expected
+        assert len(words) == 1
         assert tokenizer.src_lang == before
     missing = sorted(language for language, code in codes.items() if code is None)
     assert len(seen) == len(LANGUAGES) - len(missing)
@@ -176,8 +183,7 @@ def test_a_wrong_language_code_changes_what_the_encoder_gives(family, checkpoint
 
     def read(language):
         row = {"words": sentence.split(), "pos": [0] * len(sentence.split())}
-        [example] = examples(TASKS["pos"], [row], tokenizer, language, 64)
-        batch = collate([example], tokenizer.pad_token_id, tagging=True)
+        batch = collate(tokenised(TASKS["pos"], [row], tokenizer, language, 64), [0], tokenizer.pad_token_id)
         with torch.no_grad():
             return encoder(batch["input_ids"], batch["attention_mask"]).last_hidden_state
 
@@ -204,7 +210,7 @@ def test_a_tokenizer_that_cannot_change_its_language_is_refused(family, checkpoi
     tokenizer = _tokenizer(checkpoint(family))
     fixed = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, unk_token="<unk>")
     with pytest.raises(EncoderError, match=r"can't change the language that it reads.*upgrade transformers"):
-        examples(TASKS["nc"], [], fixed, "de", 64)
+        tokenised(TASKS["nc"], [], fixed, "de", 64)
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)

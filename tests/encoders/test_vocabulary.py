@@ -9,8 +9,11 @@ import torch
 from transformers import BertConfig, BertModel, MBartConfig, MBartModel, T5Config, T5EncoderModel, XLMRobertaConfig
 from transformers import XLMRobertaModel as XLMR
 
+from tests.helpers.training import backbone, recipe
+from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.vocabulary import obstacle, trim
 from xglue_harness.transfer.learner import load_trained, trained_tensors
+from xglue_harness.transfer.run import build_model
 
 SIZES = {
     "vocab_size": 300,
@@ -104,3 +107,22 @@ def test_where_it_would_not_be_exact_it_is_off():
     other = FAMILIES["bert"]()
     other.set_input_embeddings(Odd(300, 16))
     assert obstacle(other, weight_decay=0.0) == "Odd is not a plain table"
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_training_copies_all_but_the_table_and_changes_nothing_of_the_backbone(kind):
+    body = backbone()
+    body.encoder.to(kind)
+    before = {name: tensor.clone() for name, tensor in body.encoder.state_dict().items()}
+    model = build_model(body, TASKS["pos"], recipe("pos"), used={1, 2, 5})
+    table = body.encoder.get_input_embeddings().weight
+    own = model.encoder.get_input_embeddings()
+    assert len(own.weight) == 4  # padding, too
+    assert (own.full.data_ptr() == table.data_ptr()) == (kind is torch.float32)
+    theirs = {tensor.data_ptr() for tensor in body.encoder.parameters()}
+    assert not theirs & {parameter.data_ptr() for parameter in model.parameters()}
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    _train(model.encoder, [torch.tensor([[1, 2, 5]])] * 3)
+    after = body.encoder.state_dict()
+    assert all(tensor.dtype == kind and torch.equal(tensor, before[name]) for name, tensor in after.items())
+    assert build_model(body, TASKS["pos"], recipe("pos")).encoder.get_input_embeddings().weight.shape == table.shape

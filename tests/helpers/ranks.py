@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 import torch.distributed as dist
 from transformers import M2M100Config, M2M100Model
 
 from tests.helpers.training import CPU, backbone, pairs, recipe
-from xglue_harness.benchmark import TASKS
+from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.errors import StoreError
-from xglue_harness.transfer.batching import examples
-from xglue_harness.transfer.checkpoint import Counters
+from xglue_harness.transfer import token_cache
+from xglue_harness.transfer.checkpoint import Counters, Working
 from xglue_harness.transfer.distributed import World
+from xglue_harness.transfer.inputs import Inputs
 from xglue_harness.transfer.learner import Learner
+from xglue_harness.transfer.run import Material, Run
+from xglue_harness.transfer.tokenising import tokenised
 
 
 def exchange(world: World) -> None:
@@ -50,10 +58,12 @@ def layers_left_out(world: World) -> None:
     model = TransferModel(M2M100Model(config).get_encoder(), 3, tagging=False, pooling="mean")
     torch.manual_seed(world.rank)
     chosen = recipe("xnli", batch_size=4)
-    learner = Learner(model, chosen, steps=8, words_per_batch=None, pad=1, device=CPU, world=world, counters=Counters())
-    inputs = examples(TASKS["xnli"], pairs(32), backbone().tokenizer, "en", 32)
+    inputs = tokenised(TASKS["xnli"], pairs(32), backbone().tokenizer, "en", 32)
+    learner = Learner(
+        model, chosen, inputs, steps=8, words_per_batch=None, pad=1, device=CPU, world=world, counters=Counters()
+    )
     for start in range(0, 32, 4):
-        learner.step(inputs[start : start + 4])
+        learner.step(range(start, start + 4))
     weights = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
     assert len({str(one) for one in world.gather(weights)}) == 1
 
@@ -63,24 +73,48 @@ def uneven(world: World) -> None:
     torch.manual_seed(0)
     model = TransferModel(backbone().encoder, 3, tagging=False, pooling="first", dropout=0.0)
     chosen = recipe("xnli", batch_size=4)
-    learner = Learner(model, chosen, steps=2, words_per_batch=None, pad=0, device=CPU, world=world, counters=Counters())
-    [example] = examples(TASKS["xnli"], pairs(1), backbone().tokenizer, "en", 32)
-    learner.step([example])
-    assert learner.counters.real_tokens == len(example.encoded.ids)
+    inputs = tokenised(TASKS["xnli"], pairs(1), backbone().tokenizer, "en", 32)
+    learner = Learner(
+        model, chosen, inputs, steps=2, words_per_batch=None, pad=0, device=CPU, world=world, counters=Counters()
+    )
+    learner.step([0])
+    assert learner.counters.real_tokens == inputs.subwords > 0
     torch.manual_seed(0)
     alone = Learner(
-        TransferModel(backbone().encoder, 3, tagging=False, pooling="first", dropout=0.0), chosen, steps=2,
-        words_per_batch=None, pad=0, device=CPU, world=World(), counters=Counters(),
+        TransferModel(backbone().encoder, 3, tagging=False, pooling="first", dropout=0.0), chosen, inputs,
+        steps=2, words_per_batch=None, pad=0, device=CPU, world=World(), counters=Counters(),
     )  # fmt: skip
-    alone.step([example])
+    alone.step([0])
     assert alone.counters == learner.counters
     for name, value in alone.model.state_dict().items():
         assert torch.allclose(value, model.state_dict()[name], atol=1e-7), name
 
 
+def tokens_of_the_training_set(world: World) -> None:
+    """The first process tokenises for all; where they share no disk, each does it."""
+    calls: list[int] = []
+
+    def counting(spec: TaskSpec, rows: Any, *args: Any, **options: Any) -> Inputs:
+        calls.append(len(rows))
+        return tokenised(spec, rows, *args, **options)
+
+    folder = world.broadcast(tempfile.mkdtemp())
+    for own_disk, expected in ((False, [6] if world.leads else []), (True, [6])):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(token_cache, "tokenised", counting)
+            patch.setenv("XGLUE_CACHE", f"{folder}/{own_disk}/{world.rank if own_disk else 'all'}")
+            calls.clear()
+            material = Material(pairs(6), "0" * 64)
+            working = Working(Path(folder) / f"working-{own_disk}")
+            run = Run(backbone(), TASKS["xnli"], recipe("xnli"), material, working, world, 60.0, progress=False)
+            assert calls == expected
+            assert world.gather(run._inputs.ids.tolist())[0] == run._inputs.ids.tolist()
+    world.once(lambda: shutil.rmtree(folder))
+
+
 if __name__ == "__main__":
     dist.init_process_group("gloo")
-    for check in (exchange, layers_left_out, uneven):
+    for check in (exchange, layers_left_out, uneven, tokens_of_the_training_set):
         check(World.current())
     print("all is well", flush=True)
     dist.destroy_process_group()

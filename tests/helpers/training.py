@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import BertConfig, BertModel
 
@@ -14,9 +16,9 @@ CPU = torch.device("cpu")
 WORDS = tokenizers.WORDS
 
 
-def backbone(dropout: float = 0.0) -> Backbone:
-    """A BERT of two layers; the same weights every time."""
-    tokenizer = tokenizers.bert()
+def backbone(dropout: float = 0.0, tokenizer: Any = None) -> Backbone:
+    """A BERT of two layers, with BERT's tokenizer or another; the same weights every time."""
+    tokenizer = tokenizer or tokenizers.bert()
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,

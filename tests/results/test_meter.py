@@ -56,6 +56,19 @@ def test_time_and_rate():
     assert measured.cost().tokens_per_second is None
 
 
+def test_things_done_at_once_have_shares_of_seconds_and_energy_but_not_of_memory():
+    with Meter(CPU) as measured:
+        time.sleep(0.2)
+    measured._energy = 0.5
+    whole, quarter = measured.cost(1000), measured.cost(250, share=0.25)
+    assert quarter.seconds == pytest.approx(whole.seconds / 4, abs=2e-3)
+    assert quarter.tokens_per_second == pytest.approx(whole.tokens_per_second, rel=0.02)
+    assert (whole.energy_kwh, quarter.energy_kwh) == (0.5, 0.125)
+    assert quarter.peak_memory_mb == whole.peak_memory_mb
+    nothing = measured.cost(0, share=0.0)
+    assert (nothing.seconds, nothing.tokens_per_second) == (0.0, None)
+
+
 @resettable
 def test_the_peak_is_that_of_the_block_in_megabytes():
     before = _peak(lambda: None)

@@ -72,6 +72,7 @@ RECORD = {
         "documents": 10,
         "truncated": 0,
         "missing_words": 0,
+        "duplicates": 2,
         "real_tokens": 80,
         "padded_tokens": 100,
         "padding_ratio": 1.25,

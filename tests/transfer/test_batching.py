@@ -1,79 +1,13 @@
-"""Windows, encoded examples and padded batches."""
+"""Which inputs share a batch."""
 
 from __future__ import annotations
 
 from itertools import chain
 
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers import tokenizers
-from xglue_harness.benchmark import TASKS
-from xglue_harness.encoders.heads import IGNORED
-from xglue_harness.transfer.batching import collate, epoch_batches, examples, joined, windows
-
-
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(9, 20))
-def test_windows_score_each_word_once_and_fit(lengths, room):
-    found = windows(lengths, room)
-    assert [word for window in found for word in range(window.own_start, window.own_stop)] == list(range(len(lengths)))
-    for window in found:
-        assert window.start <= window.own_start <= window.own_stop <= window.stop
-        assert sum(lengths[window.start : window.stop]) <= room
-
-
-def test_neighbouring_windows_overlap():
-    first, second, *_ = windows([1] * 100, 20)
-    assert first.stop - second.start == 5
-    assert second.start < first.own_stop < first.stop
-
-
-def test_a_long_sentence_becomes_windows_with_every_label_once():
-    tokenizer, spec = tokenizers.bert(), TASKS["pos"]
-    words, labels = ["the", "catdog", "x"] * 20, [5, 7, 3] * 20
-    found = examples(spec, [{"words": words, "pos": labels}, {"words": ["dog"], "pos": [1]}], tokenizer, "en", 16)
-    assert len(found) > 3
-    assert max(len(example.encoded.ids) for example in found) <= 16
-    seen = [(word, label) for example in found[:-1] for word, label in zip(example.words, example.labels, strict=True)]
-    assert seen == list(enumerate(labels))
-    first_subword = {word: tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in set(words)}
-    for example in found[:-1]:
-        for position, word in zip(example.positions, example.words, strict=True):
-            assert example.encoded.ids[position] == first_subword[words[word]]
-    assert found[-1].row == 1
-
-
-def test_a_word_longer_than_the_window_still_has_its_place():
-    found = examples(TASKS["pos"], [{"words": ["the", "x" * 90, "dog"], "pos": [1, 2, 3]}], tokenizers.bert(), "en", 10)
-    assert sorted(word for example in found for word in example.words) == [0, 1, 2]
-    assert any(example.encoded.truncated for example in found)
-
-
-def test_columns_are_joined_as_the_table_says():
-    row = {"news_title": "the cat", "news_body": "sees dog", "news_category": 1}
-    assert joined(row, TASKS["nc"].text_a) == "the cat sees dog"
-    assert joined({**row, "news_title": ""}, TASKS["nc"].text_a) == "sees dog"
-    tokenizer = tokenizers.bert()
-    [example] = examples(TASKS["nc"], [row], tokenizer, "en", 64)
-    assert example.encoded.ids == tokenizer("the cat sees dog")["input_ids"]
-    assert example.label == 1
-    pair = {"query": "the", "ad_title": "cat", "ad_description": "dog", "relevance_label": 0}
-    [example] = examples(TASKS["qadsm"], [pair], tokenizer, "en", 64)
-    assert example.encoded.ids == tokenizer("the", "cat dog")["input_ids"]
-
-
-def test_collate_pads_on_the_right():
-    tokenizer, spec = tokenizers.bert(), TASKS["pos"]
-    rows = [{"words": ["the", "catdog"], "pos": [5, 7]}, {"words": ["dog"], "pos": [2]}]
-    batch = collate(examples(spec, rows, tokenizer, "en", 16), pad=0, tagging=True)
-    assert batch["attention_mask"].sum(dim=1).tolist() == [len(tokenizer("the catdog")["input_ids"]), 3]
-    assert batch["labels"][0].tolist()[:3] == [IGNORED, 5, 7]
-    assert batch["labels"][1].tolist()[:2] == [IGNORED, 2]
-    assert (batch["labels"] != IGNORED).sum() == 3
-    assert torch.equal(batch["input_ids"] == 0, batch["attention_mask"] == 0)
-    assert "token_type_ids" in batch
-    assert "token_type_ids" not in collate(examples(spec, rows, tokenizers.xlmr(), "en", 16), pad=1, tagging=True)
+from xglue_harness.transfer.batching import budget_batches, cut, epoch_batches
 
 
 def test_batches_hold_similar_lengths_in_random_order():
@@ -88,3 +22,54 @@ def test_batches_hold_similar_lengths_in_random_order():
     assert padded / sum(lengths) < 1.1
     longest = [max(lengths[i] for i in batch) for batch in first[:-1]]
     assert longest not in (sorted(longest), sorted(longest, reverse=True))
+
+
+@given(st.lists(st.integers(1, 40), max_size=80), st.integers(1, 100))
+def test_batches_of_a_budget_are_as_large_as_it_allows(lengths, subwords):
+    found = list(budget_batches(lengths, subwords))
+    assert sorted(chain(*found)) == list(range(len(lengths)))
+    order = [lengths[index] for index in chain(*found)]
+    assert order == sorted(lengths, reverse=True)
+    for at, batch in enumerate(found):
+        longest = max(lengths[index] for index in batch)
+        assert len(batch) == 1 or longest * len(batch) <= subwords
+        assert at == len(found) - 1 or longest * (len(batch) + 1) > subwords, "one more would fit"
+
+
+def test_the_longest_inputs_come_first_so_that_memory_runs_out_at_once():
+    assert list(budget_batches([1, 9, 3, 9], 18)) == [[1, 3], [2, 0]]
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=12), st.one_of(st.none(), st.integers(1, 200)), st.data())
+def test_a_batch_is_cut_at_the_least_cost(lengths, room, data):
+    overhead = data.draw(st.one_of(st.none(), st.integers(0, 60)))
+    batch = list(range(len(lengths)))
+    found = cut(lengths, batch, room, overhead)
+    assert sorted(chain(*found)) == batch
+
+    def padded(part):
+        return max(lengths[i] for i in part) * len(part)
+
+    assert room is None or all(len(part) == 1 or padded(part) <= room for part in found)
+    order = sorted(batch, key=lambda i: -lengths[i])
+
+    def cost(parts):
+        return (len(parts) if overhead is None else 0, sum(map(padded, parts)) + len(parts) * (overhead or 0))
+
+    best = None
+    for cuts in range(1 << (len(order) - 1)):
+        parts, start = [], 0
+        for at in range(1, len(order) + 1):
+            if at == len(order) or cuts >> (at - 1) & 1:
+                parts.append(order[start:at])
+                start = at
+        if room is None or all(len(part) == 1 or padded(part) <= room for part in parts):
+            best = min(best or cost(parts), cost(parts))
+    assert cost(found) == best
+
+
+def test_a_batch_that_fits_stays_whole_where_parts_cost_too_much():
+    assert cut([5, 9, 5], [2, 0, 1], None, None) == [[1, 2, 0]]
+    assert cut([5, 9, 5], [2, 0, 1], None, 100) == [[1, 2, 0]]
+    assert cut([5, 9, 5], [2, 0, 1], None, 0) == [[1], [2, 0]]
+    assert cut([5, 9, 5], [2, 0, 1], 18, None) == [[1], [2, 0]]

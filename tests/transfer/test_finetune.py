@@ -14,8 +14,9 @@ from tests.helpers.training import CPU, backbone, recipe, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.identity import identify
 from xglue_harness.errors import StoreError, TrainingError
-from xglue_harness.transfer import checkpoint, run
+from xglue_harness.transfer import checkpoint, token_cache
 from xglue_harness.transfer.determinism import seeded
+from xglue_harness.transfer.dev import DevSets
 from xglue_harness.transfer.finetune import finetune
 from xglue_harness.transfer.learner import Learner
 from xglue_harness.transfer.predict import predict, prepare
@@ -25,6 +26,7 @@ from xglue_harness.transfer.store import Store
 
 SPEC = TASKS["pos"]
 DEV = {"en": sentences(20, 7), "de": sentences(20, 31)}
+COUNTS = [("en", 40), ("en", 20), ("de", 20)]
 MATERIAL = Material(sentences(40), "f" * 64, DEV)
 
 
@@ -129,15 +131,16 @@ def _kill_between_tensors_and_progress(monkeypatch):
 
 
 def _kill_in_dev(monkeypatch):
-    score_dev, calls = run.Run._dev_score, []
+    score_dev, calls = DevSets.score, []
 
-    def killing(self, language):
-        calls.append(language)
-        if len(calls) == 4:
+    def killing(self, model, **options):
+        found = score_dev(self, model, **options)
+        calls.append(found)
+        if len(calls) == 2:
             raise _Killed
-        return score_dev(self, language)
+        return found
 
-    monkeypatch.setattr(run.Run, "_dev_score", killing)
+    monkeypatch.setattr(DevSets, "score", killing)
 
 
 def _kill_before_the_kept_epoch_counts(monkeypatch):
@@ -229,11 +232,30 @@ def test_the_kept_weights_are_those_that_were_scored(unbroken):
     assert 3.0 in unbroken.entry.weights
     for epoch in unbroken.entry.weights:
         unbroken.load(model, epoch, CPU)
-        for language, documents in DEV.items():
-            values = predict(model, body, chosen, prepare(body, SPEC, chosen, documents, language)).values
-            pairs = zip(documents, values, strict=True)
+        prepared = [prepare(body, SPEC, chosen, documents, language) for language, documents in DEV.items()]
+        predicted = predict(model, body, chosen, prepared)
+        for (language, documents), predictions in zip(DEV.items(), predicted, strict=True):
+            pairs = zip(documents, predictions.values, strict=True)
             found = score(SPEC, [document_score(SPEC, document["pos"], value) for document, value in pairs])
             assert found == scores[epoch][language]
+
+
+def test_another_training_on_the_same_text_tokenises_nothing(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XGLUE_CACHE", str(tmp_path / "cache"))
+    first = _finetune(Store(tmp_path / "store"))
+
+    def never(*_, **__):
+        raise AssertionError("it tokenises")
+
+    monkeypatch.setattr(token_cache, "tokenised", never)
+    with caplog.at_level("INFO"):
+        second = _finetune(Store(tmp_path / "store"), chosen=recipe(epochs=3, dropout=None, seed=9))
+    assert not second.session.from_store
+    assert [f"POS {language}: the tokens of {count} rows" in caplog.text for language, count in COUNTS] == [True] * 3
+    assert second.training.train_inputs == first.training.train_inputs
+    assert 0 <= second.training.tokenising_cost.seconds < 1
+    with pytest.raises(AssertionError, match="it tokenises"):
+        _finetune(Store(tmp_path / "store"), chosen=recipe(epochs=3, dropout=None, max_length=31))
 
 
 def test_the_encoder_stays_as_it_was():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pytest
 import torch
@@ -13,39 +12,37 @@ from tests.helpers.training import CPU, backbone, pairs, recipe, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.heads import IGNORED, TransferModel
 from xglue_harness.errors import TrainingError
-from xglue_harness.transfer.batching import collate, examples
 from xglue_harness.transfer.checkpoint import Counters
 from xglue_harness.transfer.distributed import World
+from xglue_harness.transfer.inputs import collate
 from xglue_harness.transfer.learner import Learner, is_out_of_memory, rate
 from xglue_harness.transfer.run import build_model
+from xglue_harness.transfer.tokenising import tokenised
 
 ROWS = {"pos": sentences(40), "xnli": pairs(40)}
+BATCHES = [list(range(at, at + 8)) for at in range(0, 40, 8)] * 2
 
 
 def _inputs(task):
-    return examples(TASKS[task], ROWS[task], backbone().tokenizer, "en", 32)
+    return tokenised(TASKS[task], ROWS[task], backbone().tokenizer, "en", 32)
 
 
 def _learner(task, **options):
     chosen, spec = recipe(task, **options), TASKS[task]
     torch.manual_seed(5)
     model = build_model(backbone(), spec, chosen)
-    words = sum(len(item.words) for item in _inputs(task)) / 5 if model.tagging else None
-    return Learner(
-        model, chosen, steps=10, words_per_batch=words, pad=0, device=CPU, world=World(), counters=Counters()
-    )
-
-
-def _batches(task):
     inputs = _inputs(task)
-    return [inputs[at : at + 8] for at in range(0, 40, 8)] * 2
+    words = len(inputs.labels) / 5 if model.tagging else None
+    return Learner(
+        model, chosen, inputs, steps=10, words_per_batch=words, pad=0, device=CPU, world=World(), counters=Counters()
+    )
 
 
 @pytest.mark.parametrize("task", ["pos", "xnli"])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_ten_steps_give_the_weights_of_the_transformers_trainer(task, weight_decay, tmp_path):
     learner = _learner(task, weight_decay=weight_decay)
-    for batch in _batches(task):
+    for batch in BATCHES:
         learner.step(batch)
 
     class MeanLoss(torch.nn.Module):
@@ -68,8 +65,11 @@ def test_ten_steps_give_the_weights_of_the_transformers_trainer(task, weight_dec
         warmup_steps=1, weight_decay=weight_decay, use_cpu=True, report_to="none", save_strategy="no",
         disable_tqdm=True, remove_unused_columns=False, logging_strategy="no",
     )  # fmt: skip
-    collator = partial(collate, pad=0, tagging=task == "pos")
-    InOrder(reference, arguments, data_collator=collator, train_dataset=_inputs(task)).train()
+    inputs = _inputs(task)
+    assert len(inputs) == 40
+    InOrder(
+        reference, arguments, data_collator=lambda batch: collate(inputs, batch, 0), train_dataset=list(range(40))
+    ).train()
     for name, value in reference.model.state_dict().items():
         assert torch.allclose(value, learner.model.state_dict()[name], atol=1e-6), name
 
@@ -88,7 +88,7 @@ def test_the_learning_rate_is_that_of_transformers():
 @pytest.mark.parametrize("task", ["pos", "xnli"])
 def test_a_batch_that_does_not_fit_is_split_and_the_result_stays(task, monkeypatch, caplog):
     whole, split = _learner(task), _learner(task)
-    for batch in _batches(task):
+    for batch in BATCHES:
         whole.step(batch)
     forward, sizes = TransferModel.forward, []
 
@@ -99,7 +99,7 @@ def test_a_batch_that_does_not_fit_is_split_and_the_result_stays(task, monkeypat
         return forward(self, input_ids, *args, **kwargs)
 
     monkeypatch.setattr(TransferModel, "forward", small)
-    for batch in _batches(task):
+    for batch in BATCHES:
         split.step(batch)
     assert max(sizes) <= 30
     assert split.counters.batch_splits > 1
@@ -126,7 +126,7 @@ def test_only_a_real_lack_of_memory_counts(monkeypatch):
 
     monkeypatch.setattr(TransferModel, "forward", broken)
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        learner.step(_batches("xnli")[0])
+        learner.step(BATCHES[0])
 
 
 def test_not_even_one_example_fits(monkeypatch):
@@ -135,7 +135,7 @@ def test_not_even_one_example_fits(monkeypatch):
 
     monkeypatch.setattr(TransferModel, "forward", never)
     with pytest.raises(TrainingError, match="out of memory with a single example: try a smaller max_length"):
-        _learner("xnli").step(_batches("xnli")[0])
+        _learner("xnli").step(BATCHES[0])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -147,7 +147,7 @@ def test_a_loss_that_is_not_finite_names_its_step(bad, monkeypatch):
         return {**output, "loss": output["loss"] * (bad if learner.counters.step == 2 else 1)}
 
     monkeypatch.setattr(TransferModel, "forward", explode)
-    first, second, third, *_ = _batches("xnli")
+    first, second, third, *_ = BATCHES
     learner.step(first)
     learner.step(second)
     with pytest.raises(TrainingError, match=rf"the loss is {bad} at step 3: .*learning_rate"):
@@ -157,7 +157,7 @@ def test_a_loss_that_is_not_finite_names_its_step(bad, monkeypatch):
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_gradient_that_is_not_finite_names_its_step(bad):
     learner = _learner("xnli")
-    first, second, *_ = _batches("xnli")
+    first, second, *_ = BATCHES
     learner.step(first)
     learner.model.classifier.weight.register_hook(lambda gradient: gradient * bad)
     with pytest.raises(TrainingError, match=r"the gradient is (nan|inf) at step 2: .*learning_rate"):
@@ -166,14 +166,13 @@ def test_a_gradient_that_is_not_finite_names_its_step(bad):
 
 def test_going_on_from_the_tensors_is_going_on():
     whole, first, second = _learner("pos"), _learner("pos"), _learner("pos")
-    batches = _batches("pos")
-    for batch in batches:
+    for batch in BATCHES:
         whole.step(batch)
-    for batch in batches[:4]:
+    for batch in BATCHES[:4]:
         first.step(batch)
     second.load({name: tensor.clone() for name, tensor in first.tensors().items()})
     second.counters.step = 4
-    for batch in batches[4:]:
+    for batch in BATCHES[4:]:
         second.step(batch)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
@@ -181,7 +180,7 @@ def test_going_on_from_the_tensors_is_going_on():
 
 def test_weights_and_optimizer_stay_in_fp32_under_bf16():
     learner = _learner("xnli", precision="bf16")
-    learner.step(_batches("xnli")[0])
+    learner.step(BATCHES[0])
     assert {tensor.dtype for tensor in learner.tensors().values()} == {torch.float32}
     assert learner.recipe.precision == "bf16"
 
@@ -189,10 +188,29 @@ def test_weights_and_optimizer_stay_in_fp32_under_bf16():
 def test_words_weigh_the_same_in_batches_of_short_and_of_long_sentences():
     learner = _learner("pos")
     seen = []
-    for batch in _batches("pos")[:5]:
-        tensors = collate(batch, 0, tagging=True)
+    for batch in BATCHES[:5]:
+        tensors = collate(learner.inputs, batch, 0)
         with torch.no_grad():
             total = learner.model.eval()(**tensors)["loss"]
         seen.append((total, int((tensors["labels"] != IGNORED).sum())))
     per_word = sum(total for total, _ in seen) / sum(words for _, words in seen)
     assert sum(total / learner._words_per_batch for total, _ in seen) / 5 == pytest.approx(per_word.item(), rel=1e-5)
+
+
+def test_a_compiled_encoder_learns_the_same_under_the_same_names(monkeypatch):
+    compiled, whole = torch.nn.Module.compile, []
+
+    def without_a_compiler(module, **options):
+        whole.append(options)
+        compiled(module, backend="eager", **options)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", without_a_compiler)
+    learner, other = _learner("pos", compile=True), _learner("pos")
+    for batch in BATCHES[:4]:
+        learner.step(batch)
+        other.step(batch)
+    assert whole == [{"dynamic": True}]
+    expected = other.model.state_dict()
+    assert learner.model.state_dict().keys() == expected.keys()
+    for name, value in learner.model.state_dict().items():
+        assert torch.allclose(value, expected[name], atol=1e-6), name

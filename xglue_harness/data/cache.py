@@ -1,4 +1,4 @@
-"""Parsed splits as memory-mapped Arrow files, by content: the same bytes are parsed once on a machine.
+"""The cache: parsed splits as memory-mapped Arrow files, by content: the same bytes are parsed once on a machine.
 
 A file's name is a hash of all that decides its rows, so that nothing has to be invalidated, and it appears by an atomic
 rename, so that processes that race write the same file twice at worst.
@@ -11,7 +11,8 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,13 +38,45 @@ def cache_root() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "xglue_harness"
 
 
-def unwritable(folder: Path, error: OSError) -> DataError:
+def unwritable(folder: Path, error: Exception) -> DataError:
     """The error for a cache folder that can't be written."""
-    reason = error.strerror or str(error)
+    reason = getattr(error, "strerror", None) or str(error)
     return DataError(
         f"cannot write the cache folder {folder} ({reason}); "
         "set the environment variable XGLUE_CACHE to a folder that can be written and has room"
     )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary place that becomes ``path`` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        OSError: where it can't be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("r+b") as file:  # Windows flushes what is open for writing only
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        flush_folder(path.parent)
+    finally:
+        with suppress(OSError):  # in a folder that can't be written there is nothing to take away either
+            temporary.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renames within a folder survive a power cut, where the system can."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems flush no folders
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def split_key(content: str, task: TaskSpec, split: str) -> str:
@@ -112,11 +145,5 @@ def _table(rows: Rows, task: TaskSpec) -> pa.Table:
 def _write(table: pa.Table, path: Path) -> None:
     import pyarrow as pa
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file, pa.ipc.new_stream(file, table.schema) as writer:
-            writer.write_table(table, max_chunksize=_BATCH)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("xb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=_BATCH)

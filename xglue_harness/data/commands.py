@@ -10,12 +10,7 @@ import typer
 if TYPE_CHECKING:
     from xglue_harness.errors import DataError
 
-app = typer.Typer(
-    name="data",
-    help="Check a folder or archive of XGLUE data, or unpack the official archive.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = typer.Typer(rich_markup_mode=None)  # its help is in cli.py, which imports this module only when it is wanted
 
 _CHECK_EPILOG = (
     "Examples: `xglue-harness data check xglue_full_dataset.tar.gz`, "

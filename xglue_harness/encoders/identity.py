@@ -6,8 +6,12 @@ import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from tokenizers import Tokenizer
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
+from xglue_harness.encoders.inputs import plain_ids
 from xglue_harness.encoders.languages import reading
 from xglue_harness.encoders.loading import weights_sha256
 
@@ -44,18 +48,42 @@ def config_sha256(config: Any) -> str:
 
 def tokenizer_sha256(tokenizer: Any) -> str:
     """Hash (hex) of a tokenizer's vocabulary, rules and special tokens, when it reads English."""
-    facts: dict[str, Any] = {
-        "special": {key: str(value) for key, value in tokenizer.special_tokens_map.items()},
-        "inputs": list(tokenizer.model_input_names),
-    }
     with reading(tokenizer, SOURCE_LANGUAGE):
-        if tokenizer.is_fast:
-            rules = json.loads(tokenizer.backend_tokenizer.to_str())
-            facts["rules"] = {key: value for key, value in rules.items() if key not in ("truncation", "padding")}
-        else:
-            facts["rules"] = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
-            facts["probe"] = tokenizer("The quick brown fox, 12.5%; Ünïcödé 中文")["input_ids"]
-    return _sha256(facts)
+        framed = [dict(tokenizer(*texts)) for texts in (("a",), ("a", "b"))]
+    special = {key: str(value) for key, value in tokenizer.special_tokens_map.items()}
+    return _sha256([subwords_sha256(tokenizer), framed, special])
+
+
+_KNOWN: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
+"""Entries and hash of tokenizers: hashing a large one takes a tenth of a second."""
+
+
+def subwords_sha256(tokenizer: Any) -> str:
+    """Hash (hex) of all that decides a text's subwords; not of the special ones around it, nor of languages and names.
+
+    So the tokenizers of mBART-large-50 and of the translation models made from it have the same.
+    """
+    size = len(tokenizer)
+    if tokenizer not in _KNOWN or _KNOWN[tokenizer][0] != size:
+        _KNOWN[tokenizer] = (size, _sha256(_subword_rules(tokenizer)))
+    return _KNOWN[tokenizer][1]
+
+
+def _subword_rules(tokenizer: Any) -> list[Any]:
+    facts = [tokenizer.unk_token_id, tokenizer.pad_token_id, getattr(tokenizer, "split_special_tokens", False)]
+    probe = plain_ids(tokenizer, ["The quick brown fox, 12.5%; Ünïcödé 中文"])
+    if not tokenizer.is_fast:
+        return [*facts, probe, type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
+    backend = tokenizer.backend_tokenizer
+    bare = Tokenizer(backend.model)  # without what stands around a text, which depends on its language
+    for part in ("normalizer", "pre_tokenizer"):
+        if getattr(backend, part) is not None:
+            setattr(bare, part, getattr(backend, part))
+    added = [
+        (token, entry.content, entry.single_word, entry.lstrip, entry.rstrip, entry.normalized, entry.special)
+        for token, entry in sorted(backend.get_added_tokens_decoder().items())
+    ]
+    return [*facts, probe, bare.to_str(), added]
 
 
 def _sha256(value: Any) -> str:

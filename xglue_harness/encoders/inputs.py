@@ -7,20 +7,70 @@ joins the two texts of a pair with nothing between.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xglue_harness.errors import EncoderError
+
+Numbers = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Subwords of some texts: those of text ``i`` are ``ids[starts[i] : starts[i] + lengths[i]]``.
+
+    Attributes:
+        ids: ``[subwords]`` int32.
+        starts: ``[texts]`` int64.
+        lengths: ``[texts]`` int64.
+    """
+
+    ids: Numbers
+    starts: Numbers
+    lengths: Numbers
+
+    @classmethod
+    def one_by_one(cls, ids: Numbers, lengths: Numbers) -> Texts:
+        """Texts that follow each other without a gap."""
+        return cls(ids, np.cumsum(lengths) - lengths, lengths)
+
+    @classmethod
+    def of(cls, lists: Sequence[Sequence[int]]) -> Texts:
+        """Texts from the subwords of each."""
+        return cls.one_by_one(_flat(lists, np.int32), _sizes(lists))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def cut(self, room: int) -> Texts:
+        """Texts of at most ``room`` subwords, one after another."""
+        lengths = np.minimum(self.lengths, room)
+        return Texts.one_by_one(self.ids[stretches(self.starts, lengths)], lengths)
+
+    def lists(self) -> list[list[int]]:
+        """The subwords of each text."""
+        pairs = zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
+        return [self.ids[start : start + length].tolist() for start, length in pairs]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One input: subwords, segments (``None`` for encoders without), and whether text was cut off."""
+    """What an encoder reads.
 
-    ids: list[int]
-    segments: list[int] | None
-    truncated: bool = False
+    Attributes:
+        texts: the inputs, one after another, special subwords included.
+        segments: ``[subwords]`` uint8; ``None`` for tokenizers without.
+        truncated: ``[inputs]`` bool, whether text was cut off.
+    """
+
+    texts: Texts
+    segments: Numbers | None
+    truncated: Numbers
 
 
 @dataclass(frozen=True)
@@ -32,15 +82,6 @@ class Frame:
     after: tuple[int, ...]
     segments: tuple[int, int, int, int, int] | None
     """Segment of ``before``, the first text, ``between``, the second text and ``after``."""
-
-    def build(self, first: Sequence[int], second: Sequence[int] | None = None, truncated: bool = False) -> Encoded:
-        """Put one or two texts into the frame."""
-        parts = [self.before, first] + ([] if second is None else [self.between, second]) + [self.after]
-        ids = [token for part in parts for token in part]
-        if self.segments is None:
-            return Encoded(ids, None, truncated)
-        kinds = self.segments if second is not None else (self.segments[0], self.segments[1], self.segments[4])
-        return Encoded(ids, [kind for kind, part in zip(kinds, parts, strict=True) for _ in part], truncated)
 
     @property
     def overhead(self) -> int:
@@ -79,32 +120,36 @@ def plain_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Subwords of texts without special tokens; texts of any length."""
     if not texts:
         return []
-    return list(tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
+    return list(tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False, **_BARE)["input_ids"])
 
 
-def word_ids(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
-    """Subwords of each word of each sentence; a word that becomes no subword at all gets the unknown one."""
-    if not sentences:
-        return []
+def words_of(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> Texts:
+    """Subwords of each word of all sentences; a word that becomes no subword at all gets the unknown one."""
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
     if not tokenizer.is_fast or _glues_words(tokenizer):
         blank = " " if tokenizer.is_fast else ""
-        spaced = ([blank + word for word in words] for words in sentences)
-        return [[piece or [unknown] for piece in plain_ids(tokenizer, words)] for words in spaced]
+        words = [blank + word for sentence in sentences for word in sentence]
+        distinct = {word: place for place, word in enumerate(dict.fromkeys(words))}
+        texts = Texts.of([piece or [unknown] for piece in plain_ids(tokenizer, list(distinct))])
+        places = np.fromiter((distinct[word] for word in words), np.int64, len(words))
+        return Texts(texts.ids, texts.starts[places], texts.lengths[places])
+    if not sentences:
+        return Texts.of([])
     encoded = tokenizer(
         [list(words) for words in sentences],
         is_split_into_words=True,
         add_special_tokens=False,
         truncation=False,
         verbose=False,
+        **_BARE,
     )
-    result = []
-    for index, words in enumerate(sentences):
-        pieces: list[list[int]] = [[] for _ in words]
-        for token, word in zip(encoded["input_ids"][index], encoded.word_ids(index), strict=True):
-            pieces[word].append(token)
-        result.append([piece or [unknown] for piece in pieces])
-    return result
+    sizes, ids = _sizes(sentences), encoded["input_ids"]
+    places = _flat((encoded.word_ids(index) for index in range(len(sentences))), np.int64)
+    places += np.repeat(np.cumsum(sizes) - sizes, _sizes(ids))
+    lengths = np.bincount(places, minlength=int(sizes.sum()))
+    bare = lengths == 0
+    known = Texts.one_by_one(_flat(ids, np.int32), lengths)
+    return Texts.one_by_one(np.insert(known.ids, known.starts[bare], unknown), lengths + bare)
 
 
 def _glues_words(tokenizer: Any) -> bool:
@@ -117,26 +162,70 @@ def _glues_words(tokenizer: Any) -> bool:
     return bool(text != given and text[-len(spaced) :] == spaced)
 
 
-def encode_single(frame: Frame, text: list[int], max_length: int) -> Encoded:
-    """One text, cut at its end."""
-    room = max_length - frame.overhead
-    return frame.build(text[:room], truncated=len(text) > room)
+def encode(frame: Frame, first: Texts, second: Texts | None, max_length: int) -> Encoded:
+    """Put texts, or pairs of texts, into a frame.
+
+    One text loses its end where it is too long; of a pair, the longer text does, subword by subword, until both fit.
+
+    Args:
+        frame: special tokens around one text, or around two.
+        first: the texts, or the first ones.
+        second: the second ones of pairs.
+        max_length: most subwords of an input, special ones included.
+    """
+    between = () if second is None else frame.between
+    second = _constant((), len(first)) if second is None else second
+    a, b, truncated = _shares(first.lengths, second.lengths, max_length - frame.overhead - len(between))
+    parts = [
+        _constant(frame.before, len(first)),
+        Texts(first.ids, first.starts, a),
+        _constant(between, len(first)),
+        Texts(second.ids, second.starts, b),
+        _constant(frame.after, len(first)),
+    ]
+    lengths = np.stack([part.lengths for part in parts], axis=1)
+    starts = (np.cumsum(lengths) - lengths.ravel()).reshape(lengths.shape)
+    ids = np.empty(int(lengths.sum()), np.int32)
+    for place, part in enumerate(parts):
+        ids[stretches(starts[:, place], part.lengths)] = part.ids[stretches(part.starts, part.lengths)]
+    segments = None
+    if frame.segments is not None:
+        segments = np.repeat(np.tile(np.array(frame.segments, np.uint8), len(first)), lengths.ravel())
+    return Encoded(Texts.one_by_one(ids, lengths.sum(axis=1)), segments, truncated)
 
 
-def encode_pair(frame: Frame, first: list[int], second: list[int], max_length: int) -> Encoded:
-    """Two texts; the longer one loses its end, subword by subword, until both fit."""
-    room = max_length - frame.overhead - len(frame.between)
-    a, b = len(first), len(second)
-    if a + b <= room:
-        return frame.build(first, second)
+def stretches(starts: Numbers, lengths: Numbers) -> Numbers:
+    """All indices from each start on, as many as its length says, one stretch after another."""
+    shift = starts - (np.cumsum(lengths) - lengths)
+    indices: Numbers = np.arange(int(lengths.sum())) + np.repeat(shift, lengths)
+    return indices
+
+
+def _shares(first: Numbers, second: Numbers, room: int) -> tuple[Numbers, Numbers, Numbers]:
+    """Subwords that the texts of pairs keep, and which pairs lose some."""
     half = room // 2
-    if a <= half:
-        b = room - a
-    elif b <= half:
-        a = room - b
-    else:
-        a, b = (half, room - half) if a <= b else (room - half, half)
-    return frame.build(first[:a], second[:b], truncated=True)
+    truncated = first + second > room
+    cut = np.where(first <= second, half, room - half)  # both are longer than half the room
+    cut = np.where(second <= half, room - second, cut)
+    cut = np.where(first <= half, first, cut)
+    return np.where(truncated, cut, first), np.where(truncated, room - cut, second), truncated
+
+
+def _constant(tokens: Sequence[int], count: int) -> Texts:
+    """The same subwords so many times."""
+    return Texts(np.array(tokens, np.int32), np.zeros(count, np.int64), np.full(count, len(tokens), np.int64))
+
+
+def _sizes(lists: Sequence[Sequence[Any]]) -> Numbers:
+    return np.fromiter(map(len, lists), np.int64, len(lists))
+
+
+def _flat(lists: Iterable[Iterable[int]], kind: Any) -> Numbers:
+    return np.fromiter(chain.from_iterable(lists), kind)
+
+
+_BARE = {"return_attention_mask": False, "return_token_type_ids": False}
+"""What need not be built."""
 
 
 def _has_segments(tokenizer: Any) -> bool:

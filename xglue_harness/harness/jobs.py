@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +17,12 @@ from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.record import record
 from xglue_harness.results.meter import Meter
-from xglue_harness.results.schema import EpochScores, Evaluation, Rule, RuleScore, Selection
+from xglue_harness.results.schema import Cost, EpochScores, Evaluation, Rule, RuleScore, Selection
 from xglue_harness.transfer.collapse import constant
 from xglue_harness.transfer.determinism import seeded
 from xglue_harness.transfer.distributed import World
 from xglue_harness.transfer.finetune import FineTuned, finetune, resolve_precision
-from xglue_harness.transfer.predict import Prepared, predict, prepare
+from xglue_harness.transfer.predict import Predictions, Prepared, predict, prepare
 from xglue_harness.transfer.recipe import Recipe, resolve
 from xglue_harness.transfer.run import Material
 from xglue_harness.transfer.scoring import document_score, documents, score
@@ -149,18 +148,19 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
         tuned = finetune(
             backbone, identity, spec, recipe, job.material, checkpoint_seconds=60 * minutes, progress=progress
         )
-        leaves = [_leaf(backbone, job, tuned, task) for task in job.group]
-        model = tuned.model(backbone, spec, recipe)
         bars = progress and tuned.world.leads
+        leaves = [_leaf(backbone, job, tuned, task, progress=bars) for task in job.group]
+        model = tuned.model(backbone, spec, recipe)
         for epoch in sorted({epoch for leaf in leaves for epoch in leaf.epochs.values()}):
             tuned.load(model, epoch, backbone.device)
-            for leaf in leaves:
-                if epoch not in leaf.epochs.values():
-                    continue
-                with Meter(backbone.device) if epoch == leaf.headline else nullcontext() as meter:
-                    predictions = predict(model, backbone, recipe, leaf.prepared, progress=bars)
-                values = dict(zip(leaf.documents, predictions.values, strict=True))
-                _note(leaf, epoch, values, predictions.missing_words, meter, tuned.world)
+            wanted = [leaf for leaf in leaves if epoch in leaf.epochs.values()]
+            with Meter(backbone.device) as meter:
+                predictions = predict(model, backbone, recipe, [leaf.prepared for leaf in wanted], progress=bars)
+            whole = sum(prediction.padded_tokens for prediction in predictions)
+            for leaf, prediction in zip(wanted, predictions, strict=True):
+                values = dict(zip(leaf.documents, prediction.values, strict=True))
+                cost = meter.cost(prediction.real_tokens, share=prediction.padded_tokens / whole if whole else 0.0)
+                _note(leaf, epoch, values, prediction, cost, tuned.world)
                 if epoch == leaf.headline:
                     found.extend((index, values[request.doc_id]) for index, request in leaf.pairs)
     for leaf in leaves:
@@ -172,41 +172,42 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
     return found
 
 
-def _leaf(backbone: Backbone, job: Job, tuned: FineTuned, task: TransferTask) -> _Leaf:
+def _leaf(backbone: Backbone, job: Job, tuned: FineTuned, task: TransferTask, *, progress: bool) -> _Leaf:
     pairs = job.group[task]
     unique = {request.doc_id: request.doc for _, request in pairs}
-    prepared = prepare(backbone, job.spec, job.recipe, list(unique.values()), task.language)
+    prepared = prepare(backbone, job.spec, job.recipe, list(unique.values()), task.language, progress=progress)
     epochs = {rule: selected(tuned.training.epochs, rule, task.language) for rule in RULES}
     return _Leaf(task, pairs, unique, prepared, {rule: epoch for rule, epoch in epochs.items() if epoch is not None})
 
 
 def _note(
-    leaf: _Leaf, epoch: float, values: dict[int, Prediction], missing_words: int, meter: Meter | None, world: World
+    leaf: _Leaf, epoch: float, values: dict[int, Prediction], part: Predictions, cost: Cost, world: World
 ) -> None:
     """Score predictions, put together from all processes."""
     task, prepared, column = leaf.task, leaf.prepared, leaf.task.spec.label_column
     golds = {number: document[column] for number, document in leaf.documents.items()}
-    counts = (prepared.truncated, missing_words, prepared.real_tokens, prepared.padded_tokens)
+    counts = (prepared.truncated, part.missing_words, part.duplicates, part.real_tokens, part.padded_tokens)
     shares = world.gather((golds, values, counts))
     golds = {doc: gold for share, _, _ in shares for doc, gold in share.items()}
     values = {doc: value for _, share, _ in shares for doc, value in share.items()}
     items = [document_score(task.spec, golds[doc], values[doc]) for doc in sorted(golds)]
     leaf.scores[epoch] = score(task.spec, items) if task.is_scored else None
-    if meter is None:
+    if epoch != leaf.headline:
         return
     leaf.constant = constant(task.spec, values.values(), golds.values())
-    truncated, missing, real, padded = (
+    truncated, missing, duplicates, real, padded = (
         sum(column) for column in zip(*(counts for _, _, counts in shares), strict=True)
     )
     leaf.evaluation = Evaluation(
         documents=len(items),
         truncated=truncated,
         missing_words=missing,
+        duplicates=duplicates,
         real_tokens=real,
         padded_tokens=padded,
-        padding_ratio=padded / real,
+        padding_ratio=padded / real if real else 1.0,
         single_row_queries_left_out=task.single_row_queries if task.spec.kind is Kind.RANKING else None,
-        cost=meter.cost(real),
+        cost=cost,
     )
 
 

@@ -17,9 +17,9 @@ from xglue_harness.data import open_source
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.groups import marks_of
 from xglue_harness.harness.register import MODEL_ARGUMENTS, register
-from xglue_harness.transfer.batching import joined
 from xglue_harness.transfer.recipe import parse_options
 from xglue_harness.transfer.scoring import document_score, documents, queries
+from xglue_harness.transfer.tokenising import joined
 
 logger = logging.getLogger(__name__)
 

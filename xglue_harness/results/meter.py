@@ -54,18 +54,19 @@ class Meter:
             _open.remove(self)
             self._energy = energy.stop(self._tracker)
 
-    def cost(self, real_tokens: int = 0) -> Cost:
+    def cost(self, real_tokens: int = 0, share: float = 1.0) -> Cost:
         """What the block cost.
 
         Args:
             real_tokens: subwords that it processed, without padding; 0 where they do not matter.
+            share: of the seconds and the energy, where several things were done at once.
         """
         assert self._seconds is not None, "the cost is known when the block has ended"
         return Cost(
-            seconds=round(self._seconds, 3),
-            tokens_per_second=_rate(real_tokens, self._seconds),
+            seconds=round(self._seconds * share, 3),
+            tokens_per_second=_rate(real_tokens, self._seconds * share),
             peak_memory_mb=None if self._peak is None else round(self._peak / 1e6, 1),
-            energy_kwh=self._energy,
+            energy_kwh=None if self._energy is None else self._energy * share,
         )
 
     def _note_peak(self) -> None:

@@ -103,7 +103,7 @@ class Training(_Part):
     real_tokens: Count = Field(description="subwords that the encoder saw, over all epochs, without padding")
     padded_tokens: Count = Field(description="subword positions that the encoder computed, padding included")
     padding_ratio: float = Field(ge=1, description="subword positions for each real subword: padded / real")
-    batch_splits: int = Field(ge=1, description="parts that a batch was computed in to fit into memory; 1: in one")
+    batch_splits: int = Field(ge=1, description="most parts that a batch was computed in, to save memory and padding")
     world_size: int = Field(ge=1, description="processes that trained together")
     epochs: list[EpochScores] = Field(description="dev scores after each epoch, in order")
     chance: Share | None = Field(description="score (0..1) of guessing one class on English dev; null: not scored")
@@ -146,11 +146,12 @@ class Evaluation(_Part):
     documents: Count = Field(description="documents predicted")
     truncated: Count = Field(description="inputs that were cut at max_length")
     missing_words: Count = Field(description="words of a tagging task that got no prediction of their own")
+    duplicates: Count = Field(description="inputs not computed, for an equal one of this or another language was")
     real_tokens: Count = Field(description="subwords that the encoder saw, without padding")
     padded_tokens: Count = Field(description="subword positions that the encoder computed, padding included")
     padding_ratio: float = Field(ge=1, description="subword positions for each real subword: padded / real")
     single_row_queries_left_out: Count | None = Field(description="queries of one row; null: not a ranking task")
-    cost: Cost = Field(description="of this language's predictions")
+    cost: Cost = Field(description="share, by subwords, of the pass over all languages; the peak is the pass's")
 
 
 class Flags(_Part):

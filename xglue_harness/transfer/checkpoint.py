@@ -11,15 +11,16 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from xglue_harness.data.folder import file_sha256
 from xglue_harness.results.schema import EpochScores
 from xglue_harness.transfer.files import read_tensors, unwritable, write_json, write_tensors
+
+if TYPE_CHECKING:  # torch takes seconds, which `xglue-harness store ls` need not wait for
+    import torch
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +135,9 @@ class Working:
 
 def generators(device: torch.device) -> dict[str, Any]:
     """State of all random number generators of this process, as JSON."""
+    import numpy as np
+    import torch
+
     state: dict[str, Any] = {"torch": torch.get_rng_state().numpy().tobytes().hex()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device).numpy().tobytes().hex()
@@ -146,6 +150,9 @@ def generators(device: torch.device) -> dict[str, Any]:
 
 def set_generators(state: Mapping[str, Any], device: torch.device) -> None:
     """Put generators back into a state that `generators` gave."""
+    import numpy as np
+    import torch
+
     torch.set_rng_state(_bytes(state["torch"]))
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(_bytes(state["cuda"]), device)
@@ -156,4 +163,6 @@ def set_generators(state: Mapping[str, Any], device: torch.device) -> None:
 
 
 def _bytes(text: str) -> torch.Tensor:
+    import torch
+
     return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)

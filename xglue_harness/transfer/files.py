@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from xglue_harness.data.cache import replacing
 from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import StoreError
+
+if TYPE_CHECKING:  # torch takes seconds, which `xglue-harness store ls` need not wait for
+    import torch
 
 VARIABLE = "XGLUE_STORE"
 
@@ -27,31 +27,11 @@ def writing(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: where it can't be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("r+b") as file:  # Windows flushes what is open for writing only
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        flush_folder(path.parent)
+        with replacing(path) as temporary:
+            yield temporary
     except (OSError, SafetensorError) as error:
         raise unwritable(path, error) from error
-    finally:
-        with suppress(OSError):  # in a folder that can't be written there is nothing to take away either
-            temporary.unlink(missing_ok=True)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make renames within a folder survive a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems flush no folders
-            os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def unwritable(path: Path, error: Exception) -> StoreError:
@@ -71,6 +51,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
     """Write tensors as safetensors, whole or not at all; returns the file's sha256 (hex)."""
+    from safetensors.torch import save_file
+
     plain: dict[str, torch.Tensor] = {}
     places: set[int] = set()
     for name, tensor in tensors.items():
@@ -86,4 +68,6 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """All tensors of a file, on the CPU."""
+    from safetensors.torch import load_file
+
     return load_file(path)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from xglue_harness.encoders.kernels import training_kernels
 from xglue_harness.encoders.vocabulary import TrimmedEmbedding
 from xglue_harness.errors import TrainingError
-from xglue_harness.transfer.batching import Example, collate
+from xglue_harness.transfer.batching import cut
 from xglue_harness.transfer.checkpoint import Counters
 from xglue_harness.transfer.distributed import World
+from xglue_harness.transfer.inputs import Inputs, collate
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.heads import TransferModel
@@ -25,6 +27,12 @@ logger = logging.getLogger(__name__)
 
 _CHECK_EVERY = 16
 """Steps after which a GPU's losses are looked at: each look waits for the GPU."""
+
+_CPU_ROOM = 1024
+"""Subwords, padding included, that a CPU computes at once: its caches hold little more."""
+
+_CPU_OVERHEAD = 96
+"""Subwords that a CPU computes in about the time that one more part of a batch takes (adding up its gradients)."""
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
@@ -62,6 +70,7 @@ class Learner:
         self,
         model: TransferModel,
         recipe: Recipe,
+        inputs: Inputs,
         *,
         steps: int,
         words_per_batch: float | None,
@@ -75,6 +84,7 @@ class Learner:
         Args:
             model: encoder and head, on ``device``.
             recipe: hyperparameters.
+            inputs: what it learns from.
             steps: of the whole training; the learning rate ends at 0.
             words_per_batch: mean number of labelled words of a batch (tagging); a batch's loss is divided by it, so
                 that a word of a short sentence weighs as much as one of a long sentence.
@@ -83,7 +93,8 @@ class Learner:
             world: the processes that share each batch.
             counters: what has been done; kept up to date.
         """
-        self.model, self.recipe, self.device, self.world, self.counters = model, recipe, device, world, counters
+        self.model, self.recipe, self.inputs, self.counters = model, recipe, inputs, counters
+        self.device, self.world = device, world
         self._steps, self._pad, self._words_per_batch = steps, pad, words_per_batch
         self._warmup = math.ceil(recipe.warmup_ratio * steps)
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -91,8 +102,8 @@ class Learner:
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
         self._seen: list[torch.Tensor] = []
 
-    def step(self, batch: Sequence[Example]) -> None:
-        """Learn one batch; each process takes its share, and all end with the same weights.
+    def step(self, batch: Sequence[int]) -> None:
+        """Learn one batch (places among the inputs); each process takes its share, and all end with the same weights.
 
         Raises:
             TrainingError: where a loss is not finite, or not even one example fits into memory.
@@ -180,7 +191,7 @@ class Learner:
             if state:
                 self._optimizer.state[parameter] = state
 
-    def _backward(self, share: Sequence[Example], weight: float) -> torch.Tensor:
+    def _backward(self, share: Sequence[int], weight: float) -> torch.Tensor:
         """Gradients of the summed loss times ``weight``; in parts, where the whole does not fit into memory."""
         while True:
             parts = self._parts(share)
@@ -197,7 +208,7 @@ class Learner:
             # Outside the handler, whose traceback would hold on to the failed attempt's tensors.
             self._optimizer.zero_grad()
             free_memory(self.device)
-            self.counters.room = max(_padded(part) for part in parts) // 2
+            self.counters.room = max(map(self._padded, parts)) // 2
             logger.warning(
                 "out of memory at step %d: batches of more than %d subwords are split by gradient accumulation from "
                 "here on; the effective batch stays %d",
@@ -206,37 +217,38 @@ class Learner:
                 self.recipe.batch_size,
             )
 
-    def _parts(self, share: Sequence[Example]) -> list[Sequence[Example]]:
-        count = 1
-        while True:
-            size = math.ceil(len(share) / count)
-            parts = [share[at : at + size] for at in range(0, len(share), size)]
-            if self.counters.room is None or size == 1 or max(map(_padded, parts)) <= self.counters.room:
-                return parts
-            count += 1
+    def _parts(self, share: Sequence[int]) -> list[list[int]]:
+        """What is computed at once: on a GPU as much as fits, on a CPU also so that there is little padding."""
+        room, overhead = self.counters.room, None
+        if self.device.type == "cpu":
+            room, overhead = _CPU_ROOM if room is None else min(room, _CPU_ROOM), _CPU_OVERHEAD
+        return cut(self.inputs.lengths, share, room, overhead)
 
-    def _pass(self, parts: Sequence[Sequence[Example]], weight: float) -> torch.Tensor:
+    def _pass(self, parts: Sequence[Sequence[int]], weight: float) -> torch.Tensor:
         self.model.train()
         total = torch.zeros((), device=self.device)
         for part in parts:
-            tensors = collate(part, self._pad, self.model.tagging)
+            tensors = collate(self.inputs, part, self._pad)
             tensors = {name: tensor.to(self.device, non_blocking=True) for name, tensor in tensors.items()}
-            with autocast(self.device, self.recipe.precision):
+            with autocast(self.device, self.recipe.precision), self._kernels():
                 loss = self.model(**tensors)["loss"] * weight
             self.scaler.scale(loss).backward()
             total += loss.detach()
         return total
 
-    def _count(self, batch: Sequence[Example]) -> None:
+    def _kernels(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.recipe.compile else training_kernels(self.device)
+
+    def _count(self, batch: Sequence[int]) -> None:
         shares = filter(None, (batch[rank :: self.world.size] for rank in range(self.world.size)))
         parts = [self._parts(share) for share in shares]
-        self.counters.real_tokens += sum(len(item.encoded.ids) for item in batch)
-        self.counters.padded_tokens += sum(_padded(part) for share in parts for part in share)
+        self.counters.real_tokens += sum(self.inputs.lengths[index] for index in batch)
+        self.counters.padded_tokens += sum(self._padded(part) for share in parts for part in share)
         self.counters.batch_splits = max(self.counters.batch_splits, *map(len, parts))
 
-
-def _padded(part: Sequence[Example]) -> int:
-    return len(part) * max(len(item.encoded.ids) for item in part)
+    def _padded(self, part: Sequence[int]) -> int:
+        """Subwords of a part, padding included."""
+        return max(self.inputs.lengths[index] for index in part) * len(part)
 
 
 def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,11 @@ import torch
 from tqdm import tqdm
 
 from xglue_harness.benchmark import Kind, TaskSpec
-from xglue_harness.transfer.batching import Example, collate, examples
+from xglue_harness.transfer.batching import budget_batches
+from xglue_harness.transfer.inputs import Inputs, collate, concatenated
 from xglue_harness.transfer.learner import autocast, free_memory, is_out_of_memory
 from xglue_harness.transfer.scoring import rows_of
+from xglue_harness.transfer.token_cache import cached
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.heads import TransferModel
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from xglue_harness.transfer.recipe import Recipe
     from xglue_harness.transfer.scoring import Prediction
 
-TOKENS_A_BATCH = 8192
-"""Padded subwords of an evaluation batch (scores do not depend on it beyond the rounding of floats)."""
+TOKENS_A_BATCH = {"cpu": 1024}
+"""Padded subwords of an evaluation batch, by type of device: on a CPU what its caches hold is fastest."""
+_TOKENS_A_BATCH = 8192
+"""The same on any other device; scores do not depend on it beyond the rounding of floats."""
 
 
 @dataclass(frozen=True)
@@ -40,37 +44,43 @@ class Prepared:
     language: str
     places: list[tuple[int, int]]
     documents: int
-    inputs: list[Example]
-
-    @property
-    def real_tokens(self) -> int:
-        """Subwords of all inputs, without padding."""
-        return sum(len(item.encoded.ids) for item in self.inputs)
-
-    @property
-    def padded_tokens(self) -> int:
-        """Subwords of all inputs with the padding of their batches."""
-        return sum(len(batch) * len(batch[0].encoded.ids) for batch in batches(self.inputs))
+    inputs: Inputs
 
     @property
     def truncated(self) -> int:
         """Inputs that lost text because they were longer than the recipe's ``max_length``."""
-        return sum(item.encoded.truncated for item in self.inputs)
+        return int(self.inputs.truncated.sum())
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of one language, document by document."""
+    """Predictions of one language, document by document, and the part that it had in the work.
+
+    Attributes:
+        values: for each document a class id; a list of them for words or for the rows of a query.
+        missing_words: words without a prediction: 0, unless there is a bug.
+        duplicates: inputs that were not computed, for an equal one of this or another language was.
+        real_tokens: subwords of the inputs that were computed.
+        padded_tokens: the same with the padding of their batches.
+    """
 
     values: list[Prediction]
     missing_words: int
-    """Words without a prediction: 0, unless there is a bug."""
+    duplicates: int
+    real_tokens: int
+    padded_tokens: int
 
 
 def prepare(
-    backbone: Backbone, spec: TaskSpec, recipe: Recipe, documents: Sequence[Mapping[str, Any]], language: str
+    backbone: Backbone,
+    spec: TaskSpec,
+    recipe: Recipe,
+    documents: Sequence[Mapping[str, Any]],
+    language: str,
+    *,
+    progress: bool = False,
 ) -> Prepared:
-    """Tokenise documents of one language.
+    """Tokenise documents of one language, or take their tokens from the cache.
 
     Args:
         backbone: its tokenizer counts here.
@@ -78,88 +88,148 @@ def prepare(
         recipe: its ``max_length`` counts here.
         documents: documents as `xglue_harness.transfer.scoring.documents` gives them.
         language: their language.
+        progress: show a bar where it takes long.
+
+    Raises:
+        DataError: if the cache can't be written.
     """
     rows = [(index, row) for index, document in enumerate(documents) for row in rows_of(spec, document)]
-    inputs = examples(spec, (row for _, row in rows), backbone.tokenizer, language, recipe.max_length)
+    tokenizer, texts = backbone.tokenizer, [row for _, row in rows]
+    inputs = cached(spec, texts, tokenizer, language, recipe.max_length, progress=progress)
     tagging = spec.kind is Kind.TAGGING
     places = [(index, len(row["words"]) if tagging else 0) for index, row in rows]
     return Prepared(spec, language, places, len(documents), inputs)
-
-
-def batches(items: Sequence[Example]) -> Iterator[list[Example]]:
-    """Inputs in order of length, as many a batch as `TOKENS_A_BATCH` allows."""
-    batch: list[Example] = []
-    for example in sorted(items, key=lambda item: -len(item.encoded.ids)):
-        longest = len(batch[0].encoded.ids) if batch else 0
-        if batch and longest * (len(batch) + 1) > TOKENS_A_BATCH:
-            yield batch
-            batch = []
-        batch.append(example)
-    if batch:
-        yield batch
 
 
 def predict(
     model: TransferModel,
     backbone: Backbone,
     recipe: Recipe,
-    prepared: Prepared,
+    prepared: Sequence[Prepared],
     *,
     progress: bool = True,
     note: str = "",
-) -> Predictions:
-    """Predict documents of one language.
+) -> list[Predictions]:
+    """Predict documents of any number of languages in one pass, inputs of similar length together.
 
     Args:
         model: the fine-tuned encoder; put into evaluation mode.
         backbone: padding and device.
         recipe: its ``precision`` counts here.
-        prepared: the documents.
+        prepared: the documents of each language, all of one task.
         progress: show a bar.
-        note: what the bar says beside task and language.
+        note: what the bar says beside the task.
 
     Returns:
-        For each document a class id; a list of them for words or for the rows of a query. Every word gets one.
+        The predictions of each language. Equal inputs are computed once.
     """
-    tagging = prepared.spec.kind is Kind.TAGGING
-    found: list[Any] = [[-1] * words if tagging else -1 for _, words in prepared.places]
+    if not prepared:
+        return []
+    spec = prepared[0].spec
+    inputs = concatenated([part.inputs for part in prepared])
+    owners = [owner for owner, part in enumerate(prepared) for _ in range(len(part.inputs))]
+    equals = _equals(inputs)
+    answers = _Answers(inputs, owners, [part.places for part in prepared])
+    real, padded = [0] * len(prepared), [0] * len(prepared)
+    computed = list(equals)
     pad = backbone.tokenizer.pad_token_id
+    budget = TOKENS_A_BATCH.get(backbone.device.type, _TOKENS_A_BATCH)
     model.eval()
-    title = f"{prepared.spec.title} {prepared.language}{note}"
-    bar = tqdm(total=len(prepared.inputs), desc=title, unit="ex", disable=not progress, leave=False)
-    with torch.inference_mode(), autocast(backbone.device, recipe.precision), bar:
-        for batch in batches(prepared.inputs):
-            _store(found, batch, _classes(model, batch, pad, backbone.device), tagging)
-            bar.update(len(batch))
-    missing = sum(row.count(-1) for row in found) if tagging else found.count(-1)
-    values = found
-    if prepared.spec.kind is Kind.RANKING:
-        values = [[] for _ in range(prepared.documents)]
-        for (document, _), grade in zip(prepared.places, found, strict=True):
+    with (
+        torch.inference_mode(),
+        autocast(backbone.device, recipe.precision),
+        tqdm(total=len(inputs), desc=f"{spec.title}{note}", unit="ex", disable=not progress, leave=False) as bar,
+    ):
+        for batch in budget_batches([inputs.lengths[index] for index in computed], budget):
+            places = [computed[place] for place in batch]
+            longest = max(inputs.lengths[index] for index in places)
+            for index, classes in zip(places, _classes(model, inputs, places, pad, backbone.device), strict=True):
+                real[owners[index]] += inputs.lengths[index]
+                padded[owners[index]] += longest
+                for equal in equals[index]:
+                    answers.add(equal, classes)
+                bar.update(len(equals[index]))
+    computed_of = [0] * len(prepared)
+    for index in computed:
+        computed_of[owners[index]] += 1
+    return [
+        Predictions(
+            answers.values(owner, part),
+            answers.missing(owner),
+            len(part.inputs) - computed_of[owner],
+            real[owner],
+            padded[owner],
+        )
+        for owner, part in enumerate(prepared)
+    ]
+
+
+def _equals(inputs: Inputs) -> dict[int, list[int]]:
+    """The first of all equal inputs, and all that are equal to it, itself included."""
+    ids, segments = inputs.ids.numpy(), None if inputs.segments is None else inputs.segments.numpy()
+    starts = inputs.starts.tolist()
+    firsts: dict[tuple[bytes, bytes], int] = {}
+    found: dict[int, list[int]] = {}
+    for index in range(len(inputs)):
+        own = slice(starts[index], starts[index + 1])
+        content = (ids[own].tobytes(), b"" if segments is None else segments[own].tobytes())
+        found.setdefault(firsts.setdefault(content, index), []).append(index)
+    return found
+
+
+class _Answers:
+    """Classes of rows, or of their words, as they come in; -1 where none has come yet."""
+
+    def __init__(self, inputs: Inputs, owners: Sequence[int], places: Sequence[Sequence[tuple[int, int]]]) -> None:
+        self._inputs, self._owners = inputs, owners
+        self._rows = inputs.rows.tolist()
+        self._first_words = [] if inputs.first_words is None else inputs.first_words.tolist()
+        self._found: list[list[Any]] = [
+            [[-1] * words if inputs.tagging else -1 for _, words in rows] for rows in places
+        ]
+
+    def add(self, index: int, classes: torch.Tensor) -> None:
+        """Take the class of an input, or those of all its subwords (tagging)."""
+        found, row = self._found[self._owners[index]], self._rows[index]
+        if self._inputs.positions is None:
+            found[row] = int(classes)
+            return
+        own, first = self._inputs.words_of(index), self._first_words[index]
+        found[row][first : first + own.stop - own.start] = classes[self._inputs.positions[own]].tolist()
+
+    def missing(self, owner: int) -> int:
+        """Rows or words without a class."""
+        found = self._found[owner]
+        return sum(row.count(-1) for row in found) if self._inputs.tagging else found.count(-1)
+
+    def values(self, owner: int, part: Prepared) -> list[Prediction]:
+        """Classes by document."""
+        found = self._found[owner]
+        if part.spec.kind is not Kind.RANKING:
+            return found
+        values: list[Any] = [[] for _ in range(part.documents)]
+        for (document, _), grade in zip(part.places, found, strict=True):
             values[document].append(grade)
-    return Predictions(values, missing)
+        return values
 
 
-def _classes(model: TransferModel, batch: Sequence[Example], pad: int, device: torch.device) -> list[Any]:
+def _classes(
+    model: TransferModel, inputs: Inputs, batch: Sequence[int], pad: int, device: torch.device
+) -> torch.Tensor:
     """Class of each input, or of each of its positions; a batch that does not fit into memory is halved."""
     try:
-        tensors = collate(batch, pad, model.tagging)
+        tensors = collate(inputs, batch, pad)
         del tensors["labels"]
         logits = model(**{name: tensor.to(device) for name, tensor in tensors.items()})["logits"]
-        classes: list[Any] = logits.argmax(dim=-1).tolist()
+        classes: torch.Tensor = logits.argmax(dim=-1).cpu()
         return classes
     except (RuntimeError, MemoryError) as error:
         if len(batch) == 1 or not is_out_of_memory(error):
             raise
     free_memory(device)
     half = len(batch) // 2
-    return [*_classes(model, batch[:half], pad, device), *_classes(model, batch[half:], pad, device)]
-
-
-def _store(found: list[Any], batch: Sequence[Example], classes: Sequence[Any], tagging: bool) -> None:
-    for example, predicted in zip(batch, classes, strict=True):
-        if not tagging:
-            found[example.row] = predicted
-            continue
-        for position, word in zip(example.positions, example.words, strict=True):
-            found[example.row][word] = predicted[position]
+    parts = [_classes(model, inputs, part, pad, device) for part in (batch[:half], batch[half:])]
+    if not model.tagging:
+        return torch.cat(parts)
+    longest = max(part.shape[1] for part in parts)
+    return torch.cat([torch.nn.functional.pad(part, (0, longest - part.shape[1])) for part in parts])

@@ -6,7 +6,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +20,16 @@ from xglue_harness.encoders.vocabulary import obstacle, trim
 from xglue_harness.results.meter import Meter
 from xglue_harness.results.provenance import environment
 from xglue_harness.results.schema import Cost, EpochScores, Session, Training
-from xglue_harness.transfer.batching import Example, epoch_batches, examples
+from xglue_harness.transfer.batching import epoch_batches
 from xglue_harness.transfer.checkpoint import Progress, Working, generators, set_generators
-from xglue_harness.transfer.collapse import chance, classes_of
+from xglue_harness.transfer.collapse import chance
+from xglue_harness.transfer.dev import DevSets
 from xglue_harness.transfer.distributed import World
+from xglue_harness.transfer.inputs import Inputs
 from xglue_harness.transfer.learner import Learner, trained_tensors
-from xglue_harness.transfer.predict import Prepared, predict, prepare
-from xglue_harness.transfer.scoring import document_score, score
 from xglue_harness.transfer.selection import needed
 from xglue_harness.transfer.store import code_sha256
+from xglue_harness.transfer.token_cache import cached
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -57,12 +58,27 @@ class Material:
     dev: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
-def build_model(backbone: Backbone, spec: TaskSpec, recipe: Recipe) -> TransferModel:
-    """A copy of the encoder, in fp32, with a new head (torch's global seed counts)."""
-    encoder = copy.deepcopy(backbone.encoder).float()
+def build_model(backbone: Backbone, spec: TaskSpec, recipe: Recipe, used: Iterable[int] | None = None) -> TransferModel:
+    """A copy of the encoder, in fp32, with a new head (torch's global seed counts).
+
+    Args:
+        backbone: the pretrained encoder.
+        spec: the task.
+        recipe: its pooling and dropout count here.
+        used: the embedding rows to train; the table itself is then not copied, and stays the backbone's. ``None``: all.
+    """
+    shared: dict[int, Any] = {}
+    if used is not None:
+        table: Any = backbone.encoder.get_input_embeddings().weight  # type: ignore[operator]
+        shared[id(table)] = torch.nn.Parameter(table.detach())
+    encoder = copy.deepcopy(backbone.encoder, shared).float()
     encoder.requires_grad_(True)
+    if used is not None:
+        trim(encoder, used)
     if recipe.dropout is not None:
         set_dropout(encoder, recipe.dropout)
+    if recipe.compile:
+        encoder.compile(dynamic=True)  # in place: names of weights stay
     head_dropout = {} if recipe.dropout is None else {"dropout": recipe.dropout}
     tagging = spec.kind is Kind.TAGGING
     return TransferModel(encoder, len(spec.labels), tagging=tagging, pooling=recipe.pooling, **head_dropout)
@@ -88,7 +104,7 @@ class Run:
         began = time.monotonic()
         self._inputs = self._tokenise()
         self._tokenised_in = time.monotonic() - began
-        self._dev: dict[str, tuple[Prepared, list[Any]]] = {}
+        self._dev = DevSets(backbone, spec, recipe, material.dev, world)
         self._per_epoch = math.ceil(len(self._inputs) / recipe.batch_size)
         self._steps = math.ceil(round(self._per_epoch * recipe.epochs, 6))  # 100 * 1.1 is a little more than 110
         self._embedding_rows: int | None = None
@@ -110,11 +126,20 @@ class Run:
 
     # ---------------------------------------------------------------- beginning
 
-    def _tokenise(self) -> list[Example]:
-        rows = tqdm(
-            self._material.train, desc=f"{self._spec.title}: tokenising English", unit="row", disable=not self._bars
-        )
-        return examples(self._spec, rows, self._backbone.tokenizer, SOURCE_LANGUAGE, self._recipe.max_length)
+    def _tokenise(self) -> Inputs:
+        """Tokenise the training set, or take its tokens from the cache; the first process does it for all."""
+        found: Inputs | None = None
+
+        def read() -> None:
+            nonlocal found
+            tokenizer, length = self._backbone.tokenizer, self._recipe.max_length
+            found = cached(self._spec, self._material.train, tokenizer, SOURCE_LANGUAGE, length, progress=self._bars)
+
+        self._world.once(read)
+        if not self._world.leads:
+            read()
+        assert found is not None
+        return found
 
     def _start_or_resume(self) -> Learner:
         backbone, recipe, world = self._backbone, self._recipe, self._world
@@ -130,19 +155,22 @@ class Run:
 
         before = world.once(load)
         self.progress = before or self.progress
-        model = build_model(backbone, self._spec, recipe)
         pad = backbone.tokenizer.pad_token_id
-        why_not = obstacle(model.encoder, recipe.weight_decay)
+        why_not = obstacle(backbone.encoder, recipe.weight_decay)
+        used = None
         if why_not is None:
-            trim(model.encoder, {token for item in self._inputs for token in item.encoded.ids} | {pad})
-            self._embedding_rows = len(model.encoder.get_input_embeddings().weight)  # type: ignore[operator]
+            used = {*torch.unique(self._inputs.ids).tolist(), pad}
         else:
             logger.info("all embedding rows are trained: %s", why_not)
+        model = build_model(backbone, self._spec, recipe, used)
+        if used is not None:
+            self._embedding_rows = len(model.encoder.get_input_embeddings().weight)  # type: ignore[operator]
         learner = Learner(
             model.to(backbone.device),
             recipe,
+            self._inputs,
             steps=self._steps,
-            words_per_batch=sum(len(i.words) for i in self._inputs) / self._per_epoch if model.tagging else None,
+            words_per_batch=len(self._inputs.labels) / self._per_epoch if model.tagging else None,
             pad=pad,
             device=backbone.device,
             world=world,
@@ -166,12 +194,12 @@ class Run:
         """Train from where the training stands to the end of that epoch, or of the training."""
         counters, recipe = self.progress.counters, self._recipe
         epoch, place = divmod(counters.step, self._per_epoch)
-        order = epoch_batches([len(item.encoded.ids) for item in self._inputs], recipe.batch_size, recipe.seed, epoch)
+        order = epoch_batches(self._inputs.lengths, recipe.batch_size, recipe.seed, epoch)
         self._saved_at = self._counted_at = time.monotonic()
         for batch in order[place : place + self._steps - counters.step]:
             if self._is_due():
                 self._checkpoint()
-            self._learner.step([self._inputs[index] for index in batch])
+            self._learner.step(batch)
             bar.update()
             if counters.final_loss is not None:
                 bar.set_postfix(loss=f"{counters.final_loss:.3f}", refresh=False)
@@ -196,17 +224,22 @@ class Run:
         self._saved_at = self._counted_at = time.monotonic()
 
     def _score_epoch(self) -> None:
-        """Score the dev sets that are not scored yet, and keep the weights that a rule may want."""
-        epochs = self.progress.epochs
-        for language in self._material.dev:
-            if language in epochs[-1].dev:
-                continue
-            value, classes = self._dev_score(language)
-            logger.info("%s, %s dev after epoch %g: %.4f", self._spec.title, language, epochs[-1].epoch, value)
-            update: dict[str, Any] = {"dev": {**epochs[-1].dev, language: value}}
-            if language == SOURCE_LANGUAGE:
-                update["constant"] = len(classes) == 1
-            epochs[-1] = epochs[-1].model_copy(update=update)
+        """Score the dev sets where that is not done yet, and keep the weights that a rule may want."""
+        epochs, counters = self.progress.epochs, self.progress.counters
+        if self._material.dev and not epochs[-1].dev:
+            began = time.monotonic()
+            note = f" dev, epoch {epochs[-1].epoch:g}"
+            scores, tokens = self._dev.score(self._learner.model, progress=self._bars, note=note)
+            counters.dev_tokens += tokens
+            counters.dev_seconds += time.monotonic() - began
+            for language, found in scores.items():
+                logger.info("%s, %s%s: %.4f", self._spec.title, language, note, found.value)
+            english = scores.get(SOURCE_LANGUAGE)
+            epochs[-1] = EpochScores(
+                epoch=epochs[-1].epoch,
+                dev={language: found.value for language, found in scores.items()},
+                constant=None if english is None else english.constant,
+            )
             self._world.once(lambda: self._working.note(self.progress))
         wanted = needed(epochs, final=self.progress.counters.step == self._steps)
 
@@ -216,27 +249,6 @@ class Run:
             self._working.forget(self.progress, wanted)
 
         self._world.once(keep)
-
-    def _dev_score(self, language: str) -> tuple[float, set[int]]:
-        """Score of a dev set, and the classes that occur among its predictions; each process predicts its share."""
-        began = time.monotonic()
-        rank, size, spec, dev = self._world.rank, self._world.size, self._spec, self._material.dev[language]
-        if language not in self._dev:
-            documents = [dev[index] for index in range(rank, len(dev), size)]
-            prepared = prepare(self._backbone, spec, self._recipe, documents, language)
-            self._dev[language] = (prepared, [document[spec.label_column] for document in documents])
-        prepared, golds = self._dev[language]
-        note = f" dev, epoch {self.progress.epochs[-1].epoch:g}"
-        model = self._learner.model
-        values = predict(model, self._backbone, self._recipe, prepared, progress=self._bars, note=note).values
-        items = [document_score(spec, gold, value) for gold, value in zip(golds, values, strict=True)]
-        shares = self._world.gather((items, classes_of(values), prepared.real_tokens))
-        ordered: list[Any] = [None] * len(dev)
-        for other, (share, _, tokens) in enumerate(shares):
-            ordered[other::size] = share
-            self.progress.counters.dev_tokens += tokens
-        self.progress.counters.dev_seconds += time.monotonic() - began
-        return score(spec, ordered), set().union(*(classes for _, classes, _ in shares))
 
     # ---------------------------------------------------------------- records
 
@@ -251,7 +263,7 @@ class Run:
             store_key=key,
             train_rows=len(self._material.train),
             train_inputs=len(self._inputs),
-            truncated=sum(item.encoded.truncated for item in self._inputs),
+            truncated=int(self._inputs.truncated.sum()),
             steps=counters.step,
             final_loss=counters.final_loss,
             embedding_rows=self._embedding_rows,
@@ -264,7 +276,7 @@ class Run:
             chance=guess,
             chance_limit=limit,
             environment=environment(self._backbone.device, code_sha256()),
-            tokenising_cost=_cost(self._tokenised_in, sum(len(item.encoded.ids) for item in self._inputs)),
+            tokenising_cost=_cost(self._tokenised_in, self._inputs.subwords),
             cost=_cost(counters.seconds, counters.real_tokens).model_copy(
                 update={
                     "peak_memory_mb": cost.peak_memory_mb,

@@ -19,15 +19,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from filelock import FileLock, Timeout
 
-from xglue_harness.data.cache import cache_root
+from xglue_harness.data.cache import cache_root, flush_folder
 from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import StoreError
-from xglue_harness.transfer.files import VARIABLE, flush_folder, read_tensors, unwritable, write_json
+from xglue_harness.transfer.files import VARIABLE, read_tensors, unwritable, write_json
+
+if TYPE_CHECKING:  # torch takes seconds, which `xglue-harness store ls` need not wait for
+    import torch
 
 logger = logging.getLogger(__name__)
 

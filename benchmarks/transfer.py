@@ -1,0 +1,144 @@
+"""Fine-tuning and evaluation: ours against a plain transformers `Trainer` script, in turn, each in its own process.
+
+python -m benchmarks.transfer --encoder FacebookAI/xlm-roberta-base --data xglue_full_dataset.tar.gz
+python -m benchmarks.transfer --encoder DIR --data DIR --task nc --steps 20 --eval-rows 100 --json nc.json
+python -m benchmarks.transfer --encoder DIR --data sample --shapes xlm-r-base --steps 4
+
+Both sides read the same rows and use the same batch size, length, steps, learning rate (with linear warm-up and decay),
+seed and precision; all else of the Trainer's side is its default: random batches, padded to their longest row. Timed
+are the steps of a training, after one of 2 steps from the same weights, and the predictions of all languages' test
+sets: ours in one pass, the Trainer's language by language in batches of 32. Loading, tokenising and imports are left
+out. Peak memory is that of the process up to the end of training (on a GPU: torch's). Printed are medians over the
+rounds, and the median of the rounds' ratios with its range.
+
+The share of the peak is real tokens/s x 6 x parameters of the encoder without embeddings (products within attention
+are not counted), by the best of 2048 x 2048 torch.mm in the same process, right before and after training. Of long
+sentences of words the Trainer's side loses what is beyond the length; we cut windows, so real tokens may differ a
+little. A loss is the mean over a batch's labels, and over the last steps the mean of those.
+
+With --shapes the encoder has random weights, the shapes named and --encoder's tokenizer; nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks.ratios import print_difference, print_ratios
+from benchmarks.work import Setting, ask, last_steps, load
+from xglue_harness.benchmark import TASKS, Kind
+
+SIDES = {"ours": "benchmarks.ours", "Trainer": "benchmarks.plain"}
+SHAPES = {
+    "xlm-r-base": {
+        "vocab_size": 250002,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "max_position_embeddings": 514,
+        "type_vocab_size": 1,
+        "layer_norm_eps": 1e-5,
+    }
+}
+
+
+def build(shapes: str, tokenizer: str, folder: Path) -> None:
+    """Write a random XLM-R of some shapes with another checkpoint's tokenizer."""
+    from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel, set_seed
+
+    words = AutoTokenizer.from_pretrained(tokenizer)
+    sizes = SHAPES[shapes]
+    if len(words) > sizes["vocab_size"]:
+        raise SystemExit(f"the tokenizer of {tokenizer} knows more subwords than {shapes}: {len(words)}")
+    ids = {name: getattr(words, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    set_seed(1)
+    XLMRobertaModel(XLMRobertaConfig(**sizes, **ids), add_pooling_layer=False).save_pretrained(folder)
+    words.model_input_names = ["input_ids", "attention_mask"]  # XLM-R knows no segments
+    words.save_pretrained(folder)
+
+
+def compare(setting: Setting, rounds: int) -> dict[str, list[dict[str, Any]]]:
+    """Answers of both sides, round by round; each goes first in every other round."""
+    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    with tqdm(total=2 * rounds, unit="run") as bar:
+        for number in range(rounds):
+            for side in list(SIDES)[:: -1 if number % 2 else 1]:
+                bar.set_description(f"round {number + 1} of {rounds}, {side}")
+                found[side].append(ask(SIDES[side], setting))
+                bar.update()
+    return found
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoder", required=True, help="Hub id or folder")
+    parser.add_argument("--data", default="sample", help="as in --metadata (default: sample)")
+    tasks = [name for name, spec in TASKS.items() if spec.kind is not Kind.RANKING]
+    parser.add_argument("--task", default="pos", choices=tasks)
+    parser.add_argument("--rows", type=int, default=640, help="training rows, the first ones (default: 640)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=float, default=1, help="passes over them (default: 1)")
+    length.add_argument("--steps", type=int, help="steps of the training, instead of passes")
+    parser.add_argument("--eval-rows", type=int, help="rows of each language's test set; 0: none (default: all)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shapes", choices=list(SHAPES), help="train a random encoder of these shapes")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--json", type=Path, help="file for all raw figures, versions and hardware")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run both sides in turn and print a table."""
+    from xglue_harness.results.provenance import git_revision, versions
+
+    given = parse(arguments)
+    setting = Setting(
+        encoder=given.encoder,
+        data=given.data,
+        task=given.task,
+        rows=given.rows,
+        epochs=given.epochs,
+        eval_rows=0 if given.shapes else given.eval_rows,
+        precision=given.precision,
+    )
+    train, tests = load(setting)  # which parses the files once, for all processes
+    if given.steps:
+        setting = replace(setting, epochs=given.steps / setting.steps(len(train), 1))
+    with tempfile.TemporaryDirectory(prefix="xglue-benchmark-") as folder:
+        if given.shapes:
+            build(given.shapes, setting.encoder, Path(folder))
+            setting = replace(setting, encoder=folder)
+        found = compare(setting, given.rounds)
+    figures = {side: [answer["figures"] for answer in answers] for side, answers in found.items()}
+    steps = setting.steps(len(train), setting.epochs)
+    print(
+        f"{setting.spec.title}, {setting.precision}, {given.rounds} rounds: {steps} steps of {setting.batch_size} on "
+        f"{len(train)} rows; {sum(map(len, tests.values()))} test rows in {len(tests)} languages"
+    )
+    print_ratios(figures, 33)
+    print_difference(figures, "loss, mean of last steps")
+    print(f"(the last steps are {last_steps(steps)} of {steps})")
+    if given.json:
+        facts = {
+            "benchmark": "transfer",
+            "setting": {**asdict(setting), "encoder": given.encoder, "shapes": given.shapes},
+            "test_rows": {language: len(rows) for language, rows in tests.items()},
+            "rounds": figures,
+            "hardware": found["ours"][0]["hardware"],
+            "versions": versions(),
+            "git_revision": git_revision(),
+        }
+        given.json.write_text(json.dumps(facts, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

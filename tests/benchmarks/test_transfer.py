@@ -1,0 +1,109 @@
+"""Both benchmarks end to end, on the sample with the demonstration's encoder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import growth, transfer
+from benchmarks.peak import body_parameters, matmul_peak, memory_peak
+from benchmarks.work import Setting, ask, last_steps, load
+from xglue_harness.harness.demo import build_encoder
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tiny")
+    build_encoder(folder)
+    return str(folder)
+
+
+def test_rows_are_the_first_ones() -> None:
+    train, tests = load(Setting("", "sample", rows=5, eval_rows=3))
+    whole, all_tests = load(Setting("", "sample", rows=10**9))
+    assert train["words"][:] == whole["words"][:5]
+    assert {language: len(rows) for language, rows in tests.items()} == dict.fromkeys(all_tests, 3)
+    assert len(tests) == 18
+    assert load(Setting("", "sample", eval_rows=0))[1] == {}
+
+
+def test_steps() -> None:
+    setting = Setting("", "", batch_size=32)
+    assert setting.steps(65, 1) == 3
+    assert setting.steps(64, 0.5) == 1
+    assert setting.steps(96, 7 / 3) == 7
+    assert [last_steps(steps) for steps in (1, 4, 40)] == [1, 1, 10]
+
+
+def test_what_every_subword_is_multiplied_with() -> None:
+    model = nn.ModuleDict({"words": nn.Embedding(100, 4), "layer": nn.Linear(4, 4), "pooler": nn.Linear(4, 4)})
+    assert body_parameters(model) == 20
+
+
+def test_peaks() -> None:
+    assert matmul_peak(CPU, "fp32") > 1e8
+    before = memory_peak(CPU)
+    block = torch.ones(50_000_000)
+    assert memory_peak(CPU) >= before > 0
+    del block
+
+
+def test_trainer_and_ours(tiny: str, tmp_path: Path, capsys) -> None:
+    """Both sides see the same text in as many steps; ours pads less and trains fewer parameters."""
+    written = tmp_path / "figures.json"
+    options = ["--rows", "96", "--eval-rows", "4", "--rounds", "1", "--json", str(written)]
+    transfer.main(["--encoder", tiny, "--data", "sample", *options])
+    printed = capsys.readouterr().out
+    assert "POS, fp32, 1 rounds: 3 steps of 32 on 96 rows; 72 test rows in 18 languages" in printed
+    facts = json.loads(written.read_text())
+    [ours], [plain] = facts["rounds"]["ours"], facts["rounds"]["Trainer"]
+    for figure in ("steps", "real tokens", "encoder without tables, millions"):
+        assert ours[figure] == plain[figure], figure
+    assert ours["loss, last step"] == ours["loss, mean of last steps"]  # the last quarter of three steps is one
+    assert abs(ours["loss, last step"] - plain["loss, last step"]) < 0.2
+    assert ours["training, padded/real"] < plain["training, padded/real"]
+    assert ours["trainable parameters, millions"] < plain["trainable parameters, millions"]
+    assert all(value > 0 for value in (*ours.values(), *plain.values()))
+    assert facts["test_rows"]["th"] == 4
+    assert {"torch", "transformers"} <= set(facts["versions"])
+
+
+def test_pairs_and_random_shapes(tiny: str, tmp_path: Path, monkeypatch) -> None:
+    small = {**transfer.SHAPES["xlm-r-base"], "vocab_size": 8000, "hidden_size": 12, "intermediate_size": 8}
+    monkeypatch.setitem(transfer.SHAPES, "small", small)
+    transfer.build("small", tiny, tmp_path)
+    setting = Setting(str(tmp_path), "sample", "xnli", rows=32, eval_rows=2)
+    figures = ask("benchmarks.plain", setting)["figures"]
+    assert figures["steps"] == 1
+    assert "training, share of fp32 peak" in figures
+    monkeypatch.setitem(small, "vocab_size", 10)
+    with pytest.raises(SystemExit, match="knows more subwords"):
+        transfer.build("small", tiny, tmp_path)
+
+
+def test_failure_is_shown() -> None:
+    with pytest.raises(SystemExit, match=r"(?s)benchmarks.nothing failed:.*No module named"):
+        ask("benchmarks.nothing", Setting("", "sample"))
+
+
+def test_growth(tiny: str, tmp_path: Path, capsys) -> None:
+    written = tmp_path / "figures.json"
+    options = ["--rows", "4", "--eval-rows", "2", "--rounds", "1", "--json", str(written)]
+    growth.main(["--encoder", tiny, "--data", "sample", *options])
+    facts = json.loads(written.read_text())
+    assert list(facts["training"]) == ["4", "8", "16", "32"]
+    assert list(facts["evaluation"]) == ["1", "3", "9", "18"]
+    assert [len(facts["evaluation"][count]) for count in facts["evaluation"]] == [1, 1, 1, 1]
+    assert facts["evaluation"]["18"][0]["sentences"] == 36
+    assert "Tokenising 32 rows" in capsys.readouterr().out
+
+
+def test_growth_needs_rows(tiny: str) -> None:
+    with pytest.raises(SystemExit, match="lower --rows"):
+        growth.main(["--encoder", tiny, "--rows", "100000"])

@@ -1,0 +1,98 @@
+"""No start imports what it does not use. Only the imports are looked at, never the time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import xglue_harness
+from xglue_harness.data.folder import SAMPLE
+
+HEAVY = {
+    *("torch", "transformers", "datasets", "lm_eval", "pydantic", "numpy", "pyarrow", "sklearn", "seqeval"),
+    *("accelerate", "evaluate", "huggingface_hub", "safetensors", "filelock", "tqdm"),
+}
+HOOK = {"xglue_harness", "xglue_harness.hook"}
+COMMAND_LINE = HOOK | {"xglue_harness.cli", "xglue_harness.errors"}
+
+
+def _imported(code: str) -> set[str]:
+    """All modules of an interpreter that ends after the code, hook included."""
+    code = f"import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n{code}"
+    command = [sys.executable, "-c", f"import xglue_harness.hook\n{code}"]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stderr.splitlines()[-1].split())
+
+
+def _imported_by(*arguments: str) -> set[str]:
+    """All modules of ``xglue-harness`` with these arguments."""
+    return _imported(f"from xglue_harness.cli import main; main({[*arguments]!r})")
+
+
+def _ours(modules: set[str]) -> set[str]:
+    return {name for name in modules if name.partition(".")[0] == "xglue_harness"}
+
+
+def test_the_hook_imports_nothing_but_itself():
+    """In an interpreter without ``site``, where nothing else has been imported yet."""
+    checkout = str(Path(xglue_harness.__file__).parents[1])
+    code = (
+        f"import sys; sys.path.append({checkout!r}); before = set(sys.modules); import xglue_harness.hook as hook;"
+        "assert hook._Finder in sys.meta_path; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True, text=True)
+    assert set(done.stdout.split()) == HOOK
+
+
+def test_the_interpreter_starts_without_heavy_modules():
+    imported = _imported("import xglue_harness")
+    assert not imported & HEAVY
+    assert _ours(imported) == HOOK
+
+
+def test_help_imports_the_command_line_only():
+    imported = _imported_by("--help")
+    assert "typer" in imported
+    assert not imported & HEAVY
+    assert _ours(imported) == COMMAND_LINE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "theirs"),
+    [
+        (["schema"], {"xglue_harness.results", "xglue_harness.results.schema"}),
+        (["store", "--help"], {"xglue_harness.store_commands"}),
+        (["demo", "--help"], set()),
+    ],
+)
+def test_a_command_imports_only_its_own_modules(arguments, theirs):
+    imported = _imported_by(*arguments)
+    assert imported & HEAVY <= {"pydantic"}  # which typer imports for options
+    assert _ours(imported) == COMMAND_LINE | theirs
+
+
+@pytest.mark.parametrize("arguments", [["data", "--help"], ["data", "check", str(SAMPLE), "--allow-partial"]])
+def test_looking_at_data_imports_the_data_layer_only(arguments):
+    imported = _imported_by(*arguments)
+    assert imported & HEAVY <= {"pydantic"}
+    layers = {name.split(".")[1] for name in _ours(imported) - COMMAND_LINE}
+    assert layers <= {"benchmark", "data"}
+
+
+def test_the_help_of_lm_eval_gets_the_hook_only():
+    imported = _imported("from lm_eval.__main__ import cli_evaluate; sys.argv = ['lm_eval', '--help']; cli_evaluate()")
+    assert "lm_eval._cli.harness" in imported
+    assert _ours(imported) == HOOK
+
+
+def test_discovering_tasks_imports_what_registers_them_only():
+    imported = _imported("import lm_eval.tasks.manager")
+    harness = {"xglue_harness.harness", "xglue_harness.harness.register", "xglue_harness.harness.hf"}
+    assert _ours(imported) == HOOK | harness
+
+
+@pytest.mark.parametrize("command", ["ls", "du", "verify"])
+def test_looking_at_the_store_does_not_wait_for_torch(command):
+    assert not _imported_by("store", command) & {"torch", "numpy", "transformers", "datasets", "lm_eval"}
