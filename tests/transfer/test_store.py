@@ -236,6 +236,12 @@ def test_tied_weights_are_written_each_for_itself(tmp_path):
     assert torch.equal(read_tensors(tmp_path / "x.safetensors")["b"], shared)
 
 
+def test_who_can_read_an_entry_can_read_its_weights(store):
+    """safetensors 0.8 writes files that only their owner can read; a store may be a group's."""
+    folder = _entry(store, "a" * 32).folder
+    assert (folder / "epoch-3.safetensors").stat().st_mode == (folder / "entry.json").stat().st_mode
+
+
 def test_using_an_entry_makes_it_recent(store):
     folder = _entry(store, "a" * 32).folder
     os.utime(folder / "entry.json", (1, 1))

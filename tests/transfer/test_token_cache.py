@@ -240,17 +240,16 @@ def test_a_damaged_file_is_built_anew_with_a_warning(damage, root, caplog):
 
 KILLED = """
 import os, signal
-from pathlib import Path
 from tests.helpers import tokenizers
 from tests.helpers.training import pairs
 from xglue_harness.benchmark import TASKS
 from xglue_harness.transfer import token_cache
 
-def killing(tensors, path, metadata):
-    Path(path).write_bytes(b"half of a file")
+def killing(path, tensors, metadata):
+    path.write_bytes(b"half of a file")
     os.kill(os.getpid(), signal.SIGKILL)
 
-token_cache.save_file = killing
+token_cache.save_tensors = killing
 token_cache.cached(TASKS["xnli"], pairs(7), tokenizers.bert(), "en", 16)
 """
 
@@ -269,7 +268,7 @@ def test_an_interrupt_while_writing_leaves_nothing(root, monkeypatch):
     def broken(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(token_cache, "save_file", broken)
+    monkeypatch.setattr(token_cache, "save_tensors", broken)
     with pytest.raises(KeyboardInterrupt):
         cached(XNLI, ROWS["xnli"], tokenizers.bert(), "en", 16)
     assert list(root.iterdir()) == []
@@ -283,6 +282,19 @@ def test_a_cache_that_cannot_be_written_is_one_clear_error(tmp_path, monkeypatch
     message = str(caught.value)
     assert message.startswith(f"cannot write the cache folder {tmp_path}/file/tokens (Not a directory)")
     assert "set the environment variable XGLUE_CACHE to a folder that can be written" in message
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
+@pytest.mark.parametrize("umask", [0o022, 0o007, 0o077])
+def test_a_file_can_be_read_by_whom_the_umask_lets(umask, root):
+    """safetensors 0.8 writes files that only their owner can read; a cache may be a group's."""
+    before = os.umask(umask)
+    try:
+        cached(XNLI, ROWS["xnli"], tokenizers.bert(), "en", 16)
+    finally:
+        os.umask(before)
+    [file] = root.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data.cache import cache_root, replacing, unwritable
@@ -28,6 +27,7 @@ from xglue_harness.data.folder import file_sha256
 from xglue_harness.encoders.identity import subwords_sha256
 from xglue_harness.encoders.languages import reading
 from xglue_harness.results.provenance import versions
+from xglue_harness.transfer.files import save_tensors
 from xglue_harness.transfer.inputs import Inputs
 from xglue_harness.transfer.tokenising import columns_of, frame_of, tokenised
 
@@ -63,7 +63,7 @@ def cached(
     tensors = inputs.tensors()
     try:
         with replacing(path) as temporary:
-            save_file(tensors, temporary, {_SHA256: _tensors_sha256(tensors)})
+            save_tensors(temporary, tensors, {_SHA256: _tensors_sha256(tensors)})
     except (OSError, SafetensorError) as error:
         raise unwritable(path.parent, error) from error
     return inputs
