@@ -9,13 +9,10 @@ over the languages of the share of right classes, in percent), the loss and the 
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -23,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.ours import Ours
-from benchmarks.work import Setting, load
+from benchmarks.work import Setting, command_line, default_device, load, write_figures
 
 
 def random_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -48,32 +45,21 @@ def score(setting: Setting, seed: int, *, plain: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Run both in turn for each seed and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", required=True, help="Hub id or folder")
-    parser.add_argument("--data", default="sample", help="as in --metadata")
-    parser.add_argument("--task", default="pos")
+    parser = command_line(__doc__)
     parser.add_argument("--rows", type=int, default=2500, help="training rows")
     parser.add_argument("--epochs", type=float, default=2)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--eval-rows", type=int, help="rows of each language's test set; by default all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--json", type=Path, help="also write the figures here")
     given = parser.parse_args()
-    setting = Setting(
-        encoder=given.encoder,
-        data=given.data,
-        task=given.task,
-        rows=given.rows,
-        epochs=given.epochs,
-        eval_rows=given.eval_rows,
-        learning_rate=given.learning_rate,
-    )
+    setting = Setting.of(given)
     found: list[dict[str, Any]] = []
     for seed in tqdm(given.seeds, desc="seeds"):
         ours, plain = score(setting, seed, plain=False), score(setting, seed, plain=True)
         found.append({"seed": seed, "ours": ours, "plain": plain})
         if given.json:
-            given.json.write_text(json.dumps(found, indent=1))
+            figures = {"setting": asdict(setting), "seeds": found}
+            write_figures(given.json, "equivalence", figures, default_device())
         for name, side in (("ours", ours), ("plain", plain)):
             speed, padding = side["real_tokens"] / side["seconds"], side["padded_tokens"] / side["real_tokens"]
             print(

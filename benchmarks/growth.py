@@ -13,19 +13,15 @@ rows with another seed.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from benchmarks.ratios import middle
-from benchmarks.work import WARM_UP, Setting, load
-from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, Kind
+from benchmarks.work import WARM_UP, Setting, command_line, default_device, load, write_figures
+from xglue_harness.benchmark import SOURCE_LANGUAGE
 
 TIMES, LANGUAGES = (1, 2, 4, 8), (1, 3, 9, 18)
 Sizes = dict[int, list[dict[str, float]]]
@@ -114,49 +110,19 @@ def print_tokenising(sizes: Sizes) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", required=True, help="Hub id or folder")
-    parser.add_argument("--data", default="sample", help="as in --metadata (default: sample)")
-    tasks = [name for name, spec in TASKS.items() if spec.kind is not Kind.RANKING]
-    parser.add_argument("--task", default="pos", choices=tasks)
+    parser = command_line(__doc__)
     parser.add_argument("--rows", type=int, default=320, help="the smallest number of training rows (default: 320)")
     parser.add_argument("--eval-rows", type=int, default=200, help="test rows of each language (default: 200)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
-    parser.add_argument("--json", type=Path, help="file for all raw figures, versions and hardware")
     given = parser.parse_args(arguments)
-    setting = Setting(
-        encoder=given.encoder,
-        data=given.data,
-        task=given.task,
-        rows=given.rows * TIMES[-1],
-        eval_rows=given.eval_rows,
-        precision=given.precision,
-    )
+    setting = Setting.of(given, rows=given.rows * TIMES[-1])
     found = measure(setting, given.rounds)
     print(f"{setting.spec.title}, {given.precision}, {given.rounds} rounds; {given.eval_rows} test rows a language\n")
     print_sizes("Training", "rows", found["training"])
     print_sizes("Evaluation, with tokenising", "languages", found["evaluation"])
     print_tokenising(found["tokenising"])
     if given.json:
-        write(given.json, setting, found)
-
-
-def write(path: Path, setting: Setting, found: Mapping[str, Any]) -> None:
-    """Write the raw figures."""
-    import torch
-
-    from xglue_harness.results.provenance import git_revision, hardware, versions
-
-    facts = {
-        "benchmark": "growth",
-        "setting": asdict(setting),
-        **found,
-        "hardware": hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
-        "versions": versions(),
-        "git_revision": git_revision(),
-    }
-    path.write_text(json.dumps(facts, indent=2), encoding="utf-8")
+        write_figures(given.json, "growth", {"setting": asdict(setting), **found}, default_device())
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from benchmarks.peak import now
 from benchmarks.work import Evaluated, Setting, Trained, answer, last_steps
 from xglue_harness.benchmark import Kind
+from xglue_harness.results.meter import now
 
 if TYPE_CHECKING:
     from datasets import Dataset

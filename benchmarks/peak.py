@@ -1,23 +1,13 @@
-"""What the machine can do at most, and what this process has held at most."""
+"""What the machine can do at most, and what a model asks of it."""
 
 from __future__ import annotations
-
-import resource
-import sys
-import time
-from pathlib import Path
 
 import torch
 from torch import nn
 
+from xglue_harness.results.meter import now
+
 SIZE, TRIES = 2048, 5
-
-
-def now(device: torch.device) -> float:
-    """The clock in s, all work that a GPU was given done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def matmul_peak(device: torch.device, precision: str) -> float:
@@ -33,21 +23,6 @@ def matmul_peak(device: torch.device, precision: str) -> float:
         torch.mm(one, other, out=product)
         times.append(now(device) - began)
     return 2 * SIZE**3 / min(times)
-
-
-def memory_peak(device: torch.device) -> float:
-    """Bytes: torch's peak on a GPU, else the largest resident size of this process.
-
-    Linux's ``ru_maxrss`` begins with what the parent held when it started this process; ``VmHWM`` does not.
-    """
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def body_parameters(encoder: nn.Module) -> int:

@@ -23,9 +23,9 @@ from transformers import (
     set_seed,
 )
 
-from benchmarks.peak import now
-from benchmarks.work import Evaluated, Setting, Trained, answer, last_steps
+from benchmarks.work import Evaluated, Setting, Trained, answer, default_device, last_steps
 from xglue_harness.benchmark import Kind
+from xglue_harness.results.meter import now
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -46,7 +46,7 @@ class Plain:
         self._tokenizer = AutoTokenizer.from_pretrained(setting.encoder)
         self._folder = tempfile.TemporaryDirectory(prefix="xglue-benchmark-")
         self._trainer: Any = None
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = default_device()
 
     def encoder(self) -> nn.Module:
         """The encoder that was trained last."""

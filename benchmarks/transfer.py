@@ -22,7 +22,6 @@ With --shapes the encoder has random weights, the shapes named and --encoder's t
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -32,8 +31,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.ratios import print_difference, print_ratios
-from benchmarks.work import Setting, ask, last_steps, load
-from xglue_harness.benchmark import TASKS, Kind
+from benchmarks.work import Setting, ask, command_line, default_device, last_steps, load, write_figures
 
 SIDES = {"ours": "benchmarks.ours", "Trainer": "benchmarks.plain"}
 SHAPES = {
@@ -79,11 +77,7 @@ def compare(setting: Setting, rounds: int) -> dict[str, list[dict[str, Any]]]:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", required=True, help="Hub id or folder")
-    parser.add_argument("--data", default="sample", help="as in --metadata (default: sample)")
-    tasks = [name for name, spec in TASKS.items() if spec.kind is not Kind.RANKING]
-    parser.add_argument("--task", default="pos", choices=tasks)
+    parser = command_line(__doc__)
     parser.add_argument("--rows", type=int, default=640, help="training rows, the first ones (default: 640)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=float, default=1, help="passes over them (default: 1)")
@@ -91,25 +85,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--eval-rows", type=int, help="rows of each language's test set; 0: none (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shapes", choices=list(SHAPES), help="train a random encoder of these shapes")
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
-    parser.add_argument("--json", type=Path, help="file for all raw figures, versions and hardware")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run both sides in turn and print a table."""
-    from xglue_harness.results.provenance import git_revision, versions
-
     given = parse(arguments)
-    setting = Setting(
-        encoder=given.encoder,
-        data=given.data,
-        task=given.task,
-        rows=given.rows,
-        epochs=given.epochs,
-        eval_rows=0 if given.shapes else given.eval_rows,
-        precision=given.precision,
-    )
+    setting = Setting.of(given, eval_rows=0 if given.shapes else given.eval_rows)
     train, tests = load(setting)  # which parses the files once, for all processes
     if given.steps:
         setting = replace(setting, epochs=given.steps / setting.steps(len(train), 1))
@@ -129,15 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"(the last steps are {last_steps(steps)} of {steps})")
     if given.json:
         facts = {
-            "benchmark": "transfer",
             "setting": {**asdict(setting), "encoder": given.encoder, "shapes": given.shapes},
             "test_rows": {language: len(rows) for language, rows in tests.items()},
             "rounds": figures,
-            "hardware": found["ours"][0]["hardware"],
-            "versions": versions(),
-            "git_revision": git_revision(),
         }
-        given.json.write_text(json.dumps(facts, indent=2), encoding="utf-8")
+        write_figures(given.json, "transfer", facts, default_device())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import math
@@ -9,11 +10,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, Kind, TaskSpec
 from xglue_harness.data import open_source
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class Setting:
     max_length: int = 256
     seed: int = 1
 
+    @classmethod
+    def of(cls, given: argparse.Namespace, **others: Any) -> Setting:
+        """What a command line says, and what it does not say or says otherwise."""
+        said = {field.name: getattr(given, field.name) for field in fields(cls) if hasattr(given, field.name)}
+        return cls(**said | others)
+
     @property
     def spec(self) -> TaskSpec:
         """The task."""
@@ -85,6 +92,33 @@ class Evaluated:
     tokenising_seconds: float
     accuracy: float
     """Share of right classes, mean over the languages."""
+
+
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """A parser of the options that all benchmarks of training and evaluation have."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoder", required=True, help="Hub id or folder")
+    parser.add_argument("--data", default="sample", help="as in --metadata (default: sample)")
+    tasks = [name for name, spec in TASKS.items() if spec.kind is not Kind.RANKING]
+    parser.add_argument("--task", default="pos", choices=tasks)
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--json", type=Path, help="file for all raw figures, versions and hardware")
+    return parser
+
+
+def default_device() -> torch.device:
+    """A GPU where there is one."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def write_figures(path: Path, benchmark: str, figures: Mapping[str, Any], device: torch.device) -> None:
+    """Write raw figures, and with what they were measured."""
+    from xglue_harness.results.provenance import git_revision, hardware, versions
+
+    facts = {"benchmark": benchmark, **figures, "hardware": hardware(device), "versions": versions()}
+    path.write_text(json.dumps({**facts, "git_revision": git_revision()}, indent=2), encoding="utf-8")
 
 
 class Side(Protocol):
@@ -122,7 +156,8 @@ def _first(dataset: Dataset, rows: int | None) -> Dataset:
 
 def measure(side: Side, setting: Setting) -> dict[str, float]:
     """The figures of one side. Called once in a process, since memory is that of the whole process."""
-    from benchmarks.peak import body_parameters, matmul_peak, memory_peak
+    from benchmarks.peak import body_parameters, matmul_peak
+    from xglue_harness.results.meter import memory_peak
 
     train, tests = load(setting)
     flops = [matmul_peak(side.device, setting.precision)]
@@ -163,11 +198,9 @@ def measure(side: Side, setting: Setting) -> dict[str, float]:
 
 def answer(side: type[Any]) -> None:
     """Measure as a process of its own: the setting is the argument, the figures are the last line printed."""
-    from xglue_harness.results.provenance import hardware
-
     setting = Setting(**json.loads(sys.argv[1]))
     built = side(setting)
-    print(json.dumps({"figures": measure(built, setting), "hardware": hardware(built.device)}))
+    print(json.dumps({"figures": measure(built, setting)}))
 
 
 def ask(module: str, setting: Setting) -> dict[str, Any]:

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from benchmarks import growth, transfer
-from benchmarks.peak import body_parameters, matmul_peak, memory_peak
+from benchmarks.peak import body_parameters, matmul_peak
 from benchmarks.work import Setting, ask, last_steps, load
 from xglue_harness.harness.demo import build_encoder
+from xglue_harness.results.meter import memory_peak
 
 CPU = torch.device("cpu")
 

@@ -43,12 +43,12 @@ class Meter:
             meter._note_peak()
         _reset_peak(self._device)
         _open.append(self)
-        self._began = _now(self._device)
+        self._began = now(self._device)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
-            self._seconds = _now(self._device) - self._began
+            self._seconds = now(self._device) - self._began
             self._note_peak()
         finally:
             _open.remove(self)
@@ -70,7 +70,7 @@ class Meter:
         )
 
     def _note_peak(self) -> None:
-        self._peak = _largest(self._peak, _peak_bytes(self._device))
+        self._peak = _largest(self._peak, memory_peak(self._device))
 
 
 def _rate(tokens: int, seconds: float) -> float | None:
@@ -81,7 +81,8 @@ def _largest(*values: float | None) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _now(device: torch.device) -> float:
+def now(device: torch.device) -> float:
+    """The clock in s, all work that a GPU was given done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # a GPU works on after its kernels were launched
     return time.perf_counter()
@@ -97,7 +98,11 @@ def _reset_peak(device: torch.device) -> None:
         logger.debug("the system does not reset the peak of memory: it counts from the start of the process")
 
 
-def _peak_bytes(device: torch.device) -> float | None:
+def memory_peak(device: torch.device) -> float | None:
+    """Bytes held at most: torch's on a GPU, else the resident size of this process; ``None`` where it is not known.
+
+    Linux's ``ru_maxrss`` begins with what the parent held when it started this process; ``VmHWM`` does not.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = _PROCESS / "status"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -142,16 +143,14 @@ def predict(
     ):
         for batch in budget_batches([inputs.lengths[index] for index in computed], budget):
             places = [computed[place] for place in batch]
-            longest = max(inputs.lengths[index] for index in places)
+            longest = inputs.lengths[places[0]]
             for index, classes in zip(places, _classes(model, inputs, places, pad, backbone.device), strict=True):
                 real[owners[index]] += inputs.lengths[index]
                 padded[owners[index]] += longest
                 for equal in equals[index]:
                     answers.add(equal, classes)
                 bar.update(len(equals[index]))
-    computed_of = [0] * len(prepared)
-    for index in computed:
-        computed_of[owners[index]] += 1
+    computed_of = Counter(owners[index] for index in computed)
     return [
         Predictions(
             answers.values(owner, part),

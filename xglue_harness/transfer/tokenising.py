@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -112,7 +112,11 @@ def columns_of(rows: Rows, spec: TaskSpec, start: int, stop: int) -> dict[str, l
 
 def joined(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     """Columns of a row as one text, with a blank between; empty columns leave none."""
-    return " ".join(row[column] for column in columns if row[column])
+    return _one_text(row[column] for column in columns)
+
+
+def _one_text(parts: Iterable[str]) -> str:
+    return " ".join(filter(None, parts))
 
 
 @contextmanager
@@ -134,7 +138,7 @@ def _of_texts(
 ) -> Inputs:
     def texts(names: Sequence[str]) -> Texts:
         rows = zip(*(columns[name] for name in names), strict=True)
-        return Texts.of(plain_ids(tokenizer, [" ".join(filter(None, row)) for row in rows]))
+        return Texts.of(plain_ids(tokenizer, list(map(_one_text, rows))))
 
     encoded = encode(frame, texts(spec.text_a), texts(spec.text_b) if spec.text_b else None, max_length)
     return _inputs(encoded, encoded.truncated, np.arange(at, at + len(encoded.texts)), columns[spec.label_column])
