@@ -51,6 +51,7 @@ class TaskSpec:
         header: splits whose files begin with a header line.
         skipped_columns: leading columns of a file that are no field (PAWS-X's id).
         learning_rate: peak learning rate of the default recipe.
+        parallel: the test sets are translations of each other, row by row.
     """
 
     name: str
@@ -68,6 +69,7 @@ class TaskSpec:
     header: tuple[str, ...] = ()
     skipped_columns: int = 0
     learning_rate: float = 5e-6
+    parallel: bool = False
 
     @property
     def label_column(self) -> str:
@@ -150,6 +152,7 @@ _TABLE = (
         aliases=MappingProxyType({"contradictory": "contradiction"}),
         languages=("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
         metric="acc",
+        parallel=True,
         patterns=("multinli.train.en.tsv", "{lang}.dev", "{lang}.test"),
         header=("train",),
     ),
@@ -165,6 +168,7 @@ _TABLE = (
         aliases=MappingProxyType({"0": "different", "1": "same"}),
         languages=("de", "en", "es", "fr"),
         metric="acc",
+        parallel=True,
         patterns=("en/train.tsv", "{lang}/dev_2k.tsv", "{lang}/test_2k.tsv"),
         header=SPLITS,
         skipped_columns=1,

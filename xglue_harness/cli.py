@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from xglue_harness.errors import XGlueError
 
 
 class _Group(TyperGroup):
-    """``data`` or ``store``: its module is imported when one of its commands is asked for, or its own help."""
+    """A group of commands: its module is imported when one of its commands is asked for, or its own help."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         self._import()
@@ -27,11 +28,9 @@ class _Group(TyperGroup):
     def _import(self) -> None:
         if self.commands:
             return
-        if self.name == "data":
-            from xglue_harness.data.commands import app as group
-        else:
-            from xglue_harness.store_commands import app as group
-        self.commands.update(get_group(group).commands)
+        places = {"data": "data.commands", "store": "store_commands", "analyze": "analyze.commands"}
+        module = import_module(f"xglue_harness.{places[str(self.name)]}")
+        self.commands.update(get_group(module.app).commands)
 
 
 app = typer.Typer(
@@ -61,6 +60,15 @@ app.add_typer(
     help="""Fine-tuned encoders, kept by content so that the same training is done once.
 
     They lie in $XGLUE_STORE, else in the folder store of the cache ($XGLUE_CACHE, ~/.cache/xglue_harness).
+    """,
+    no_args_is_help=True,
+)
+app.add_typer(
+    typer.Typer(cls=_Group),
+    name="analyze",
+    help="""Why an encoder transfers: CKA, languages in one space, spectra of weights, and what goes with the scores.
+
+    Needs pip install 'xglue-harness[plots]' for the figures. The library behind it is xglue_analysis.
     """,
     no_args_is_help=True,
 )
@@ -120,6 +128,12 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; an error of ours is one message and exit status 2, not a traceback."""
     try:
         return app(arguments)
-    except XGlueError as error:
+    except _our_errors() as error:
         print(f"xglue-harness: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
+
+
+def _our_errors() -> tuple[type[Exception], ...]:
+    """`XGlueError`, and `AnalysisError` where the analysis was imported at all."""
+    module = sys.modules.get("xglue_analysis.errors")
+    return (XGlueError,) if module is None else (XGlueError, module.AnalysisError)

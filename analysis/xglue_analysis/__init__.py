@@ -1,0 +1,36 @@
+"""Why an encoder transfers across languages: similarity of representations, and spectra of weights.
+
+Pure functions on tensors, with a command line in ``xglue-harness analyze``. See ``docs/analysis.md``.
+"""
+
+from xglue_analysis.alignment import anc, retrieval
+from xglue_analysis.cka import Grid, cka, cka_grid, null_deviation, standardised, without_dominant
+from xglue_analysis.comparison import compare
+from xglue_analysis.errors import AnalysisError
+from xglue_analysis.languages import compare_languages
+from xglue_analysis.nulls import Pairwise
+from xglue_analysis.representations import layer_states
+from xglue_analysis.spectra import singular_values, spectra, table
+from xglue_analysis.streaming import MinibatchCKA
+from xglue_analysis.weights import open_weights
+
+__all__ = [
+    "AnalysisError",
+    "Grid",
+    "MinibatchCKA",
+    "Pairwise",
+    "anc",
+    "cka",
+    "cka_grid",
+    "compare",
+    "compare_languages",
+    "layer_states",
+    "null_deviation",
+    "open_weights",
+    "retrieval",
+    "singular_values",
+    "spectra",
+    "standardised",
+    "table",
+    "without_dominant",
+]

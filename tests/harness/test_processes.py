@@ -17,7 +17,7 @@ from xglue_harness.results.schema import comparable
 from xglue_harness.transfer.store import Store, read_entry
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = {**QUICK, "epochs": 3, "train_limit": 75, "dropout": 0, "dev": "en"}
+OPTIONS = {**QUICK, "epochs": 3, "train_limit": 75, "dropout": 0, "dev": "en", "diagnostics": ["cka", "spectra"]}
 LEAVES = ["xglue_pos_zs_th", "xglue_xnli_zs_sw", "xglue_wpr_zs_de"]
 
 
@@ -66,6 +66,10 @@ def test_two_processes_give_the_scores_of_one(model, alone, tiny, tmp_path):
             one["selection"]["scores"]["en_dev"]["score"], abs=1e-6
         )
         assert two["training"]["epochs"] == one["training"]["epochs"]
+        found = [run["diagnostics"]["metrics"] for run in (one, two)]
+        assert found[0].keys() == found[1].keys() >= {"cka_pretrained", "sigma_distance"}
+        for name, metric in found[0].items():
+            assert found[1][name]["value"] == pytest.approx(metric["value"], abs=1e-4), name
         counts = ("documents", "real_tokens", "truncated", "missing_words")
         assert [two["evaluation"][name] for name in counts] == [one["evaluation"][name] for name in counts]
         documents = [sample["doc_id"] for sample in both["samples"][leaf]]

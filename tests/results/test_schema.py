@@ -79,10 +79,20 @@ RECORD = {
         "single_row_queries_left_out": None,
         "cost": COST,
     },
+    "diagnostics": {
+        "documents": 8,
+        "parallel": True,
+        "pooling": "mean",
+        "layers": "0 is what the embeddings give",
+        "encoders": {"pretrained": {"name": "some/encoder"}},
+        "metrics": {"cka_en": {"value": -0.1, "stderr": 0.2}, "sigma_norm": {"value": 3.0, "stderr": None}},
+        "details": {"cka": {}},
+        "cost": COST,
+    },
     "flags": {"collapsed": False, "reasons": []},
     "environment": ENVIRONMENT,
 }
-FREE = {"recipe", "files", "versions", "hardware", "dev", "scores", "unavailable"}
+FREE = {"recipe", "files", "versions", "hardware", "dev", "scores", "unavailable", "encoders", "metrics", "details"}
 """Objects whose keys are no fields."""
 
 

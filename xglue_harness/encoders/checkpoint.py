@@ -13,12 +13,13 @@ import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from xglue_harness.encoders.loading import check_tokenizer, encoder_of, has_decoder, refuse_decoder_only
+from xglue_harness.encoders.loading import Backbone, check_tokenizer, encoder_of, has_decoder, refuse_decoder_only
 from xglue_harness.errors import EncoderError
 
 logger = logging.getLogger(__name__)
@@ -33,10 +34,33 @@ class Checkpoint:
     subfolder: str = ""
     trust_remote_code: bool = False
 
+    @classmethod
+    def of(cls, name: str) -> Checkpoint:
+        """A folder, or a Hub id with ``@revision`` behind it where another than ``main`` is meant."""
+        plain, _, revision = name.rpartition("@")
+        return cls(plain, revision) if plain and not Path(name).exists() else cls(name)
+
     @property
     def arguments(self) -> dict[str, Any]:
         """Keywords of every ``from_pretrained``."""
         return {"revision": self.revision, "subfolder": self.subfolder, "trust_remote_code": self.trust_remote_code}
+
+
+def load_backbone(name: str, device: torch.device) -> Backbone:
+    """Encoder, tokenizer and configuration of a checkpoint, in fp32 and evaluation mode.
+
+    Args:
+        name: as for `Checkpoint.of`.
+        device: where the encoder goes.
+
+    Raises:
+        EncoderError: where one of them can't be loaded.
+    """
+    checkpoint = Checkpoint.of(name)
+    config = load_config(checkpoint)
+    tokenizer = load_tokenizer(checkpoint)
+    encoder = load_encoder(checkpoint, config).float().to(device).eval()
+    return Backbone(encoder, tokenizer, config, device, checkpoint.name, getattr(config, "_commit_hash", None))
 
 
 def load_config(checkpoint: Checkpoint) -> Any:

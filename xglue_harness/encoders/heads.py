@@ -49,7 +49,9 @@ class TransferModel(nn.Module):
         attention_mask: torch.Tensor,
         token_type_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
+        *,
+        output_hidden_states: bool = False,
+    ) -> dict[str, Any]:
         """Score classes.
 
         Args:
@@ -57,19 +59,26 @@ class TransferModel(nn.Module):
             attention_mask: ``[batch, length]``, 1 for real subwords.
             token_type_ids: ``[batch, length]`` segments; an encoder that was trained without does not see them.
             labels: ``[batch]`` classes, or ``[batch, length]`` for words (`IGNORED` where no word begins).
+            output_hidden_states: give those of all layers, too.
 
         Returns:
             ``logits`` ``[batch, classes]`` or ``[batch, length, classes]``, and the summed cross-entropy as ``loss``
-            where labels are given: what it is divided by is the trainer's choice, who knows the whole batch.
+            where labels are given: what it is divided by is the trainer's choice, who knows the whole batch. Under
+            ``hidden_states`` layers + 1 tensors ``[batch, length, width]``, from the embeddings to what the head reads.
         """
-        segments = {"token_type_ids": token_type_ids} if self.reads_segments and token_type_ids is not None else {}
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
+        options: dict[str, Any] = {"output_hidden_states": True} if output_hidden_states else {}
+        if self.reads_segments and token_type_ids is not None:
+            options["token_type_ids"] = token_type_ids
+        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **options)
+        hidden = output.last_hidden_state
+        result: dict[str, Any] = {}
+        if output_hidden_states:
+            result["hidden_states"] = (*output.hidden_states[:-1], hidden)
         if self.dense is not None:
             vector = self.dropout(pool(hidden, attention_mask, self.pooling))
             hidden = torch.tanh(self.dense(vector))
-        logits = self.classifier(self.dropout(hidden))
-        if labels is None:
-            return {"logits": logits}
-        flat, target = logits.flatten(0, -2).float(), labels.flatten()
-        loss = nn.functional.cross_entropy(flat, target, ignore_index=IGNORED, reduction="sum")
-        return {"loss": loss, "logits": logits}
+        result["logits"] = logits = self.classifier(self.dropout(hidden))
+        if labels is not None:
+            flat, target = logits.flatten(0, -2).float(), labels.flatten()
+            result["loss"] = nn.functional.cross_entropy(flat, target, ignore_index=IGNORED, reduction="sum")
+        return result

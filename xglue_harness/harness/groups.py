@@ -34,6 +34,20 @@ def mean_over_tasks(children: list[dict[str, Any]]) -> dict[str, Any]:
     return {SCORE: sum(scores) / len(scores), SCORE_STDERR: stderr}
 
 
+def diagnosed(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over languages of what diagnostics found; standard errors are not known, for languages share sentences.
+
+    Args:
+        runs: the record of each language's run.
+    """
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for name, metric in ((run.get("diagnostics") or {}).get("metrics", {})).items():
+            found.setdefault(name, []).append(metric["value"])
+    means = {f"{name},none": sum(values) / len(values) for name, values in found.items()}
+    return {**means, **{f"{name}_stderr,none": "N/A" for name in found}}
+
+
 def adjust(group: Any, metrics: dict[str, Any], task_metrics: dict[str, Any]) -> dict[str, Any]:
     """Correct what lm-eval aggregated for a group of ours; other groups pass unchanged.
 
@@ -45,6 +59,8 @@ def adjust(group: Any, metrics: dict[str, Any], task_metrics: dict[str, Any]) ->
     if group.name == ALL_GROUP and SCORE in metrics:
         children = [task_metrics[child.name] for child in group.get_all_groups(recursive=False)]
         metrics = {**metrics, **mean_over_tasks(children)}
+    elif SCORE in metrics:
+        metrics = {**metrics, **diagnosed([getattr(task, "run", {}) for task in group.get_all_tasks()])}
     if marks := marks_of(group.get_all_tasks()):
         metrics = {**metrics, "alias": f"{metrics['alias']}{marks}"}
     return metrics

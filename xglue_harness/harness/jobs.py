@@ -12,12 +12,15 @@ from datasets import Dataset
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
 from xglue_harness.data import fingerprint
+from xglue_harness.encoders.checkpoint import load_backbone
 from xglue_harness.encoders.loading import Backbone, check_length
 from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.errors import RecipeError
+from xglue_harness.harness.diagnostics import check, diagnose
 from xglue_harness.harness.record import record
+from xglue_harness.harness.study import Look
 from xglue_harness.results.meter import Meter
-from xglue_harness.results.schema import Cost, EpochScores, Evaluation, Rule, RuleScore, Selection
+from xglue_harness.results.schema import Cost, Diagnostics, EpochScores, Evaluation, Rule, RuleScore, Selection
 from xglue_harness.transfer.collapse import constant
 from xglue_harness.transfer.determinism import seeded
 from xglue_harness.transfer.distributed import World
@@ -69,6 +72,7 @@ def prepare_job(backbone: Backbone, group: Group) -> Job:
         pooling=default_pooling(backbone.config) if options.pooling == "auto" else options.pooling,
     )
     check_length(backbone, recipe.max_length)
+    check(options)
     if first.is_sample:
         logger.warning("SAMPLE data: a toy for trying the software out; the scores mean nothing")
     train = source.load(spec, "train", SOURCE_LANGUAGE)
@@ -143,7 +147,9 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
     """
     spec, recipe = job.spec, job.recipe
     found: list[tuple[int, Any]] = []
-    minutes = next(iter(job.group)).options.checkpoint_minutes
+    diagnostics: dict[str, Diagnostics] = {}
+    options = next(iter(job.group)).options
+    minutes = options.checkpoint_minutes
     with seeded(recipe.seed, backbone.device):
         tuned = finetune(
             backbone, identity, spec, recipe, job.material, checkpoint_seconds=60 * minutes, progress=progress
@@ -151,11 +157,14 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
         bars = progress and tuned.world.leads
         leaves = [_leaf(backbone, job, tuned, task, progress=bars) for task in job.group]
         model = tuned.model(backbone, spec, recipe)
+        look = _look(job, leaves, tuned.world) if options.diagnostics else None
         for epoch in sorted({epoch for leaf in leaves for epoch in leaf.epochs.values()}):
             tuned.load(model, epoch, backbone.device)
             wanted = [leaf for leaf in leaves if epoch in leaf.epochs.values()]
             with Meter(backbone.device) as meter:
-                predictions = predict(model, backbone, recipe, [leaf.prepared for leaf in wanted], progress=bars)
+                parts = [leaf.prepared for leaf in wanted]
+                watch = look.watch if look is not None and epoch == leaves[0].headline else None
+                predictions = predict(model, backbone, recipe, parts, progress=bars, watch=watch)
             whole = sum(prediction.padded_tokens for prediction in predictions)
             for leaf, prediction in zip(wanted, predictions, strict=True):
                 values = dict(zip(leaf.documents, prediction.values, strict=True))
@@ -163,13 +172,38 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
                 _note(leaf, epoch, values, prediction, cost, tuned.world)
                 if epoch == leaf.headline:
                     found.extend((index, values[request.doc_id]) for index, request in leaf.pairs)
+            if look is not None and watch is not None:
+                backbones = {"pretrained": backbone}
+                if options.reference is not None:
+                    backbones["reference"] = load_backbone(options.reference, backbone.device)
+                    check_length(backbones["reference"], recipe.max_length)
+                diagnostics = diagnose(options.diagnostics, look.study(recipe, model, backbones))
     for leaf in leaves:
         assert leaf.evaluation is not None
         selection = _selection(leaf, tuned.training.epochs)
         leaf.task.run = record(
-            leaf.task, backbone, identity, recipe, job.files, tuned, selection, leaf.evaluation, leaf.constant
+            leaf.task,
+            backbone,
+            identity,
+            recipe,
+            job.files,
+            tuned,
+            selection,
+            leaf.evaluation,
+            leaf.constant,
+            diagnostics.get(leaf.task.language),
         )
     return found
+
+
+def _look(job: Job, leaves: Sequence[_Leaf], world: World) -> Look:
+    first = leaves[0].task
+    scored = {leaf.task.language: (leaf.documents, leaf.prepared) for leaf in leaves}
+
+    def english() -> Dataset:
+        return documents(job.spec, first.source.load(job.spec, "test", SOURCE_LANGUAGE).dataset)
+
+    return Look(job.spec, world, scored, first.options.diagnostic_rows, english)
 
 
 def _leaf(backbone: Backbone, job: Job, tuned: FineTuned, task: TransferTask, *, progress: bool) -> _Leaf:

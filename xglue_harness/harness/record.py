@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.data import fingerprint
 from xglue_harness.results.provenance import environment
-from xglue_harness.results.schema import BackboneRecord, Data, Evaluation, Flags, RunRecord, Selection, Training
+from xglue_harness.results.schema import (
+    BackboneRecord,
+    Data,
+    Diagnostics,
+    Evaluation,
+    Flags,
+    RunRecord,
+    Selection,
+    Training,
+)
 from xglue_harness.transfer.store import code_sha256
 
 if TYPE_CHECKING:
@@ -29,6 +38,7 @@ def record(
     selection: Selection,
     evaluation: Evaluation,
     constant: str | None,
+    diagnostics: Diagnostics | None = None,
 ) -> dict[str, Any]:
     """All that a reader needs to judge, or to repeat, a leaf's number, as JSON.
 
@@ -42,6 +52,7 @@ def record(
         selection: which epoch counted, and what each rule leads to.
         evaluation: what predicting took.
         constant: the class that all predictions are; ``None`` where they differ, as they should.
+        diagnostics: measures beside the score, where any was asked for.
     """
     files = {**training_files, **task.files}
     run = RunRecord(
@@ -70,6 +81,7 @@ def record(
         training=tuned.training,
         session=tuned.session,
         evaluation=evaluation,
+        diagnostics=diagnostics,
         flags=flags(tuned.training, selection.epoch, constant),
         environment=environment(backbone.device, code_sha256()),
     )

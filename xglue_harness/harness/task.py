@@ -36,6 +36,11 @@ def _ratio_stderr(items: list[Any]) -> float | str:
     return "N/A" if math.isnan(stderr) else stderr
 
 
+def _first(items: list[Any]) -> Any:
+    """What is the same for every document."""
+    return items[0]
+
+
 class TransferRequest(Instance):
     """A request to predict one document; knows its task, and so the recipe and the data."""
 
@@ -155,16 +160,25 @@ class TransferTask(ConfigurableTask):
         names = [self.spec.metric, "score"]
         if self.spec.kind is Kind.TAGGING:
             names += [f"{name}_stderr" for name in names]
-        return dict.fromkeys(names, item)
+        return {**dict.fromkeys(names, item), **self._diagnosed()}
+
+    def _diagnosed(self) -> dict[str, Any]:
+        """Numbers of diagnostics with their standard errors, the same for every document."""
+        found = (self.run.get("diagnostics") or {}).get("metrics", {})
+        values = {name: metric["value"] for name, metric in found.items()}
+        errors = {f"{name}_stderr": metric["stderr"] for name, metric in found.items()}
+        return {**values, **{name: "N/A" if error is None else error for name, error in errors.items()}}
 
     def aggregation(self) -> dict[str, Any]:
         """From documents to the language: a mean, or a ratio of sums."""
         if not self.is_scored:
             return dict(self._aggregation_list)
         names = (self.spec.metric, "score")
+        diagnosed = dict.fromkeys(self._diagnosed(), _first)
         if self.spec.kind is not Kind.TAGGING:
-            return dict.fromkeys(names, mean)
+            return {**dict.fromkeys(names, mean), **diagnosed}
         return {
+            **diagnosed,
             **dict.fromkeys(names, metrics.ratio),
             **{f"{name}_stderr": _ratio_stderr for name in names},
         }

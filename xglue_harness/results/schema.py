@@ -154,6 +154,26 @@ class Evaluation(_Part):
     cost: Cost = Field(description="share, by subwords, of the pass over all languages; the peak is the pass's")
 
 
+class DiagnosticMetric(_Part):
+    """One number of a diagnostic."""
+
+    value: float = Field(description="what the results table shows")
+    stderr: Amount | None = Field(description="its standard error; null: none is known")
+
+
+class Diagnostics(_Part):
+    """Measures of the encoder beside its score."""
+
+    documents: Count = Field(description="documents of the language that were looked at")
+    parallel: bool = Field(description="whether they are translations of each other, row by row")
+    pooling: Literal["mean"] = Field(description="how an input's hidden states become one vector: over its subwords")
+    layers: str = Field(description="how layers are counted")
+    encoders: dict[str, JsonObject] = Field(description="what the fine-tuned encoder was compared with")
+    metrics: dict[str, DiagnosticMetric] = Field(description="the numbers, by name")
+    details: JsonObject = Field(description="what each diagnostic adds, such as values by layer")
+    cost: Cost = Field(description="of all diagnostics of the task, over all languages")
+
+
 class Flags(_Part):
     """Signs that a number should not be trusted."""
 
@@ -177,6 +197,7 @@ class RunRecord(_Part):
     training: Training = Field(description="the fine-tuning on English")
     session: Session = Field(description="how this run came by the weights")
     evaluation: Evaluation = Field(description="the predictions on the target language")
+    diagnostics: Diagnostics | None = Field(description="measures beside the score; null: none was asked")
     flags: Flags = Field(description="signs that the number should not be trusted")
     environment: Environment = Field(description="where the predictions were made")
 

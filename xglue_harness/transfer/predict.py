@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xglue_harness.encoders.loading import Backbone
     from xglue_harness.transfer.recipe import Recipe
     from xglue_harness.transfer.scoring import Prediction
+    from xglue_harness.transfer.watch import Watch
 
 TOKENS_A_BATCH = {"cpu": 1024}
 """Padded subwords of an evaluation batch, by type of device: on a CPU what its caches hold is fastest."""
@@ -110,6 +111,7 @@ def predict(
     *,
     progress: bool = True,
     note: str = "",
+    watch: Watch | None = None,
 ) -> list[Predictions]:
     """Predict documents of any number of languages in one pass, inputs of similar length together.
 
@@ -120,6 +122,7 @@ def predict(
         prepared: the documents of each language, all of one task.
         progress: show a bar.
         note: what the bar says beside the task.
+        watch: takes the hidden states that it wants; its inputs are those of ``prepared``, in that order.
 
     Returns:
         The predictions of each language. Equal inputs are computed once.
@@ -133,6 +136,8 @@ def predict(
     answers = _Answers(inputs, owners, [part.places for part in prepared])
     real, padded = [0] * len(prepared), [0] * len(prepared)
     computed = list(equals)
+    if watch is not None:
+        watch.begin([len(part.inputs) for part in prepared])
     pad = backbone.tokenizer.pad_token_id
     budget = TOKENS_A_BATCH.get(backbone.device.type, _TOKENS_A_BATCH)
     model.eval()
@@ -144,7 +149,8 @@ def predict(
         for batch in budget_batches([inputs.lengths[index] for index in computed], budget):
             places = [computed[place] for place in batch]
             longest = inputs.lengths[places[0]]
-            for index, classes in zip(places, _classes(model, inputs, places, pad, backbone.device), strict=True):
+            found = _classes(model, inputs, places, pad, backbone.device, watch, equals)
+            for index, classes in zip(places, found, strict=True):
                 real[owners[index]] += inputs.lengths[index]
                 padded[owners[index]] += longest
                 for equal in equals[index]:
@@ -213,21 +219,30 @@ class _Answers:
 
 
 def _classes(
-    model: TransferModel, inputs: Inputs, batch: Sequence[int], pad: int, device: torch.device
+    model: TransferModel,
+    inputs: Inputs,
+    batch: Sequence[int],
+    pad: int,
+    device: torch.device,
+    watch: Watch | None,
+    equals: Mapping[int, Sequence[int]],
 ) -> torch.Tensor:
     """Class of each input, or of each of its positions; a batch that does not fit into memory is halved."""
     try:
-        tensors = collate(inputs, batch, pad)
-        del tensors["labels"]
-        logits = model(**{name: tensor.to(device) for name, tensor in tensors.items()})["logits"]
-        classes: torch.Tensor = logits.argmax(dim=-1).cpu()
+        tensors = {name: tensor.to(device) for name, tensor in collate(inputs, batch, pad).items() if name != "labels"}
+        numbers = [equals[index] for index in batch]
+        watched = watch is not None and any(map(watch.wants, numbers))
+        output = model(**tensors, **({"output_hidden_states": True} if watched else {}))
+        if watch is not None and watched:
+            watch.add(numbers, output["hidden_states"], tensors["attention_mask"])
+        classes: torch.Tensor = output["logits"].argmax(dim=-1).cpu()
         return classes
     except (RuntimeError, MemoryError) as error:
         if len(batch) == 1 or not is_out_of_memory(error):
             raise
     free_memory(device)
     half = len(batch) // 2
-    parts = [_classes(model, inputs, part, pad, device) for part in (batch[:half], batch[half:])]
+    parts = [_classes(model, inputs, part, pad, device, watch, equals) for part in (batch[:half], batch[half:])]
     if not model.tagging:
         return torch.cat(parts)
     longest = max(part.shape[1] for part in parts)

@@ -67,6 +67,22 @@ class Options(BaseModel):
     checkpoint_minutes: Annotated[
         float, Field(ge=0, description="time between checkpoints (there is one after each epoch, too)")
     ] = 10
+    diagnostics: Annotated[
+        tuple[str, ...], Field(description='measures beside the scores: "cka", "spectra", or those of a plug-in')
+    ] = ()
+    diagnostic_rows: Annotated[
+        int | None,
+        Field(ge=8, description="documents of each language that diagnostics look at; by default a 16th, 80 to 512"),
+    ] = None
+    reference: Annotated[
+        str | None, Field(description="encoder that diagnostics compare with: a Hub id (@revision) or a folder")
+    ] = None
+
+    @model_validator(mode="after")
+    def _diagnoses_one_encoder(self) -> Options:
+        if self.diagnostics and self.select == "oracle":
+            raise ValueError("diagnostics compare languages in one encoder; select oracle scores each with another")
+        return self
 
     @model_validator(mode="after")
     def _has_the_dev_sets_that_it_selects_by(self) -> Options:
@@ -139,7 +155,7 @@ def resolve(
     pooling: Literal["first", "mean", "max", "eos"],
 ) -> Recipe:
     """Fill in what the options leave to the task, the run (``seed``), the device and the encoder's family."""
-    fields = options.model_dump(exclude={"data", "protocol", "select", "checkpoint_minutes"})
+    fields = options.model_dump(include=set(Recipe.model_fields))
     if fields["learning_rate"] is None:
         fields["learning_rate"] = spec.learning_rate
     if fields["seed"] is None:

@@ -1,0 +1,93 @@
+"""The diagnostics ``cka`` and ``spectra`` of the harness (entry points of the group ``xglue_harness.diagnostics``).
+
+A study is what the harness hands over: it knows ``languages``, ``source``, ``encoders``, ``parallel``, ``seed``, and
+gives ``states(encoder, language)`` (``[layers + 1, n, d]``) and ``weights(encoder)`` (a state dict).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+
+from xglue_analysis.cka import cka_grid
+from xglue_analysis.comparison import known, matched
+from xglue_analysis.nulls import Pairwise
+from xglue_analysis.spectra import table, totals
+from xglue_analysis.weights import MemoryWeights
+
+
+class Study(Protocol):
+    """What a diagnostic is given."""
+
+    languages: tuple[str, ...]
+    source: str
+    encoders: tuple[str, ...]
+    parallel: bool
+    seed: int
+
+    def states(self, encoder: str, language: str) -> torch.Tensor:
+        """``[layers + 1, n, d]``."""
+
+    def weights(self, encoder: str) -> Mapping[str, torch.Tensor]:
+        """Weights by name."""
+
+
+Found = dict[str, Any]
+
+
+def cka(study: Study) -> Found:
+    """Debiased CKA, mean over the layers above the embeddings; values by layer are in the details.
+
+    - ``cka_en``: a language against English in the fine-tuned encoder, where test sets are translations.
+    - ``cka_pretrained``: the fine-tuned against the pretrained encoder, on the language's own sentences.
+    - ``cka_reference``: the fine-tuned against another encoder, at the same relative depth.
+
+    Standard errors are the bootstrap's over sentences.
+    """
+    languages: dict[str, dict[str, tuple[float, float]]] = {}
+    details: dict[str, Any] = {}
+    for language in study.languages:
+        own = study.states("finetuned", language)
+        others = {f"cka_{name}": study.states(name, language) for name in study.encoders if name != "finetuned"}
+        if study.parallel and language != study.source:
+            others[f"cka_{study.source}"] = study.states("finetuned", study.source)
+        languages[language], details[language] = {}, {}
+        for name, other in others.items():
+            languages[language][name], details[language][name] = compared(own, other, study.seed)
+    return {"languages": languages, "task": {}, "details": details}
+
+
+def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[tuple[float, float], dict[str, Any]]:
+    """Mean CKA over pairs of layers at the same relative depth, its standard error, and the values of each pair.
+
+    Args:
+        x: ``[layers + 1, n, d]``.
+        y: ``[other layers + 1, n, e]``.
+        seed: of the bootstrap.
+    """
+    pairs = matched(len(x) - 1, len(y) - 1)
+    grid = cka_grid(list(x), list(y))
+    debiased, biased = grid.debiased, grid.biased
+    above = pairs[1:]
+    spread = Pairwise(list(x), list(y)).bootstrap(seed=seed, pairs=above, average=above)
+    rows = [[i, j, *(known(values[i, j]) for values in (debiased, biased, spread.low, spread.high))] for i, j in pairs]
+    mean = float(torch.stack([debiased[i, j] for i, j in above]).nanmean())
+    columns = ["layer", "other_layer", "cka", "cka_biased", "low", "high"]
+    return (mean, spread.mean_stderr), {"n": grid.n, "columns": columns, "rows": rows}
+
+
+def spectra(study: Study) -> Found:
+    """Norm of all singular values of the fine-tuned encoder's matrices, and their distance from the pretrained one's.
+
+    Both go over K, Q, V, Out, FC up and FC down of all layers as one vector; the details have them by layer and role.
+    """
+    base, tuned = (MemoryWeights(study.weights(name)) for name in ("pretrained", "finetuned"))
+    rows = table(base, {"finetuned": tuned}, base_name="pretrained")
+    whole = totals(rows)[1]
+    task = {name: (whole[name], None) for name in ("sigma_norm", "sigma_distance")}
+    columns = ["model", "layer", "role", "norm", "distance", "stable_rank", "effective_rank"]
+    values: list[dict[str, Any]] = [dict(row) for row in rows]
+    details = {"columns": columns, "rows": [[row[name] for name in columns] for row in values]}
+    return {"languages": {}, "task": task, "details": {"task": details}}

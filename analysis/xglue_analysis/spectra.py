@@ -1,0 +1,360 @@
+"""Spectra of the weights: how strong the matrices of an encoder are, and how far fine-tuning has moved them.
+
+For each of K, Q, V, Out, FC up and FC down of every encoder layer, with σ the vector of its singular values in
+descending order, Ji et al. 2024 (arXiv:2403.16777, sections 3.3 and B.2) give ``‖σ‖`` (Table 2) and the Euclidean
+distance ``d = ‖σ - σ'‖`` between a model and its base (Table 5). As ``‖σ‖`` is the Frobenius norm and grows with the
+size of the matrix, and as a random matrix has one, too, each row here also has numbers that are free of scale, and
+those of a Gaussian initialisation of the same shape. Layers count from 0 as in Table 5; the 12th layer of Table 2 is
+layer 11.
+
+All numbers are float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from xglue_analysis.errors import AnalysisError
+from xglue_analysis.roles import locate
+from xglue_analysis.weights import Weights
+
+_EPSILON = float(np.finfo(np.float64).eps)
+_ACCURACY = 1e-8
+"""Relative error that a singular value may have."""
+_FEW = 16
+"""Most small singular values for which refining costs less than a decomposition."""
+_STEPS = 12
+"""Most steps of the refinement; Gaussian and trained matrices take about four."""
+
+
+class Row(TypedDict):
+    """One matrix of one model; ``distance`` is ``None`` for the base."""
+
+    model: str
+    layer: int
+    role: str
+    rows: int
+    columns: int
+    norm: float
+    distance: float | None
+    spectral: float
+    nuclear: float
+    stable_rank: float
+    effective_rank: float
+    random_norm: float
+    random_stable_rank: float
+    random_effective_rank: float
+
+
+class Total(TypedDict):
+    """All matrices of one model: norm and distance of their stacked singular values."""
+
+    model: str
+    sigma_norm: float
+    sigma_distance: float | None
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The singular values of one matrix.
+
+    Attributes:
+        layer: from 0.
+        role: one of :data:`~xglue_analysis.roles.ROLES`.
+        shape: of the matrix, ``(rows, columns)``.
+        sigma: float64, descending, ``[min(rows, columns)]``.
+    """
+
+    layer: int
+    role: str
+    shape: tuple[int, int]
+    sigma: torch.Tensor
+
+    @property
+    def norm(self) -> float:
+        """``‖σ‖``, which is the Frobenius norm of the matrix."""
+        return norm(self.sigma)
+
+    @property
+    def spectral(self) -> float:
+        """``σ₁``: the spectral norm."""
+        return float(self.sigma[0])
+
+    @property
+    def nuclear(self) -> float:
+        """``Σ σᵢ``: the nuclear norm."""
+        return float(self.sigma.sum())
+
+    @property
+    def stable_rank(self) -> float:
+        """See :func:`stable_rank`."""
+        return stable_rank(self.sigma)
+
+    @property
+    def effective_rank(self) -> float:
+        """See :func:`effective_rank`."""
+        return effective_rank(self.sigma)
+
+
+def norm(sigma: torch.Tensor) -> float:
+    """``‖σ‖`` of singular values ``[k]``.
+
+    Source:
+        Ji et al. 2024, Table 2.
+    """
+    return float(torch.linalg.vector_norm(sigma))
+
+
+def frobenius(matrix: torch.Tensor) -> float:
+    """The Frobenius norm of a matrix ``[m, n]`` in float64: ``‖σ‖`` without its singular values."""
+    return float(torch.linalg.vector_norm(matrix.detach(), dtype=torch.float64))
+
+
+def stable_rank(sigma: torch.Tensor) -> float:
+    """``‖σ‖² / σ₁²`` of singular values ``[k]``, descending: from 1 to k; 0 for a matrix of zeros.
+
+    Source:
+        Rudelson and Vershynin 2007, section 1.
+    """
+    return norm(sigma / sigma[0]) ** 2 if sigma[0] > 0 else 0.0
+
+
+def effective_rank(sigma: torch.Tensor) -> float:
+    """``exp(-Σ pᵢ ln pᵢ)``, ``pᵢ = σᵢ / Σ σ``, of singular values ``[k]``: from 1 to k; 0 for a matrix of zeros.
+
+    Source:
+        Roy and Vetterli 2007, section 2.
+    """
+    if sigma[0] == 0:
+        return 0.0
+    return math.exp(float(torch.special.entr(sigma / sigma.sum()).sum()))
+
+
+def distance(a: Spectrum, b: Spectrum) -> float:
+    """``‖σ - σ'‖`` of two spectra of one shape.
+
+    It is at most the norm of the difference of the two matrices (Mirsky 1960), and blind to rotations.
+
+    Raises:
+        AnalysisError: the shapes differ.
+
+    Source:
+        Ji et al. 2024, section B.2, Table 5.
+    """
+    if a.shape != b.shape:
+        raise AnalysisError(
+            f"{a.role} of layer {a.layer} is {list(a.shape)} in one model and {list(b.shape)} in the other: a model "
+            "can only be compared with a base of the same architecture"
+        )
+    return float(torch.linalg.vector_norm(a.sigma - b.sigma))
+
+
+def singular_values(matrix: torch.Tensor) -> torch.Tensor:
+    r"""The singular values of a matrix.
+
+    They are the square roots of the eigenvalues of the smaller Gram matrix, which take half the time of a decomposition
+    or less. An eigenvalue is off by some :math:`\varepsilon\,\sigma_1^2`, which is nothing for most singular values and
+    too much for the smallest. Those few are found again from the matrix itself, by Rayleigh and Ritz on a Krylov space
+    of the inverse Gram matrix; where they are many, or too near to zero for that, the matrix is decomposed.
+
+    Args:
+        matrix: ``[m, n]``, of any floating type.
+
+    Returns:
+        Float64, descending, ``[min(m, n)]``. Each is right to a relative 1e-8 or an absolute ``1e-13 σ₁``, whichever is
+        larger: no algorithm in float64 tells those below from zero.
+
+    Raises:
+        AnalysisError: it is no matrix of floating numbers, is empty, or holds infinities or NaN.
+
+    Source:
+        Golub and Van Loan 2013, sections 8.6.3 (values) and 10.1 (Krylov spaces).
+    """
+    if matrix.ndim != 2 or not matrix.numel() or not matrix.is_floating_point():
+        raise AnalysisError(
+            f"expected a matrix of floating numbers, got {matrix.dtype} of shape {list(matrix.shape)}: give a "
+            "checkpoint that is not quantised"
+        )
+    tall = matrix.detach().to("cpu", torch.float64)
+    tall = tall if tall.shape[0] >= tall.shape[1] else tall.T
+    scale = float(torch.linalg.vector_norm(tall, math.inf))
+    if not math.isfinite(scale):
+        raise AnalysisError("the matrix holds infinities or NaN: the model has diverged, or its file is damaged")
+    if scale == 0:
+        return torch.zeros(tall.shape[1], dtype=torch.float64)
+    tall = tall / scale  # else squares may overflow or vanish
+    # numpy's products of a matrix with itself take half the work, and its eigenvalues come faster than torch's
+    array = tall.numpy()
+    gram = array.T @ array
+    eigenvalues = np.linalg.eigvalsh(gram)
+
+    error = 8 * math.sqrt(len(gram)) * _EPSILON * eigenvalues[-1]  # four times what was measured for 64 to 2048 columns
+    small = int(np.searchsorted(eigenvalues, error / _ACCURACY))
+    sigma = np.sqrt(np.maximum(eigenvalues, 0))
+    if small:
+        refined = None
+        if small <= min(_FEW, len(gram) // _STEPS) and eigenvalues[0] > 100 * error:
+            refined = _smallest(tall, torch.from_numpy(gram), small)
+        if refined is not None and np.all(np.abs(refined**2 - eigenvalues[:small]) <= error):
+            sigma[:small] = refined
+        else:
+            sigma = np.linalg.svd(array, compute_uv=False)[::-1]
+    return torch.from_numpy(np.sort(sigma)[::-1] * scale)
+
+
+def _smallest(tall: torch.Tensor, gram: torch.Tensor, count: int) -> NDArray[np.float64] | None:
+    """The smallest singular values, ascending; ``None`` where they don't settle.
+
+    The space grows by a block a step. Singular values of the matrix restricted to it bound those sought from above, and
+    fall to them fast, as they are far below the others. The Gram matrix only proposes directions; its rounding errors
+    enter the values squared.
+    """
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    if failed:
+        return None
+    start = torch.randn(len(gram), count + 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    block = torch.linalg.qr(start).Q
+    basis, image = block, tall @ block
+    before = torch.full((count,), torch.inf, dtype=torch.float64)
+    for _ in range(min(_STEPS, len(gram) // block.shape[1] - 1)):
+        block = torch.linalg.qr(torch.cholesky_solve(block, factor)).Q
+        for _ in range(2):  # once leaves a rest where directions are nearly parallel
+            block = torch.linalg.qr(block - basis @ (basis.T @ block)).Q
+        basis, image = torch.cat([basis, block], 1), torch.cat([image, tall @ block], 1)
+        found = torch.linalg.svdvals(image).flip(0)[:count]
+        if bool(((before - found).abs() <= _ACCURACY / 100 * found).all()):
+            values: NDArray[np.float64] = found.numpy()
+            return values
+        before = found
+    return None
+
+
+def spectra(weights: Weights, *, progress: bool = False) -> list[Spectrum]:
+    """The spectra of the matrices of all encoder layers, by layer and role; one matrix is held at a time.
+
+    Args:
+        weights: of a model, or of its encoder alone.
+        progress: show a bar.
+
+    Raises:
+        AnalysisError: as for :func:`~xglue_analysis.roles.locate` and :func:`singular_values`, naming the matrix.
+    """
+    found = []
+    for place in tqdm(locate(weights.shapes()), desc="spectra", unit="matrix", disable=not progress):
+        matrix = weights.read(place)
+        shape = (matrix.shape[0], matrix.shape[1])
+        try:
+            found.append(Spectrum(place.layer, place.role, shape, singular_values(matrix)))
+        except AnalysisError as error:
+            raise AnalysisError(f"{place.name}: {error}") from error
+        del matrix  # else it would be there while the next is read
+    return found
+
+
+@lru_cache(maxsize=64)
+def random_spectrum(shape: tuple[int, int], std: float = 0.02, seed: int = 0) -> torch.Tensor:
+    """The singular values of a Gaussian initialisation: what a matrix has before it has learnt anything.
+
+    Args:
+        shape: ``(rows, columns)``.
+        std: of the elements; 0.02 is common to BERT and BART.
+        seed: of the generator.
+
+    Returns:
+        Float64, descending, ``[min(rows, columns)]``. It is kept for the next call: don't write into it.
+
+    Source:
+        Devlin et al. 2019, BERT's ``initializer_range``.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return singular_values(torch.randn(shape, dtype=torch.float64, generator=generator) * std)
+
+
+def table(
+    base: Weights, models: Mapping[str, Weights], *, base_name: str = "base", progress: bool = False
+) -> list[Row]:
+    """Norm, distance from the base, and ranks of every matrix, in one tidy table.
+
+    Of each model only the singular values are kept, and of the models only those of the base and of the one at hand.
+
+    Args:
+        base: the weights before fine-tuning.
+        models: other weights of the same architecture, by the name that they get in the table.
+        base_name: the name of the base in the table.
+        progress: show a bar a model.
+
+    Returns:
+        Rows of the base, then of each model, by layer and role.
+
+    Raises:
+        AnalysisError: a model has the name of the base, other layers or other shapes, or can't be read.
+
+    Source:
+        Ji et al. 2024, Tables 2 and 5.
+    """
+    if base_name in models:
+        raise AnalysisError(f"the base and a model are both named {base_name!r}: give another base_name")
+    origin = spectra(base, progress=progress)
+    rows = [_row(base_name, each, None) for each in origin]
+    for name, weights in models.items():
+        its = spectra(weights, progress=progress)
+        if len(its) != len(origin):
+            raise AnalysisError(
+                f"{name} has {len(its) // 6} encoder layers and {base_name} has {len(origin) // 6}: a model can only "
+                "be compared with a base of the same architecture"
+            )
+        rows += [_row(name, each, distance(each, there)) for each, there in zip(its, origin, strict=True)]
+    return rows
+
+
+def _row(model: str, spectrum: Spectrum, far: float | None) -> Row:
+    random = random_spectrum(spectrum.shape)
+    return {
+        "model": model,
+        "layer": spectrum.layer,
+        "role": spectrum.role,
+        "rows": spectrum.shape[0],
+        "columns": spectrum.shape[1],
+        "norm": spectrum.norm,
+        "distance": far,
+        "spectral": spectrum.spectral,
+        "nuclear": spectrum.nuclear,
+        "stable_rank": spectrum.stable_rank,
+        "effective_rank": spectrum.effective_rank,
+        "random_norm": norm(random),
+        "random_stable_rank": stable_rank(random),
+        "random_effective_rank": effective_rank(random),
+    }
+
+
+def totals(rows: Sequence[Row]) -> list[Total]:
+    """Norm and distance over all matrices of each model: those of all singular values in one vector.
+
+    Args:
+        rows: of :func:`table`.
+
+    Returns:
+        One entry a model, in the order of the rows: ``sqrt(Σ norm²)`` and ``sqrt(Σ distance²)``; the latter is ``None``
+        for the base.
+    """
+    found: list[Total] = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        its = [row for row in rows if row["model"] == model]
+        far = [row["distance"] for row in its if row["distance"] is not None]
+        found.append(
+            {
+                "model": model,
+                "sigma_norm": math.hypot(*(row["norm"] for row in its)),
+                "sigma_distance": math.hypot(*far) if far else None,
+            }
+        )
+    return found

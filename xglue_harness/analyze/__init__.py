@@ -1,0 +1,1 @@
+"""``xglue-harness analyze``: `xglue_analysis` on encoders, data and results, with tables and figures."""

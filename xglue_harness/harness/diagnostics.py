@@ -1,0 +1,127 @@
+"""Diagnostics: measures of the encoder beside its scores, found through the entry points ``xglue_harness.diagnostics``.
+
+A diagnostic is a function that takes a `Study` and gives numbers back::
+
+    def ruggedness(study):
+        states = study.states("finetuned", "de")         # [layers + 1, sentences, width]
+        return {"languages": {"de": {"ruggedness_de": (value, stderr)}}, "task": {}, "details": {}}
+
+``languages`` and ``task`` map names of metrics to pairs of a value and its standard error (``None`` where there is
+none); a metric of the task is shown with each language. ``details`` is JSON for the record, by language or under
+``task``. A value that is NaN is left out. In several processes each calls it, and must get the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+from xglue_harness.encoders.checkpoint import Checkpoint, load_config, load_tokenizer
+from xglue_harness.encoders.loading import weights_sha256
+from xglue_harness.errors import RecipeError, XGlueError
+from xglue_harness.results.meter import Meter
+from xglue_harness.results.schema import DiagnosticMetric, Diagnostics
+
+if TYPE_CHECKING:
+    from xglue_harness.harness.study import Study
+    from xglue_harness.transfer.recipe import Options
+
+GROUP = "xglue_harness.diagnostics"
+
+Diagnostic = Callable[["Study"], Mapping[str, Any]]
+
+
+def available() -> dict[str, EntryPoint]:
+    """The diagnostics that are installed, by name; none is imported yet."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def find(names: Sequence[str]) -> dict[str, Diagnostic]:
+    """Import diagnostics.
+
+    Raises:
+        RecipeError: for a name that none is installed under, or one that can't be imported.
+    """
+    points = available()
+    if unknown := [name for name in names if name not in points]:
+        raise RecipeError(
+            f"no diagnostic {', '.join(map(repr, unknown))} is installed; there are: {', '.join(sorted(points))}"
+        )
+    found = {}
+    for name in names:
+        try:
+            found[name] = points[name].load()
+        except Exception as error:
+            raise RecipeError(f"the diagnostic {name!r} ({points[name].value}) can't be imported: {error!r}") from error
+    return found
+
+
+def check(options: Options) -> None:
+    """Find out before a training whether the diagnostics can be had.
+
+    Raises:
+        RecipeError: as `find`; for a ``reference`` that nothing is compared with.
+        EncoderError: for a reference without configuration or tokenizer.
+    """
+    find(options.diagnostics)
+    if options.reference is None:
+        return
+    if not options.diagnostics:
+        raise RecipeError('reference is what diagnostics compare with: add "diagnostics": ["cka"], or leave it out')
+    checkpoint = Checkpoint.of(options.reference)
+    load_config(checkpoint)
+    load_tokenizer(checkpoint)
+
+
+def diagnose(names: Sequence[str], study: Study) -> dict[str, Diagnostics]:
+    """Run diagnostics.
+
+    Args:
+        names: of the diagnostics.
+        study: what they look at.
+
+    Returns:
+        The record of each language.
+
+    Raises:
+        RecipeError: for a diagnostic that fails; its error is named. The training is kept in the store.
+    """
+    metrics: dict[str, dict[str, DiagnosticMetric]] = {language: {} for language in study.languages}
+    details: dict[str, dict[str, Any]] = {language: {} for language in study.languages}
+    with Meter(study.backbones["pretrained"].device) as meter:
+        for name, diagnostic in find(names).items():
+            try:
+                found = diagnostic(study)
+            except XGlueError:
+                raise
+            except Exception as error:
+                raise RecipeError(f"the diagnostic {name!r} failed: {error!r}") from error
+            for language in study.languages:
+                more = found.get("details", {})
+                details[language][name] = {key: more[key] for key in (language, "task") if key in more}
+                own = {**found.get("languages", {}).get(language, {}), **found.get("task", {})}
+                metrics[language].update({key: _metric(*pair) for key, pair in own.items() if math.isfinite(pair[0])})
+    encoders = {
+        name: {"name": backbone.name, "revision": backbone.revision, "encoder_sha256": weights_sha256(backbone.encoder)}
+        for name, backbone in study.backbones.items()
+    }
+    return {
+        language: Diagnostics(
+            documents=len(study.rows[language]),
+            parallel=study.parallel,
+            pooling="mean",
+            layers="0 is what the embeddings give, the last one what the head reads",
+            encoders=encoders,
+            metrics=metrics[language],
+            details=details[language],
+            cost=meter.cost(),
+        )
+        for language in study.languages
+    }
+
+
+def _metric(value: float, stderr: float | None) -> DiagnosticMetric:
+    known = stderr is not None and math.isfinite(stderr)
+    return DiagnosticMetric(value=float(value), stderr=float(stderr) if known and stderr is not None else None)
