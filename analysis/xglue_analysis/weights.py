@@ -58,9 +58,9 @@ class MemoryWeights:
 class FileWeights:
     """The parameters of a checkpoint: :func:`open_weights` makes one.
 
-    Of a ``.safetensors`` file only the header and the rows asked for are read. A ``.bin`` file is mapped into memory from
-    when it is first asked for until `close`, or until the ``with`` block ends; one of the format before torch 1.6 can't
-    be mapped, and is read whole.
+    Of a ``.safetensors`` file only the header and the rows asked for are read. A ``.bin`` file is mapped into memory
+    from when it is first asked for until `close`, or until the ``with`` block ends; one of the format before torch 1.6
+    can't be mapped, and is read whole.
 
     Args:
         path: a file of weights, or the index of a sharded checkpoint.

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 import transformers
+
+from tests.helpers import families
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.roles import ROLES, Place, locate
 from xglue_analysis.weights import MemoryWeights, open_weights
-
-from tests.helpers import families
 from xglue_harness.encoders.loading import encoder_of
 
 HIDDEN, WIDE = 16, 32

@@ -15,6 +15,7 @@ import scipy.stats
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.roles import ROLES, Place
 from xglue_analysis.spectra import (

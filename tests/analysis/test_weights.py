@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.roles import Place
 from xglue_analysis.weights import MemoryWeights, open_weights

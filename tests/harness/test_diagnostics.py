@@ -248,7 +248,9 @@ def test_states_from_the_evaluation_are_those_of_a_pass_of_their_own(task):
     inputs = parts["de"].inputs
     place = first_inputs(parts["de"], numbers)[3]
     ids = inputs.subwords_of(place).long()[None]
-    output = model.encoder(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
+    own = slice(inputs.starts[place], inputs.starts[place + 1])
+    segments = inputs.segments[own].long()[None]
+    output = model.encoder(ids, torch.ones_like(ids), token_type_ids=segments, output_hidden_states=True)
     by_hand = torch.stack([layer[0].mean(0) for layer in (*output.hidden_states[:-1], output.last_hidden_state)])
     torch.testing.assert_close(taken[:, 3], by_hand, atol=1e-5, rtol=1e-5)
 

@@ -84,9 +84,9 @@ RECORD = {
         "parallel": True,
         "pooling": "mean",
         "layers": "0 is what the embeddings give",
-        "encoders": {"pretrained": {"name": "some/encoder"}},
+        "encoders": {},
         "metrics": {"cka_en": {"value": -0.1, "stderr": 0.2}, "sigma_norm": {"value": 3.0, "stderr": None}},
-        "details": {"cka": {}},
+        "details": {},
         "cost": COST,
     },
     "flags": {"collapsed": False, "reasons": []},
@@ -239,6 +239,7 @@ def _check(value, schema, defs):
         yield from _check(value, option, defs)
     if "anyOf" in schema and all(any(True for _ in _check(value, option, defs)) for option in schema["anyOf"]):
         yield f"{value!r} fits no option"
+        yield from _check(value, schema["anyOf"][0], defs)
     if schema.get("type") == "null":
         if value is not None:
             yield f"{value!r} is not null"
