@@ -247,10 +247,11 @@ def test_few_sentences_still_have_a_deviation(n: int) -> None:
     assert math.isfinite(float(interval.stderr))
 
 
-@pytest.mark.xfail(strict=True, reason="HSIC of a replicate with itself may be negative, and two negative ones make a scale")
-@pytest.mark.parametrize("n", [8, 10])
-def test_no_interval_goes_far_beyond_what_cka_can_be(n: int) -> None:
-    interval = Pairwise([gaussian(n, 300, seed=1)], [gaussian(n, 300, seed=2)]).bootstrap(replicates=500)
+@pytest.mark.xfail(
+    strict=True, reason="HSIC of a replicate with itself may be negative, and two negative ones make a scale"
+)
+def test_no_interval_goes_beyond_what_cka_can_be() -> None:
+    interval = Pairwise([gaussian(8, 300, seed=1)], [gaussian(8, 300, seed=2)]).bootstrap(replicates=500, level=0.999)
     assert -1 <= float(interval.low) < float(interval.high) <= 1
 
 

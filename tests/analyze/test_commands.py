@@ -141,7 +141,12 @@ def test_spectra_in_the_papers_columns_beside_the_papers_values(analyze, checkpo
     assert set(distances.values()) == {0}
     assert "mbart-large-50-many-to-many-mmt" in printed
     assert "52.62" in printed, "the paper's norm of Q in layer 1 of m2m"
-    assert _names(analyze.out) == {"spectra.csv", "spectra.json", *_figures("spectra")}
+    assert _names(analyze.out) == {"spectra.csv", "spectra.md", "spectra.json", *_figures("spectra")}
+    lines = (analyze.out / "spectra.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("| layer | model | K ‖σ‖ | K d | Q ‖σ‖ |")
+    assert len(lines) == 2 + 2 * 2
+    assert lines[5].split(" | ")[1:3] == ["mbart-large-50-many-to-many-mmt", lines[4].split(" | ")[2]]
+    assert f"| {0.5 * norm:.2f} |" in lines[5]
     totals = json.loads((analyze.out / "spectra.json").read_text())["totals"]
     assert totals[1]["sigma_distance"] == pytest.approx(0.5 * norm, rel=1e-6)
 

@@ -181,7 +181,7 @@ def spectra_command(
     from xglue_analysis.spectra import table as table_of
     from xglue_analysis.spectra import totals
     from xglue_harness.analyze.output import Output
-    from xglue_harness.analyze.tables import print_spectra
+    from xglue_harness.analyze.tables import print_spectra, spectra_markdown
     from xglue_harness.errors import DataError
 
     out = Output(output, form)
@@ -192,6 +192,7 @@ def spectra_command(
     found = table_of(opened.pop(base), opened, base_name=base, progress=True)
     table: list[dict[str, Any]] = [dict(row) for row in found]
     out.table("spectra", table)
+    out.text("spectra.md", spectra_markdown(table))
     out.figure("spectra", lambda: plots.spectra_lines([{**row, "model": _short(row["model"])} for row in table]))
     out.record("spectra", torch.device("cpu"), {"base": base, "models": list(opened), "totals": totals(found)})
     last = max(row["layer"] for row in table)

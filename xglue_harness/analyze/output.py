@@ -62,14 +62,18 @@ class Output:
                 pyarrow.parquet.write_table(columns, temporary)
         self.written.append(path)
 
+    def text(self, name: str, content: str) -> None:
+        """Write a text file."""
+        path = self.folder / name
+        with replacing(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+        self.written.append(path)
+
     def record(self, name: str, device: torch.device, facts: Mapping[str, Any]) -> None:
         """Write what the table rests on, with versions and hardware."""
-        path = self.folder / f"{name}.json"
         where = environment(device, code_sha256()).model_dump(mode="json")
         value = {"analysis": name, **facts, "environment": where, "files": [file.name for file in self.written]}
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(value, indent=1, allow_nan=False), encoding="utf-8")
-        self.written.append(path)
+        self.text(f"{name}.json", json.dumps(value, indent=1, allow_nan=False))
 
     def figure(self, name: str, draw: Callable[[], Figure]) -> None:
         """Write a figure as PNG and SVG; where there is nothing to draw, say why."""

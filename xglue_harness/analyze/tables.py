@@ -55,6 +55,18 @@ def print_spectra(rows: Sequence[Row], layer: int, *, paper: bool) -> None:
     _show(table, f"encoder layer {layer}, counted from 0")
 
 
+def spectra_markdown(rows: Sequence[Row]) -> str:
+    """All layers with the columns of the paper's Table 5, as Markdown."""
+    titles = ["layer", "model", *(f"{role} {what}" for role in ROLES for what in ("‖σ‖", "d"))]
+    lines = [titles, ["---"] * 2 + ["---:"] * 2 * len(ROLES)]
+    for layer in sorted({row["layer"] for row in rows}):
+        for model in dict.fromkeys(row["model"] for row in rows):
+            own = {row["role"]: row for row in rows if row["model"] == model and row["layer"] == layer}
+            cells = [_number(own[role][name], 2) for role in ROLES for name in ("norm", "distance")]
+            lines.append([str(layer), model.rstrip("/").rsplit("/", 1)[-1], *cells])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def print_correlations(rows: Sequence[Row]) -> None:
     """All of them."""
     table = _table("task", "diagnostic", "rho", "p", "models", "points", "permutations")
