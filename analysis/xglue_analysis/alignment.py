@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from xglue_analysis.cka import rounding
 from xglue_analysis.errors import AnalysisError
 
 
@@ -77,8 +78,10 @@ def retrieval(x: torch.Tensor, y: torch.Tensor, *, csls: int | None = None) -> R
             their advantage; they used 10. ``None``: plain cosine.
 
     Raises:
-        AnalysisError: for different shapes, or as few sentences as neighbours.
+        AnalysisError: for different shapes, or as few sentences as neighbours, or none of the latter.
     """
+    if csls is not None and csls < 1:
+        raise AnalysisError(f"csls={csls}: give the number of neighbours, 1 at least, or None for plain cosine")
     _same_shape(x, y, least=2 if csls is None else csls + 1)
     similarity = _unit(x) @ _unit(y).T
     if csls is not None:
@@ -107,7 +110,7 @@ def _scaled(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     precise = x.detach().double()
     free = precise - precise.mean(0)
     norms = free.norm(dim=0)
-    moves = norms > (1e-12 if x.dtype == torch.float64 else 1e-5) * precise.norm(dim=0)
+    moves = norms > rounding(x) * precise.norm(dim=0)
     return free / torch.where(moves, norms, 1.0), moves
 
 

@@ -42,6 +42,7 @@ class Grid:
         squares_a: ``[a]`` float64, ``<K̃_i, K̃_i>``.
         squares_b: ``[b]``.
         side: which product was computed.
+        precision: share of a sum that may be rounding.
     """
 
     n: int
@@ -51,21 +52,29 @@ class Grid:
     squares_a: torch.Tensor
     squares_b: torch.Tensor
     side: Side
+    precision: float
 
     @property
     def biased(self) -> torch.Tensor:
         """``[a, b]`` float64; NaN where a layer is the same vector for all sentences."""
         a, b = self.diagonals_a, self.diagonals_b
         own_a, own_b = self.squares_a + a.square().sum(1), self.squares_b + b.square().sum(1)
-        return _ratio(self.cross + a @ b.T, own_a, own_b)
+        return ratio(self.cross + a @ b.T, own_a, own_b)
 
     @property
     def debiased(self) -> torch.Tensor:
         """``[a, b]`` float64; NaN where a layer is the same vector for all sentences."""
+        return ratio(*self.hsic())
+
+    def hsic(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """``n(n-3) HSIC₁`` of all pairs ``[a, b]`` and of each layer with itself, ``[a]`` and ``[b]``.
+
+        A layer's own is 0 where it is no more than rounding: all sentences are equally far from each other.
+        """
         a, b, n = self.diagonals_a, self.diagonals_b, self.n
-        own_a = hsic1(self.squares_a, a.sum(1), a.sum(1), a.square().sum(1), n)
-        own_b = hsic1(self.squares_b, b.sum(1), b.sum(1), b.square().sum(1), n)
-        return _ratio(hsic1(self.cross, a.sum(1)[:, None], b.sum(1)[None], a @ b.T, n), own_a, own_b)
+        own_a = own_hsic(self.squares_a, a, self.precision, self.side)
+        own_b = own_hsic(self.squares_b, b, self.precision, self.side)
+        return hsic1(self.cross, a.sum(1)[:, None], b.sum(1)[None], a @ b.T, n), own_a, own_b
 
 
 def hsic1(
@@ -81,6 +90,21 @@ def hsic1(
         n: sentences.
     """
     return cross + trace_a * trace_b / ((n - 1) * (n - 2)) - 2 / (n - 2) * diagonals
+
+
+def own_hsic(squares: torch.Tensor, diagonals: torch.Tensor, precision: float, side: Side) -> torch.Tensor:
+    """``n(n-3) HSIC₁`` of layers with themselves; 0 where it is rounding.
+
+    Args:
+        squares: ``[a]``, ``<K̃, K̃>``.
+        diagonals: ``[a, n]``.
+        precision: share of what was summed that may be rounding.
+        side: what was summed: by features the diagonals are, too.
+    """
+    traces, own = diagonals.sum(1), diagonals.square().sum(1)
+    found = hsic1(squares, traces, traces, own, diagonals.shape[1])
+    summed = squares if side == "gram" else squares + own
+    return torch.where(found > precision * summed, found, 0.0)
 
 
 def cka(x: torch.Tensor, y: torch.Tensor, *, debiased: bool = True) -> float:
@@ -132,7 +156,8 @@ def cka_grid(
         cross = cross - diagonals_a @ diagonals_b.T
         squares_a = squares_a - diagonals_a.square().sum(1)
         squares_b = squares_b - diagonals_b.square().sum(1)
-    return Grid(n, cross, diagonals_a, diagonals_b, squares_a, squares_b, chosen)
+    precision = precision_of(left[0]) if ys is None else max(precision_of(left[0]), precision_of(right[0]))
+    return Grid(n, cross, diagonals_a, diagonals_b, squares_a, squares_b, chosen, precision)
 
 
 def cheaper(n: int, widths_a: Sequence[int], widths_b: Sequence[int], *, same: bool = False) -> Side:
@@ -180,7 +205,7 @@ def centred(layers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
             raise AnalysisError(f"layer {place} has values that are not finite")
         kept = torch.float64 if layer.dtype == torch.float64 else torch.float32
         free = precise - precise.mean(0)
-        if free.norm() <= (1e-12 if kept == torch.float64 else 1e-5) * precise.norm():
+        if free.norm() <= rounding(layer) * precise.norm():
             free = torch.zeros_like(free)
         found.append(free.to(kept))
     return found
@@ -198,11 +223,20 @@ def standardised(layer: torch.Tensor) -> torch.Tensor:
     Returns:
         ``[n, d]`` float64.
     """
-    free = layer.detach().double()
-    free = free - free.mean(0)
-    scale = free.square().mean(0).sqrt()
-    floor = 1e-6 * layer.detach().double().abs().amax(0)
-    return torch.where(scale > floor, free / scale.clamp_min(1e-300), 0.0)
+    precise = layer.detach().double()
+    free = precise - precise.mean(0)
+    varies = free.norm(dim=0) > rounding(layer) * precise.norm(dim=0)
+    return torch.where(varies, free / free.square().mean(0).sqrt().clamp_min(1e-300), 0.0)
+
+
+def rounding(layer: torch.Tensor) -> float:
+    """Share of a layer's norm up to which its variation is taken for rounding: that of the arithmetic that made it."""
+    return 1e-12 if layer.dtype == torch.float64 else 1e-5
+
+
+def precision_of(layer: torch.Tensor) -> float:
+    """Share of a sum of products that may be rounding."""
+    return 1e-12 if layer.dtype == torch.float64 else 1e-6
 
 
 def without_dominant(layer: torch.Tensor, k: int) -> torch.Tensor:
@@ -238,7 +272,8 @@ def null_deviation(n: int) -> float:
     return math.sqrt(2 / (n * (n - 3)))
 
 
-def _ratio(cross: torch.Tensor, own_a: torch.Tensor, own_b: torch.Tensor) -> torch.Tensor:
+def ratio(cross: torch.Tensor, own_a: torch.Tensor, own_b: torch.Tensor) -> torch.Tensor:
+    """``cross / sqrt(own_a own_b)`` for all pairs; NaN where one of those is not above 0."""
     scale = (own_a.clamp_min(0)[:, None] * own_b.clamp_min(0)[None]).sqrt()
     return torch.where(scale > 0, cross / scale, torch.nan)
 

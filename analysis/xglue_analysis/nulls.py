@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
-from xglue_analysis.cka import centred, hsic1
+from xglue_analysis.cka import centred, hsic1, own_hsic, precision_of
 from xglue_analysis.errors import AnalysisError
+
+Sums = tuple[torch.Tensor, torch.Tensor]
 
 PAIRWISE_LIMIT = 4096
 """Most sentences whose Gram matrices are held at once (26 layers: 1.7 GB in float32)."""
@@ -71,9 +73,8 @@ class Pairwise:
             raise AnalysisError(f"{n} sentences on one side and {right[0].shape[0]} on the other: give the same ones")
         if n > PAIRWISE_LIMIT:
             raise AnalysisError(f"permutations and bootstrap of {n} sentences: give at most {PAIRWISE_LIMIT}")
-        self._a, self._b = _grams(left), _grams(right)
-        self._diagonals_a = torch.stack([x.double().square().sum(1) for x in left])
-        self._diagonals_b = torch.stack([y.double().square().sum(1) for y in right])
+        self._a, self._diagonals_a = _grams(left)
+        self._b, self._diagonals_b = _grams(right)
 
     def null(self, *, permutations: int = 200, seed: int = 0, progress: bool = False) -> Null:
         """Shuffle the sentences of the second side; all pairs of layers share each permutation.
@@ -84,7 +85,9 @@ class Pairwise:
             progress: show a bar.
         """
         n, a, b = self.n, self._diagonals_a, self._diagonals_b
-        flat = self._a.flatten(1)
+        above = torch.triu_indices(n, n, 1, device=self._a.device)
+        still = self._a[:, above[0], above[1]]
+        table = self._b.permute(1, 2, 0).reshape(n * n, -1).contiguous()  # a pair of sentences is a row: one look-up
         own_a, own_b = _norms(self._a), _norms(self._b)
         whole = (own_a + a.square().sum(1))[:, None] * (own_b + b.square().sum(1))[None]
         free_a = hsic1(own_a, a.sum(1), a.sum(1), a.square().sum(1), n)
@@ -94,9 +97,9 @@ class Pairwise:
         generator = torch.Generator().manual_seed(seed)
         debiased, biased = [], []
         for _ in tqdm(range(permutations), desc="null", unit="perm", disable=not progress, leave=False):
-            order = torch.randperm(n, generator=generator).to(flat.device)
-            moved = self._b.index_select(1, order).index_select(2, order).flatten(1)
-            cross, diagonals = (flat @ moved.T).double(), a @ b[:, order].T
+            order = torch.randperm(n, generator=generator).to(table.device)
+            moved = table.index_select(0, order[above[0]] * n + order[above[1]])
+            cross, diagonals = 2 * (still @ moved).double(), a @ b[:, order].T
             debiased.append(hsic1(cross, traces_a, traces_b, diagonals, n) / free_scale)
             biased.append((cross + diagonals) / scale)
         return Null(
@@ -126,7 +129,12 @@ class Pairwise:
             average: pairs of layers whose mean's standard error is wanted, too.
             pairs: pairs of layers to work out, the others being NaN; ``None``: all.
             progress: show a bar.
+
+        Raises:
+            AnalysisError: for fewer than 2 replicates.
         """
+        if replicates < 2:
+            raise AnalysisError(f"{replicates} replicates: a deviation needs 2 at least")
         n = self.n
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randint(n, (replicates, n), generator=generator)
@@ -140,11 +148,12 @@ class Pairwise:
         found = torch.full((*shape, replicates), math.nan, dtype=torch.float64)
         for i, j in tqdm(wanted, desc="bootstrap", unit="pair", disable=not progress, leave=False):
             cross = weights.hsic(self._a[i], self._b[j], sums_a[i], sums_b[j])
-            found[i, j] = (cross / (own_a[i] * own_b[j]).clamp_min(0).sqrt()).cpu()
+            scale = (own_a[i].clamp_min(0) * own_b[j].clamp_min(0)).sqrt()
+            found[i, j] = torch.where(scale > 0, cross / scale, torch.nan).cpu()
         tail = (1 - level) / 2
         low, high = torch.nanquantile(found, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=-1)
         means = torch.stack([found[i, j] for i, j in average]).nanmean(0) if average else torch.full((2,), math.nan)
-        return Interval(low, high, found.std(-1), float(means.std()), replicates)
+        return Interval(low, high, _deviation(found), float(_deviation(means)), replicates)
 
     def leave_one_out(self) -> torch.Tensor:
         """Debiased CKA without each sentence in turn, in closed form.
@@ -171,29 +180,33 @@ class _Weights:
     """How often each sentence is drawn, ``[n, replicates]``, and the sums over different sentences that need it."""
 
     def __init__(self, counts: torch.Tensor) -> None:
-        self._w, self._w2 = counts, counts.square()
-        s1, s2, s3, s4 = (counts.pow(power).sum(0) for power in (1, 2, 3, 4))
-        self._pairs = s1**2 - s2  # sums of products of weights over 2, 3 and 4 different sentences
-        self._triples = s1**3 - 3 * s1 * s2 + 2 * s3
-        self._fours = s1**4 - 6 * s1**2 * s2 + 3 * s2**2 + 8 * s1 * s3 - 6 * s4
+        self._w, self._w2, self._w3 = counts, counts.square(), counts.pow(3)
+        self._s1, self._s2, s3, s4 = (counts.pow(power).sum(0) for power in (1, 2, 3, 4))
+        s1, s2 = self._s1, self._s2
+        fours = s1**4 - 6 * s1**2 * s2 + 3 * s2**2 + 8 * s1 * s3 - 6 * s4  # products of weights over 4 different ones
+        self._fours = torch.where((counts > 0).sum(0) >= 4, fours, torch.nan)
 
-    def row_sums(self, grams: torch.Tensor) -> list[torch.Tensor]:
-        """``K̃ w``, ``[n, replicates]``, for each Gram matrix."""
-        return [(gram @ self._w.to(gram.dtype)).double() for gram in grams]
+    def row_sums(self, grams: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """``K̃ w`` and ``K̃ w²``, ``[n, replicates]``, for each Gram matrix."""
+        both = torch.cat([self._w, self._w2], dim=1).to(grams.dtype)
+        return [(gram @ both).double().tensor_split(2, dim=1) for gram in grams]
 
-    def hsic(self, k: torch.Tensor, l: torch.Tensor, sums_k: torch.Tensor, sums_l: torch.Tensor) -> torch.Tensor:  # noqa: E741
-        """``E[K_ij L_ij] + E[K_ij L_qr] - 2 E[K_ij L_iq]`` over different sentences (Gretton et al. 2005)."""
-        products = k * l
-        by_w = (products @ self._w.to(k.dtype)).double()
-        by_w2 = (products @ self._w2.to(k.dtype)).double()
-        two = (self._w * by_w).sum(0)
-        two_of_three = (self._w * by_w2).sum(0)  # w_i w_j² K_ij L_ij
-        two_of_four = (self._w2 * by_w2).sum(0)
-        both = sums_k * sums_l
-        three = (self._w * both).sum(0) - two_of_three
-        inner = (self._w2 * both).sum(0) - two_of_four
-        four = (self._w * sums_k).sum(0) * (self._w * sums_l).sum(0) - 4 * inner - 2 * two_of_four
-        found: torch.Tensor = two / self._pairs + four / self._fours - 2 * three / self._triples
+    def hsic(self, k: torch.Tensor, l: torch.Tensor, sums_k: Sums, sums_l: Sums) -> torch.Tensor:  # noqa: E741
+        """``E[K_ij L_ij + K_ij L_qr - 2 K_ij L_iq]`` over four different sentences (Gretton et al. 2005, lemma 1).
+
+        All three terms go over tuples of four, so that the origin of the features is of no account in a replicate,
+        either. ``[replicates]``; NaN where fewer than four different sentences were drawn.
+        """
+        w, w2, s1 = self._w, self._w2, self._s1
+        powers = torch.cat([w, w2, self._w3], dim=1).to(k.dtype)
+        by_w, by_w2, by_w3 = ((k * l) @ powers).double().tensor_split(3, dim=1)
+        p11, p12, p22, p13 = ((one * other).sum(0) for one, other in ((w, by_w), (w, by_w2), (w2, by_w2), (w, by_w3)))
+        (k1, k2), (l1, l2) = sums_k, sums_l
+        both, squared = (w * k1 * l1).sum(0), (w2 * k1 * l1).sum(0)
+        two = (s1**2 - self._s2) * p11 - 4 * s1 * p12 + 4 * p13 + 2 * p22
+        three = s1 * (both - p12) - (squared - p22) - ((w * k2 * l1).sum(0) - p13) - ((w * k1 * l2).sum(0) - p13)
+        four = (w * k1).sum(0) * (w * l1).sum(0) - 4 * (squared - p22) - 2 * p22
+        found: torch.Tensor = (two + four - 2 * three) / self._fours
         return found
 
 
@@ -225,10 +238,25 @@ def _without(gram_k: torch.Tensor, gram_l: torch.Tensor, k: torch.Tensor, l: tor
     return cross + sums_k * sums_l / ((small - 1) * (small - 2)) - 2 / (small - 2) * rows
 
 
-def _grams(layers: Sequence[torch.Tensor]) -> torch.Tensor:
-    found = torch.stack([x @ x.T for x in layers])
-    found.diagonal(dim1=1, dim2=2).zero_()
-    return found
+def _grams(layers: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gram matrices without diagonals, ``[a, n, n]``, and those, ``[a, n]``; zero where HSIC is no more than rounding.
+
+    Layers are scaled to a norm of √n, which CKA does not see: products of float32 kernels neither overflow nor vanish.
+    """
+    scaled = [x / x.norm().clamp_min(torch.finfo(x.dtype).tiny) * math.sqrt(len(x)) for x in layers]
+    diagonals = torch.stack([x.double().square().sum(1) for x in scaled])
+    grams = torch.stack([x @ x.T for x in scaled])
+    grams.diagonal(dim1=1, dim2=2).zero_()
+    empty = own_hsic(_norms(grams), diagonals, precision_of(layers[0]), "gram") == 0
+    grams[empty], diagonals[empty] = 0, 0
+    return grams, diagonals
+
+
+def _deviation(values: torch.Tensor) -> torch.Tensor:
+    """Standard deviation over the last dimension of what is not NaN."""
+    known = (~values.isnan()).sum(-1)
+    free = values - values.nanmean(-1, keepdim=True)
+    return torch.where(known > 1, (free.square().nansum(-1) / (known - 1).clamp_min(1)).sqrt(), torch.nan)
 
 
 def _norms(grams: torch.Tensor) -> torch.Tensor:

@@ -84,17 +84,19 @@ def layer_states(
         ``[layers + 1, n, d]`` float32, on the CPU.
 
     Raises:
-        AnalysisError: for no texts, or an encoder that gives no hidden states.
+        AnalysisError: for no texts, an encoder that gives no hidden states, or a language code that is not read.
     """
     if not texts:
         raise AnalysisError("no texts are given")
+    if language_code is not None and not hasattr(tokenizer, "src_lang"):
+        raise AnalysisError(f"{type(tokenizer).__name__} reads no language code: leave language_code out")
     before = getattr(tokenizer, "src_lang", None)
     if language_code is not None:
         tokenizer.src_lang = language_code
     try:
         encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
     finally:
-        if language_code is not None and before is not None:
+        if language_code is not None:
             tokenizer.src_lang = before
     return states_of(encoder, encoded, pad=tokenizer.pad_token_id, pooling=pooling, progress=progress, note=note)
 
@@ -123,7 +125,7 @@ def states_of(
     encoder.eval()
     found: torch.Tensor | None = None
     bar = tqdm(total=len(ids), desc=note, unit="ex", disable=not progress, leave=False)
-    with torch.inference_mode(), bar:
+    with torch.no_grad(), bar:
         for batch in _batches([len(one) for one in ids], _SUBWORDS_A_BATCH.get(device.type, _SUBWORDS)):
             arguments = {"input_ids": _padded([ids[i] for i in batch], pad)}
             arguments["attention_mask"] = _padded([[1] * len(ids[i]) for i in batch], 0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from xglue_analysis.cka import cka_grid, hsic1
+from xglue_analysis.cka import cka_grid, ratio
 from xglue_analysis.errors import AnalysisError
 
 
@@ -23,7 +23,7 @@ class MinibatchCKA:
         """Minibatches so far."""
         self.sentences = 0
         """Sentences so far."""
-        self._sums: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+        self._sums: list[torch.Tensor] | None = None
 
     def update(self, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor] | None = None) -> None:
         """Add a minibatch.
@@ -36,20 +36,15 @@ class MinibatchCKA:
             AnalysisError: for another number of layers than before, and as `cka.cka_grid`.
         """
         grid = cka_grid(xs, ys)
-        a, b, n = grid.diagonals_a, grid.diagonals_b, grid.n
-        found = (
-            hsic1(grid.cross, a.sum(1)[:, None], b.sum(1)[None], a @ b.T, n),
-            hsic1(grid.squares_a, a.sum(1), a.sum(1), a.square().sum(1), n),
-            hsic1(grid.squares_b, b.sum(1), b.sum(1), b.square().sum(1), n),
-        )
-        found = tuple(part / (n * (n - 3)) for part in found)  # type: ignore[assignment]
+        n = grid.n
+        found = [part / (n * (n - 3)) for part in grid.hsic()]
         if self._sums is not None:
             if self._sums[0].shape != found[0].shape:
                 shapes = tuple(self._sums[0].shape), tuple(found[0].shape)
                 raise AnalysisError(
                     f"minibatches of {shapes[0]} layers before and {shapes[1]} now: give the same layers"
                 )
-            found = tuple(old + new for old, new in zip(self._sums, found, strict=True))  # type: ignore[assignment]
+            found = [old + new for old, new in zip(self._sums, found, strict=True)]
         self._sums = found
         self.batches += 1
         self.sentences += n
@@ -63,5 +58,4 @@ class MinibatchCKA:
         if self._sums is None:
             raise AnalysisError("no minibatch was given")
         cross, own_a, own_b = self._sums
-        scale = (own_a.clamp_min(0)[:, None] * own_b.clamp_min(0)[None]).sqrt()
-        return torch.where(scale > 0, cross / scale, torch.nan)
+        return ratio(cross, own_a, own_b)

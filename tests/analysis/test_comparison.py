@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from xglue_analysis import comparison, languages, nulls
 from xglue_analysis.alignment import anc, retrieval
 from xglue_analysis.cka import cka, null_deviation, standardised, without_dominant

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
 from xglue_analysis import figures, plots
 
 Rows = list[dict[str, Any]]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from tests.helpers import families
 from torch import nn
+
+from tests.helpers import families
 from xglue_analysis import representations
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.representations import Pooling, layer_states, layers_of, pooled, states_of
@@ -118,14 +118,14 @@ def test_batches_and_poolings(family: str, pooling: Pooling, loaded: Loaded, mon
     encoder.register_forward_pre_hook(
         lambda _, args, kwargs: calls.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
-    for budget in (1, 60, 100_000):
+    for budget in (1, 150, 100_000):
         monkeypatch.setattr(representations, "_SUBWORDS_A_BATCH", {"cpu": budget})
         calls.clear()
         close(layer_states(encoder, tokenizer, TEXTS, pooling=pooling), expected, 1e-5)
         assert sum(rows for rows, _ in calls) == len(TEXTS)
         assert all(rows == 1 or rows * length <= budget for rows, length in calls)
         assert len(calls) == {1: len(TEXTS), 100_000: 1}.get(budget, len(calls))
-        assert budget != 60 or 1 < len(calls) < len(TEXTS)
+        assert budget != 150 or 1 < len(calls) < len(TEXTS)
 
 
 def test_a_bar_changes_nothing(loaded: Loaded, capfd: pytest.CaptureFixture[str]) -> None:
@@ -253,7 +253,6 @@ def test_an_encoder_without_hidden_states(states: tuple[()] | None, loaded: Load
         layer_states(Silent(), loaded("mbert")[1], ["a"])
 
 
-@pytest.mark.xfail(strict=True, reason="the tensor is made in inference mode, and can't be changed in place after it")
 def test_what_is_given_is_an_ordinary_tensor(loaded: Loaded) -> None:
     found = layer_states(*loaded("mbert"), ["a", "dog"])
     assert not found.is_inference()

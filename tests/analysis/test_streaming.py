@@ -7,6 +7,7 @@ from itertools import combinations
 import ckatorch.core
 import pytest
 import torch
+
 from xglue_analysis.cka import cka_grid
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.streaming import MinibatchCKA
@@ -24,9 +25,9 @@ def related(n: int, d: int, e: int, seed: int) -> tuple[torch.Tensor, torch.Tens
 def hsic1(x: torch.Tensor, y: torch.Tensor) -> float:
     """Song et al. 2012, equation 5, on Gram matrices that are not centred."""
     n = len(x)
-    k, l = (z @ z.T * (1 - torch.eye(n, dtype=z.dtype)) for z in (x, y))
-    middle = k.sum() * l.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (k @ l).sum()
-    return float(((k * l).sum() + middle) / (n * (n - 3)))
+    k, m = (z @ z.T * (1 - torch.eye(n, dtype=z.dtype)) for z in (x, y))
+    middle = k.sum() * m.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (k @ m).sum()
+    return float(((k * m).sum() + middle) / (n * (n - 3)))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)])
