@@ -72,7 +72,7 @@ class Options(BaseModel):
     ] = ()
     diagnostic_rows: Annotated[
         int | None,
-        Field(ge=8, description="documents of each language that diagnostics look at; by default a 16th, 80 to 512"),
+        Field(ge=8, description="documents of each language that diagnostics look at; by default a 20th, 32 to 512"),
     ] = None
     reference: Annotated[
         str | None, Field(description="encoder that diagnostics compare with: a Hub id (@revision) or a folder")
