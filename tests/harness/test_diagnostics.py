@@ -142,6 +142,12 @@ def spread(study):
 
 def fails(study):
     raise ValueError("no luck")
+
+def greedy(study):
+    return {"task": {"acc": (1.0, None)}}
+
+def chatty(study):
+    return {"details": {"sw": study}}
 """
 
 
@@ -153,7 +159,9 @@ def plugin(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: spreading\nVersion: 1.0\n")
     (folder / "entry_points.txt").write_text(
-        "[xglue_harness.diagnostics]\nspread = spreading:spread\nfails = spreading:fails\nbroken = spreading_not:x\n"
+        "[xglue_harness.diagnostics]\n"
+        + "".join(f"{name} = spreading:{name}\n" for name in ("spread", "fails", "greedy", "chatty"))
+        + "again = spreading:spread\nbroken = spreading_not:x\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
@@ -174,6 +182,15 @@ def test_somebody_elses_diagnostic_works_the_same(plugin, evaluate):
 def test_a_diagnostic_that_fails_is_named(plugin, evaluate):
     with pytest.raises(RecipeError, match=r"the diagnostic 'fails' failed: ValueError\('no luck'\)"):
         evaluate(["xglue_xnli_zs_sw"], {"diagnostics": ["fails"]})
+
+
+def test_no_diagnostic_can_take_the_place_of_a_score(plugin, evaluate):
+    with pytest.raises(RecipeError, match=r"'greedy' calls a metric 'acc', which is another's name"):
+        evaluate(["xglue_xnli_zs_sw"], {"diagnostics": ["greedy"]})
+    with pytest.raises(RecipeError, match=r"'again' calls a metric 'spread'"):
+        evaluate(["xglue_xnli_zs_sw"], {"diagnostics": ["spread", "again"]})
+    with pytest.raises(RecipeError, match=r"'chatty' failed: TypeError.*not JSON serializable"):
+        evaluate(["xglue_xnli_zs_sw"], {"diagnostics": ["chatty"]})
 
 
 def test_a_broken_plug_in_is_named_where_it_is_asked_for_and_disturbs_no_one_else(plugin):

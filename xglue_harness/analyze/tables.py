@@ -25,7 +25,9 @@ def print_cka(rows: Sequence[Row]) -> None:
         own = [row for row in rows if row["language"] == language and (row["layer_a"], row["layer_b"]) in pairs]
         columns = (*names, "cka_without_dominant")
         table.add_row(language, str(own[0]["n"]), *(_mean(row[name] for row in own) for name in columns))
-    _show(table, "means over layers; shuffled sentences give cka 0 (95%: up to null_p95) and cka_biased null_mean_biased")
+    _show(
+        table, "means over layers; shuffled sentences give cka 0 (in 95% up to null_p95), cka_biased null_mean_biased"
+    )
 
 
 def print_languages(rows: Sequence[Row], pivot: str) -> None:

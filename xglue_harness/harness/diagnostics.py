@@ -13,11 +13,13 @@ none); a metric of the task is shown with each language. ``details`` is JSON for
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from xglue_harness import benchmark
 from xglue_harness.encoders.checkpoint import Checkpoint, load_config, load_tokenizer
 from xglue_harness.encoders.loading import weights_sha256
 from xglue_harness.errors import RecipeError, XGlueError
@@ -90,10 +92,12 @@ def diagnose(names: Sequence[str], study: Study) -> dict[str, Diagnostics]:
     """
     metrics: dict[str, dict[str, DiagnosticMetric]] = {language: {} for language in study.languages}
     details: dict[str, dict[str, Any]] = {language: {} for language in study.languages}
+    reserved = {"score", benchmark.task(study.task).metric, "alias", "name", "sample_len", "bypass"}
     with Meter(study.backbones["pretrained"].device) as meter:
         for name, diagnostic in find(names).items():
             try:
                 found = diagnostic(study)
+                json.dumps(found.get("details", {}), allow_nan=False)
             except XGlueError:
                 raise
             except Exception as error:
@@ -102,6 +106,8 @@ def diagnose(names: Sequence[str], study: Study) -> dict[str, Diagnostics]:
                 more = found.get("details", {})
                 details[language][name] = {key: more[key] for key in (language, "task") if key in more}
                 own = {**found.get("languages", {}).get(language, {}), **found.get("task", {})}
+                if taken := sorted(own.keys() & {*metrics[language], *reserved}):
+                    raise RecipeError(f"the diagnostic {name!r} calls a metric {taken[0]!r}, which is another's name")
                 metrics[language].update({key: _metric(*pair) for key, pair in own.items() if math.isfinite(pair[0])})
     encoders = {
         name: {"name": backbone.name, "revision": backbone.revision, "encoder_sha256": weights_sha256(backbone.encoder)}
