@@ -244,9 +244,16 @@ def test_bad_input_is_one_line_and_leaves_no_table(arguments, message, analyze, 
     assert not [name for name in _names(analyze.out) if name.endswith((".csv", ".json"))]
 
 
-def test_without_matplotlib_the_way_out_is_named_before_any_work(analyze, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert "pip install 'xglue-harness[plots]'" in analyze("correlate", "none.json", status=2)
+@pytest.mark.parametrize("command", ["cka", "languages", "spectra", "correlate"])
+def test_without_matplotlib_the_way_out_is_named_before_any_work(command, analyze, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("plots", "figures"):  # as in a process that has not drawn yet
+        monkeypatch.delitem(sys.modules, f"xglue_analysis.{name}", raising=False)
+        monkeypatch.delattr(f"xglue_analysis.{name}", raising=False)
+    arguments = {"cka": ("a", "b"), "languages": ("a",), "spectra": ("a", "b"), "correlate": ("none.json",)}[command]
+    assert "pip install 'xglue-harness[plots]'" in analyze(command, *arguments, status=2)
+    assert not analyze.out.exists()
 
 
 @pytest.mark.parametrize("command", ["cka", "languages", "spectra", "correlate"])

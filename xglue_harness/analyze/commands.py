@@ -60,7 +60,6 @@ def cka_command(
           --data xglue_full_dataset.tar.gz --task nc --rows 80         # the paper's setting
       xglue-harness analyze cka DIR1 DIR2 --text parallel/ --languages en,de
     """
-    from xglue_analysis import plots
     from xglue_analysis.comparison import compare
     from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.states import facts_of, states_by_language
@@ -83,8 +82,8 @@ def cka_command(
     out.table("cka", table)
     title = f"{names[0]} vs {names[1]}"
     if len(xs) == len(ys):
-        out.figure("cka_lines", lambda: plots.cka_lines(table, title=title))
-    out.figure("cka_layers", lambda: plots.cka_heatmaps(table, title=title, name_a=names[0], name_b=names[1]))
+        out.figure("cka_lines", lambda: out.plots.cka_lines(table, title=title))
+    out.figure("cka_layers", lambda: out.plots.cka_heatmaps(table, title=title, name_a=names[0], name_b=names[1]))
     encoders = {"encoders": [facts_of(one), facts_of(other)]}
     out.record(
         "cka", one.device, {**encoders, **_facts(texts, seed, pooling, max_length), **_draws(permutations, replicates)}
@@ -120,7 +119,6 @@ def languages_command(
       xglue-harness analyze languages FacebookAI/xlm-roberta-base --text parallel/
       xglue-harness analyze languages DIR --data hub --task xnli --rows 500 --layer 8
     """
-    from xglue_analysis import plots
     from xglue_analysis.languages import compare_languages
     from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.states import facts_of, states_by_language
@@ -143,10 +141,12 @@ def languages_command(
     table = [{"model": encoder, "pooling": pooling, **row} for row in found]
     out.table("languages", table)
     for measure in ("cka", "anc", "p1_csls"):
-        draw = partial(plots.language_matrix, table, measure=measure, layer=at, title=f"{_short(encoder)}, layer {at}")
+        draw = partial(
+            out.plots.language_matrix, table, measure=measure, layer=at, title=f"{_short(encoder)}, layer {at}"
+        )
         out.figure(f"languages_{measure}", draw)
     pivot = "en" if "en" in states else next(iter(states))
-    out.figure("languages_layers", lambda: plots.language_lines(table, pivot=pivot, title=_short(encoder)))
+    out.figure("languages_layers", lambda: out.plots.language_lines(table, pivot=pivot, title=_short(encoder)))
     facts = {"encoders": [facts_of(one)], "layer_of_matrices": at, "pivot": pivot}
     out.record(
         "languages",
@@ -177,7 +177,6 @@ def spectra_command(
     """
     import torch
 
-    from xglue_analysis import plots
     from xglue_analysis.spectra import table as table_of
     from xglue_analysis.spectra import totals
     from xglue_harness.analyze.output import Output
@@ -193,7 +192,7 @@ def spectra_command(
     table: list[dict[str, Any]] = [dict(row) for row in found]
     out.table("spectra", table)
     out.text("spectra.md", spectra_markdown(table))
-    out.figure("spectra", lambda: plots.spectra_lines([{**row, "model": _short(row["model"])} for row in table]))
+    out.figure("spectra", lambda: out.plots.spectra_lines([{**row, "model": _short(row["model"])} for row in table]))
     out.record("spectra", torch.device("cpu"), {"base": base, "models": list(opened), "totals": totals(found)})
     last = max(row["layer"] for row in table)
     at = last if layer is None else layer
@@ -225,7 +224,6 @@ def correlate_command(
     """
     import torch
 
-    from xglue_analysis import plots
     from xglue_harness.analyze import correlate
     from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.tables import print_correlations
@@ -242,7 +240,7 @@ def correlate_command(
         found = correlate.correlate(points, diagnostic, seed=seed)
         table += found
         labels = [{**row, "model": _label(row)} for row in points]
-        out.figure(f"correlate_{diagnostic}", partial(plots.correlation, labels, found, x=diagnostic))
+        out.figure(f"correlate_{diagnostic}", partial(out.plots.correlation, labels, found, x=diagnostic))
     out.table("correlate", table)
     out.record(
         "correlate", torch.device("cpu"), {"over": over, "results": [str(path) for path in results], "seed": seed}

@@ -37,14 +37,14 @@ class Output:
             DataError: where the folder can't be made, or matplotlib is not installed.
         """
         try:
-            import matplotlib  # noqa: F401
+            from xglue_analysis import plots
         except ImportError:
             raise DataError("figures need matplotlib: pip install 'xglue-harness[plots]'") from None
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"{folder} can't be made ({error.strerror}): choose another --output") from error
-        self.folder, self.form = folder, form
+        self.folder, self.form, self.plots = folder, form, plots
         self.written: list[Path] = []
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -77,9 +77,7 @@ class Output:
 
     def figure(self, name: str, draw: Callable[[], Figure]) -> None:
         """Write a figure as PNG and SVG; where there is nothing to draw, say why."""
-        from xglue_analysis.plots import save
-
         try:
-            self.written += save(draw(), self.folder / name)
+            self.written += self.plots.save(draw(), self.folder / name)
         except ValueError as error:
             logger.warning("no figure %s: %s", name, error)
