@@ -142,11 +142,8 @@ def cka_grid(
     Raises:
         AnalysisError: for fewer than 4 sentences, different numbers of them, or values that are not finite.
     """
-    left = centred(xs)
-    right = left if ys is None else centred(ys)
+    left, right = both_centred(xs, ys)
     n = left[0].shape[0]
-    if right[0].shape[0] != n:
-        raise AnalysisError(f"{n} sentences on one side and {right[0].shape[0]} on the other: give the same ones")
     chosen = side or cheaper(n, [x.shape[1] for x in left], [y.shape[1] for y in right], same=ys is None)
     sums = _gram_sums if chosen == "gram" else _feature_sums
     diagonals_a = torch.stack([_squared_norms(x) for x in left])
@@ -178,6 +175,22 @@ def cheaper(n: int, widths_a: Sequence[int], widths_b: Sequence[int], *, same: b
         return "gram" if gram <= n * (inner + squares) // 2 else "feature"
     gram = n * n * (sum(widths_a) + sum(widths_b) + len(widths_a) * len(widths_b))
     return "gram" if gram <= n * (inner + squares + sum(e * e for e in widths_b)) else "feature"
+
+
+def both_centred(
+    xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor] | None
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """`centred` layers of the same sentences; the very same list twice where ``ys`` is ``None``.
+
+    Raises:
+        AnalysisError: as `cka_grid`.
+    """
+    left = centred(xs)
+    right = left if ys is None else centred(ys)
+    if left[0].shape[0] != right[0].shape[0]:
+        counts = left[0].shape[0], right[0].shape[0]
+        raise AnalysisError(f"{counts[0]} sentences on one side and {counts[1]} on the other: give the same ones")
+    return left, right
 
 
 def centred(layers: Sequence[torch.Tensor]) -> list[torch.Tensor]:

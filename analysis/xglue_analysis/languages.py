@@ -85,7 +85,7 @@ def _cka(at: list[torch.Tensor], permutations: int, replicates: int, seed: int) 
     columns = dict.fromkeys(("cka", "low", "high", "null_sd", "null_p95", "cka_biased", "null_mean_biased"), empty)
     columns.update(cka=grid.debiased, cka_biased=grid.biased, null_sd=torch.full_like(empty, null_deviation(n)))
     if n <= PAIRWISE_LIMIT:
-        pairwise = Pairwise(at, at)
+        pairwise = Pairwise(at)
         null = pairwise.null(permutations=permutations, seed=seed)
         above = [(i, j) for i in range(len(at)) for j in range(i + 1, len(at))]
         interval = pairwise.bootstrap(replicates=replicates, seed=seed, pairs=above)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
-from xglue_analysis.cka import centred, hsic1, own_hsic, precision_of
+from xglue_analysis.cka import both_centred, hsic1, own_hsic, precision_of, ratio
 from xglue_analysis.errors import AnalysisError
 
 Sums = tuple[torch.Tensor, torch.Tensor]
@@ -57,24 +57,22 @@ class Interval:
 class Pairwise:
     """Gram matrices without diagonals of two sets of layers on the same sentences."""
 
-    def __init__(self, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> None:
+    def __init__(self, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor] | None = None) -> None:
         """Compute them.
 
         Args:
             xs: a layers ``[n, d]``.
-            ys: b layers ``[n, e]``.
+            ys: b layers ``[n, e]``; ``None``: the same layers.
 
         Raises:
             AnalysisError: for more than `PAIRWISE_LIMIT` sentences, and as `cka.cka_grid`.
         """
-        left, right = centred(xs), centred(ys)
+        left, right = both_centred(xs, ys)
         self.n = n = left[0].shape[0]
-        if right[0].shape[0] != n:
-            raise AnalysisError(f"{n} sentences on one side and {right[0].shape[0]} on the other: give the same ones")
         if n > PAIRWISE_LIMIT:
             raise AnalysisError(f"permutations and bootstrap of {n} sentences: give at most {PAIRWISE_LIMIT}")
         self._a, self._diagonals_a = _grams(left)
-        self._b, self._diagonals_b = _grams(right)
+        self._b, self._diagonals_b = (self._a, self._diagonals_a) if right is left else _grams(right)
 
     def null(self, *, permutations: int = 200, seed: int = 0, progress: bool = False) -> Null:
         """Shuffle the sentences of the second side; all pairs of layers share each permutation.
@@ -142,7 +140,9 @@ class Pairwise:
         weights = _Weights(counts.T.contiguous().to(self._a.device))
         sums_a, sums_b = weights.row_sums(self._a), weights.row_sums(self._b)
         own_a = [weights.hsic(gram, gram, s, s) for gram, s in zip(self._a, sums_a, strict=True)]
-        own_b = [weights.hsic(gram, gram, s, s) for gram, s in zip(self._b, sums_b, strict=True)]
+        own_b = own_a
+        if self._b is not self._a:
+            own_b = [weights.hsic(gram, gram, s, s) for gram, s in zip(self._b, sums_b, strict=True)]
         shape = (len(own_a), len(own_b))
         wanted = [(i, j) for i in range(shape[0]) for j in range(shape[1])] if pairs is None else list(pairs)
         found = torch.full((*shape, replicates), math.nan, dtype=torch.float64)
@@ -172,8 +172,7 @@ class Pairwise:
         cross = torch.stack(
             [torch.stack([_without(self._a[i], self._b[j], a[i], b[j]) for j in range(len(b))]) for i in range(len(a))]
         )
-        scale = (own_a.clamp_min(0)[:, None] * own_b.clamp_min(0)[None]).sqrt()
-        return torch.where(scale > 0, cross / scale, torch.nan)
+        return ratio(cross, own_a, own_b)
 
 
 class _Weights:
@@ -235,7 +234,7 @@ def _without(gram_k: torch.Tensor, gram_l: torch.Tensor, k: torch.Tensor, l: tor
     sums_k, sums_l = 2 * k - k.sum(), 2 * l - l.sum()
     meeting = (gram_l @ k.to(gram_l.dtype) + gram_k @ l.to(gram_k.dtype)).double()
     rows = k @ l - k * l + meeting + own
-    return cross + sums_k * sums_l / ((small - 1) * (small - 2)) - 2 / (small - 2) * rows
+    return hsic1(cross, sums_k, sums_l, rows, small)  # its traces and diagonals stand for sums of K̃, L̃ and K̃ L̃
 
 
 def _grams(layers: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -67,7 +67,8 @@ def check(options: Options) -> None:
         RecipeError: as `find`; for a ``reference`` that nothing is compared with.
         EncoderError: for a reference without configuration or tokenizer.
     """
-    find(options.diagnostics)
+    if options.diagnostics:
+        find(options.diagnostics)
     if options.reference is None:
         return
     if not options.diagnostics:
