@@ -18,7 +18,6 @@ HEADER = "# Written by tools/make_tasks.py from xglue_harness/benchmark.py: chan
 BASE_NAME = "_leaf_base"  # lm-eval takes every *.yaml for a task
 
 BASE = f"""{HEADER}class: !function xglue_harness.harness.task.TransferTask
-num_fewshot: 0
 """
 
 
@@ -42,10 +41,13 @@ def group(name: str, members: list[str], metrics: list[str]) -> str:
 
 def files() -> dict[str, str]:
     """Every file below ``tasks/`` with its content."""
-    found = {BASE_NAME: BASE, f"{ALL_GROUP}.yaml": group(ALL_GROUP, [s.group for s in TASKS.values()], ["score"])}
+    found = {
+        BASE_NAME: BASE,
+        f"{ALL_GROUP}.yaml": group(ALL_GROUP, [s.group for s in TASKS.values()], ["score", "official"]),
+    }
     for spec in TASKS.values():
         members = [spec.leaf(language) for language in spec.languages]
-        found[f"{spec.name}/{spec.group}.yaml"] = group(spec.group, members, [spec.metric, "score"])
+        found[f"{spec.name}/{spec.group}.yaml"] = group(spec.group, members, [spec.metric, "score", "official"])
         for language in spec.languages:
             found[f"{spec.name}/{spec.leaf(language)}.yaml"] = leaf(spec, language)
     return found
@@ -56,7 +58,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file differs")
     wanted = files()
-    present = {str(p.relative_to(FOLDER)): p.read_text() for p in FOLDER.rglob("*") if p.is_file()}
+    found = [
+        path for path in FOLDER.rglob("*") if path.is_file() and path.suffix != ".yml"
+    ]  # prompts are written by hand
+    present = {str(path.relative_to(FOLDER)): path.read_text() for path in found}
     differing = sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
     if parser.parse_args().check:
         for name in differing:

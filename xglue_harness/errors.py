@@ -19,6 +19,10 @@ class EncoderError(XGlueError):
     """A checkpoint can't serve as an encoder; the message says why."""
 
 
+class PromptError(XGlueError):
+    """A prompt is malformed, or a language model can't be prompted or gives no usable answer."""
+
+
 class TrainingError(XGlueError):
     """Training can't go on, for instance after a loss that is not finite."""
 

@@ -1,9 +1,9 @@
 """Make plain ``lm_eval`` find the tasks and ``--model hf-encoder``.
 
 lm-eval 0.4.13 discovers only its own folder and ``--include_path``. ``xglue_harness.pth`` imports this module when the
-interpreter starts; it puts one finder on ``sys.meta_path`` that waits for ``lm_eval.tasks.manager`` and for
-``lm_eval.models.huggingface`` and, when lm_eval loads either, calls `xglue_harness.harness.register.register`. Nothing
-else is imported before, and nothing here raises: a broken plug-in warns and leaves lm_eval as it is.
+interpreter starts; it puts one finder on ``sys.meta_path`` that waits for those modules of lm_eval that the plug-in
+adapts (`TARGETS`) and, when lm_eval loads one, calls `xglue_harness.harness.register.register`. Nothing else is
+imported before, and nothing here raises: a broken plug-in warns and leaves lm_eval as it is.
 """
 
 import sys
@@ -12,7 +12,12 @@ TYPE_CHECKING = False  # neither typing nor __future__ is imported: this runs at
 if TYPE_CHECKING:
     from typing import Any
 
-TARGETS = {"lm_eval.tasks.manager", "lm_eval.models.huggingface"}
+TARGETS = {
+    "lm_eval.tasks.manager",
+    "lm_eval.models.huggingface",
+    "lm_eval.evaluator",
+    "lm_eval.loggers.evaluation_tracker",
+}
 waiting = set(TARGETS)
 """Those of the targets that lm_eval has not loaded yet."""
 

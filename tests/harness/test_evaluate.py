@@ -60,7 +60,8 @@ def test_every_kind_of_task_has_its_metric_its_score_and_their_stderr(first):
         assert metrics["score,none"] == metrics[f"{spec.metric},none"]
         assert 0 <= metrics["score,none"] <= 1
         assert 0 <= metrics["score_stderr,none"] < 0.2
-        assert first["higher_is_better"][leaf] == {spec.metric: True, "score": True}
+        assert first["higher_is_better"][leaf] == {spec.metric: True, "score": True, "official": True}
+        assert 0 <= metrics["official,none"] <= 1
     assert first["results"]["xglue_wpr_zs_zh"]["sample_len"] == 12
     assert first["n-samples"]["xglue_pos_zs_th"] == {"original": 60, "effective": 60}
 
@@ -263,7 +264,7 @@ def test_a_collapsed_run_is_kept_and_flagged(evaluate):
     record = results["configs"]["xglue_xnli_zs_sw"]["metadata"]["xglue"]
     assert record["flags"]["collapsed"]
     assert any("English dev 0." in reason and "is chance level" in reason for reason in record["flags"]["reasons"])
-    assert results["results"]["xglue_xnli_zs_sw"]["alias"] == "xglue_xnli_zs_sw [SAMPLE] [COLLAPSED]"
+    assert results["results"]["xglue_xnli_zs_sw"]["alias"] == "xglue_xnli_zs_sw [SAMPLE] [COLLAPSED] [finetune]"
     learnt = evaluate(["xglue_pos_zs_en"], {"dev": "en", "epochs": 4, "train_limit": 96, "learning_rate": 3e-3})
     record = learnt["configs"]["xglue_pos_zs_en"]["metadata"]["xglue"]
     assert record["flags"] == {"collapsed": False, "reasons": []}
@@ -358,7 +359,7 @@ def test_other_models_and_other_tasks_are_refused_clearly(evaluate, tiny):
     from lm_eval.api.registry import get_model
 
     with pytest.raises(EncoderError, match="DummyLM holds no transformers model"):
-        evaluate(["xglue_nc_zs_en"], model=get_model("dummy")())
+        evaluate(["xglue_nc_zs_en"], {"protocol": "finetune"}, model=get_model("dummy")())
     encoder = get_model("hf-encoder")(str(tiny))
     with pytest.raises(EncoderError, match="hf-encoder answers the xglue_\\* tasks only"):
         encoder.generate_until([])

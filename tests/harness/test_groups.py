@@ -10,7 +10,7 @@ from lm_eval.tasks import TaskManager
 
 import xglue_harness.hook  # noqa: F401
 from xglue_harness.benchmark import TASKS
-from xglue_harness.harness.groups import mean_over_tasks
+from xglue_harness.harness.groups import means
 from xglue_harness.harness.register import tasks_folder
 
 
@@ -21,7 +21,10 @@ def loaded():
 
 
 def _metrics(loaded, score):
-    return {leaf: {"score,none": score(leaf), "score_stderr,none": 0.01, "sample_len": 60} for leaf in loaded["tasks"]}
+    return {
+        leaf: {"score,none": score(leaf), "score_stderr,none": 0.01, "official,none": score(leaf) / 2, "sample_len": 60}
+        for leaf in loaded["tasks"]
+    }
 
 
 def test_the_mean_is_over_tasks(loaded):
@@ -32,13 +35,15 @@ def test_the_mean_is_over_tasks(loaded):
         metrics[name] = loaded["groups"][name].aggregate(metrics)
     whole = loaded["groups"]["xglue_zs"].aggregate(metrics)
     assert whole["score,none"] == pytest.approx(1 / 8)
+    assert whole["official,none"] == pytest.approx(1 / 16)
+    assert whole["official_stderr,none"] == "N/A"
     errors = [0.01 / math.sqrt(len(spec.languages)) for spec in TASKS.values()]
     assert whole["score_stderr,none"] == pytest.approx(math.sqrt(sum(error**2 for error in errors)) / 8)
 
 
 def test_groups_say_sample(loaded):
     metrics = _metrics(loaded, lambda _: 0.5)
-    assert loaded["groups"]["xglue_nc_zs"].aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE]"
+    assert loaded["groups"]["xglue_nc_zs"].aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE] [finetune]"
 
 
 def test_groups_say_that_one_of_their_languages_collapsed(loaded):
@@ -47,15 +52,15 @@ def test_groups_say_that_one_of_their_languages_collapsed(loaded):
     [french] = [task for task in group.get_all_tasks() if task.language == "fr"]
     french.run = {"flags": {"collapsed": True}}
     try:
-        assert group.aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE] [COLLAPSED]"
+        assert group.aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE] [COLLAPSED] [finetune]"
     finally:
         french.run = {}
-    assert group.aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE]"
+    assert group.aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE] [finetune]"
 
 
 def test_a_missing_stderr_stays_missing():
     children = [{"score,none": 0.5, "score_stderr,none": "N/A"}, {"score,none": 1.0, "score_stderr,none": 0.1}]
-    assert mean_over_tasks(children) == {"score,none": 0.75, "score_stderr,none": "N/A"}
+    assert means(children, ["score"]) == {"score,none": 0.75, "score_stderr,none": "N/A"}
 
 
 def test_groups_of_others_pass_unchanged():

@@ -9,7 +9,7 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from xglue_harness.results.schema import SCHEMA_VERSION, RunRecord, comparable, json_schema
+from xglue_harness.results.schema import SCHEMA_VERSION, PromptRecord, RunRecord, comparable, json_schema
 
 COST = {"seconds": 1.5, "tokens_per_second": 100.0, "peak_memory_mb": 300.2, "energy_kwh": None}
 ENVIRONMENT = {
@@ -89,8 +89,38 @@ RECORD = {
         "details": {},
         "cost": COST,
     },
+    "predictions": {"sha256": "7" * 64, "rows": 10, "total": 12},
     "flags": {"collapsed": False, "reasons": []},
     "environment": ENVIRONMENT,
+}
+PROMPTED = {
+    **{name: RECORD[name] for name in ("schema_version", "task", "source_language", "target_language", "SAMPLE")},
+    **{name: RECORD[name] for name in ("data", "predictions", "flags", "environment")},
+    "protocol": "prompt",
+    "model": {
+        "name": "some/decoder",
+        "backend": "HFLM",
+        "revision": None,
+        "weights_sha256": "8" * 64,
+        "adapter": None,
+        "dtype": "torch.float32",
+        "parameters": 1000,
+    },
+    "prompt": {
+        "language": "en",
+        "file_sha256": "9" * 64,
+        "description": "Which?",
+        "question": "{{words}}",
+        "choices": None,
+        "delimiter": " ",
+        "num_fewshot": 0,
+        "fewshot_seed": 1234,
+        "chat_template": False,
+        "fewshot_as_multiturn": False,
+        "system_instruction": None,
+        "generation": {"do_sample": False},
+    },
+    "evaluation": {"documents": 10, "single_row_queries_left_out": None},
 }
 FREE = {"recipe", "files", "versions", "hardware", "dev", "scores", "unavailable", "encoders", "metrics", "details"}
 """Objects whose keys are no fields."""
@@ -218,8 +248,26 @@ def test_the_json_schema_names_its_draft_and_version_and_describes_every_field()
             assert field.get("description"), f"{part['title']}.{name}"
 
 
-def _problems(record):
-    schema = json_schema()
+def test_the_record_of_a_prompted_model_has_its_own_schema():
+    assert PromptRecord.model_validate(PROMPTED).model_dump(mode="json", by_alias=True) == PROMPTED
+    schema = json_schema("prompt")
+    assert schema["$id"] == f"urn:xglue-harness:prompt-record:{SCHEMA_VERSION}"
+    assert not _problems(PROMPTED, "prompt")
+    for part in [schema, *schema["$defs"].values()]:
+        for name, field in part["properties"].items():
+            assert field.get("description"), f"{part['title']}.{name}"
+    for part, name in (("", "model"), ("", "prompt"), ("prompt", "file_sha256"), ("model", "name")):
+        record = copy.deepcopy(PROMPTED)
+        del _at(record, part)[name]
+        assert f"{name} is missing" in _problems(record, "prompt")
+        with pytest.raises(ValidationError):
+            PromptRecord.model_validate(record)
+    assert _problems(RECORD, "prompt")
+    assert _problems(PROMPTED)
+
+
+def _problems(record, protocol="finetune"):
+    schema = json_schema(protocol)
     return list(_check(record, schema, schema["$defs"]))
 
 

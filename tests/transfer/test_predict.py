@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -167,7 +170,9 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_predictions_stay(task, monk
 
     monkeypatch.setattr(TransferModel, "forward", small)
     halved = _predict(task, prepared, model)
-    assert halved == whole
+    assert [replace(part, scores=[]) for part in halved] == [replace(part, scores=[]) for part in whole]
+    for part, other in zip(halved, whole, strict=True):  # sums in another order: the last digits may differ
+        assert _flat(part.scores) == pytest.approx(_flat(other.scores), abs=1e-5)
     assert len(sizes) > 3
     assert len({length for _, length in sizes}) > 1, "all halves are equally long"
 
@@ -188,3 +193,34 @@ def test_nothing_to_predict_is_no_error(task, shapes):
     found = _predict(task, _prepared(task, {"en": [], "de": []}))
     assert [(part.values, part.duplicates, part.real_tokens) for part in found] == [([], 0, 0)] * 2
     assert shapes == []
+
+
+def _flat(scores):
+    return [number for item in scores for number in (_flat(item) if isinstance(item, list) else [item])]
+
+
+@pytest.mark.parametrize("task", ["xnli", "wpr"])
+def test_scores_are_log_probabilities_of_all_classes_whose_best_is_predicted(task):
+    for part, found in zip(DOCUMENTS[task].values(), _predict(task, _prepared(task, DOCUMENTS[task])), strict=True):
+        assert len(found.scores) == len(found.values) == len(part)
+        rows = zip(found.values, found.scores, strict=True)
+        if task == "wpr":
+            rows = [pair for grades, scores in rows for pair in zip(grades, scores, strict=True)]
+        for predicted, scores in rows:
+            assert len(scores) == len(TASKS[task].labels)
+            assert np.exp(scores).sum() == pytest.approx(1, abs=1e-5)
+            assert predicted == np.argmax(scores)
+
+
+def test_scores_of_words_are_those_of_the_predicted_class():
+    model = _model("pos")
+    [found] = _predict("pos", _prepared("pos", {"en": DOCUMENTS["pos"]["en"]}), model)
+    assert [len(scores) for scores in found.scores] == [len(document["words"]) for document in DOCUMENTS["pos"]["en"]]
+    words, tags = DOCUMENTS["pos"]["en"][3]["words"], found.values[3]
+    encoded = BODY.tokenizer(words, is_split_into_words=True, return_tensors="pt")
+    with torch.inference_mode():
+        logits = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"])["logits"][0]
+    firsts = [encoded.word_ids().index(word) for word in range(len(words))]
+    expected = logits.log_softmax(-1)[firsts, tags]
+    assert found.scores[3] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert all(score < 0 for scores in found.scores for score in scores)

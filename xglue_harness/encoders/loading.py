@@ -49,19 +49,25 @@ def has_decoder(config: Any) -> bool:
     return config.model_type in SEQ2SEQ and not getattr(config, "is_decoder", False)
 
 
+def is_decoder_only(config: Any) -> bool:
+    """Whether a configuration is that of a model that reads left to right and has no encoder."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    if has_decoder(config):
+        return False
+    family = config.model_type
+    return bool(getattr(config, "is_decoder", False)) or (family in CAUSAL and family not in MASKED)
+
+
 def refuse_decoder_only(config: Any) -> None:
     """Refuse a model that has no encoder; its configuration tells.
 
     Raises:
         EncoderError: saying what to give instead.
     """
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
-    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
-
-    if has_decoder(config):
-        return
-    family = config.model_type
-    if getattr(config, "is_decoder", False) or (family in CAUSAL and family not in MASKED):
+    if is_decoder_only(config):
+        family = config.model_type
         raise EncoderError(
             f"{config.name_or_path or family} is a decoder-only model ({family}): it reads left to right and can't be "
             "fine-tuned as an encoder. Give an encoder (BERT, XLM-R, ModernBERT, ...) or an encoder-decoder (mBART, "

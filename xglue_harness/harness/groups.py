@@ -8,30 +8,34 @@ times as much as QAM.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from xglue_harness.benchmark import ALL_GROUP
 
 SAMPLE_MARK = " [SAMPLE]"
 COLLAPSED_MARK = " [COLLAPSED]"
-SCORE, SCORE_STDERR = "score,none", "score_stderr,none"
+SCORE = "score,none"
 
 
-def mean_over_tasks(children: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean of the tasks' scores and its standard error, ``sqrt(sum se²) / n`` for independent test sets.
+def means(children: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, Any]:
+    """Plain means of metrics and their standard errors, ``sqrt(sum se²) / n`` for independent test sets.
 
     Args:
-        children: the aggregated metrics of each task's group.
+        children: the aggregated metrics of each task or group below.
+        names: of the metrics, which all of them have.
 
     Returns:
-        ``score`` and ``score_stderr`` (``"N/A"`` where a task has none).
+        As lm-eval names them; a standard error is ``"N/A"`` where a child has none.
     """
-    scores = [child[SCORE] for child in children]
-    errors = [child.get(SCORE_STDERR, "N/A") for child in children]
-    known = all(isinstance(error, float) for error in errors)
-    stderr = math.sqrt(sum(error**2 for error in errors)) / len(errors) if known else "N/A"
-    return {SCORE: sum(scores) / len(scores), SCORE_STDERR: stderr}
+    found: dict[str, Any] = {}
+    for name in names:
+        value, stderr = f"{name},none", f"{name}_stderr,none"
+        errors = [child.get(stderr, "N/A") for child in children]
+        known = all(isinstance(error, float) for error in errors)
+        found[value] = sum(child[value] for child in children) / len(children)
+        found[stderr] = math.sqrt(sum(error**2 for error in errors)) / len(errors) if known else "N/A"
+    return found
 
 
 def diagnosed(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -58,17 +62,21 @@ def adjust(group: Any, metrics: dict[str, Any], task_metrics: dict[str, Any]) ->
     """
     if group.name == ALL_GROUP and SCORE in metrics:
         children = [task_metrics[child.name] for child in group.get_all_groups(recursive=False)]
-        metrics = {**metrics, **mean_over_tasks(children)}
+        metrics = {**metrics, **means(children, ("score", "official"))}
     elif SCORE in metrics:
-        metrics = {**metrics, **diagnosed([getattr(task, "run", {}) for task in group.get_all_tasks()])}
+        ours = [task for task in group.get_all_tasks() if hasattr(task, "protocol")]
+        own = {name: None for task in ours for name in task.protocol.metrics}
+        metrics = {**metrics, **means([task_metrics[task.task_name] for task in ours], own)}
+        metrics |= diagnosed([task.run for task in ours])
     if marks := marks_of(group.get_all_tasks()):
         metrics = {**metrics, "alias": f"{metrics['alias']}{marks}"}
     return metrics
 
 
 def marks_of(tasks: Iterable[Any]) -> str:
-    """What the tables say beside a name: that a number comes from the toy, or that an encoder of it learnt nothing."""
+    """What the tables say beside a name: the data are the toy, the model learnt nothing, how it was used."""
     tasks = list(tasks)
     sample = any(getattr(task, "is_sample", False) for task in tasks)
     collapsed = any(getattr(task, "is_collapsed", False) for task in tasks)
-    return SAMPLE_MARK * sample + COLLAPSED_MARK * collapsed
+    protocols = dict.fromkeys(task.protocol.name for task in tasks if hasattr(task, "protocol"))
+    return SAMPLE_MARK * sample + COLLAPSED_MARK * collapsed + "".join(f" [{name}]" for name in protocols)

@@ -17,6 +17,7 @@ from xglue_harness.encoders.loading import Backbone, check_length
 from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.diagnostics import check, diagnose
+from xglue_harness.harness.protocol import DOCUMENT
 from xglue_harness.harness.record import record
 from xglue_harness.harness.study import Look
 from xglue_harness.results.meter import Meter
@@ -28,12 +29,13 @@ from xglue_harness.transfer.finetune import FineTuned, finetune, resolve_precisi
 from xglue_harness.transfer.predict import Predictions, Prepared, predict, prepare
 from xglue_harness.transfer.recipe import Recipe, resolve
 from xglue_harness.transfer.run import Material
-from xglue_harness.transfer.scoring import document_score, documents, score
+from xglue_harness.transfer.scoring import document_score, documents, is_scored, score
 from xglue_harness.transfer.selection import RULES, selected
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.identity import Identity
-    from xglue_harness.harness.task import TransferRequest, TransferTask
+    from xglue_harness.harness.finetuning import TransferRequest
+    from xglue_harness.harness.task import TransferTask
     from xglue_harness.transfer.scoring import Prediction
 
 logger = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ def _dev_sets(group: Group, recipe: Recipe) -> tuple[dict[str, Dataset], dict[st
     for language in (language for language in asked if language in there):
         loaded = source.load(spec, "dev", language)
         dataset = documents(spec, loaded.dataset)
-        if len(dataset):  # a ranking task's set may have no query with two rows
+        if any(is_scored(spec, gold) for gold in dataset[spec.label_column]):  # queries may all have one row
             found[language] = dataset
             files.update(loaded.files)
     missing = [language for language in asked if language not in found]
@@ -172,6 +174,8 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
                 _note(leaf, epoch, values, prediction, cost, tuned.world)
                 if epoch == leaf.headline:
                     found.extend((index, values[request.doc_id]) for index, request in leaf.pairs)
+                    numbers = [document[DOCUMENT] for document in leaf.documents.values()]
+                    leaf.task.row_scores.update(zip(numbers, prediction.scores, strict=True))
             if look is not None and watch is not None:
                 backbones = {"pretrained": backbone}
                 if options.reference is not None:
@@ -225,7 +229,7 @@ def _note(
     golds = {doc: gold for share, _, _ in shares for doc, gold in share.items()}
     values = {doc: value for _, share, _ in shares for doc, value in share.items()}
     items = [document_score(task.spec, golds[doc], values[doc]) for doc in sorted(golds)]
-    leaf.scores[epoch] = score(task.spec, items) if task.is_scored else None
+    leaf.scores[epoch] = None if task.is_predicted_only else score(task.spec, items)
     if epoch != leaf.headline:
         return
     leaf.constant = constant(task.spec, values.values(), golds.values())

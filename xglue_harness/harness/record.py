@@ -82,6 +82,7 @@ def record(
         session=tuned.session,
         evaluation=evaluation,
         diagnostics=diagnostics,
+        predictions=None,
         flags=flags(tuned.training, selection.epoch, constant),
         environment=environment(backbone.device, code_sha256()),
     )

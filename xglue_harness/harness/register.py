@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from xglue_harness.harness import hf
+from xglue_harness.harness import evaluator, hf, predictions
 
 ENCODER_MODEL = "hf-encoder"
 ENCODER_TARGET = "xglue_harness.harness.encoder_lm:EncoderLM"
@@ -45,6 +45,8 @@ def register() -> None:
 
     folder = tasks_folder()  # fails here, before anything of lm_eval is touched, where the installation lost it
     hf.adapt()  # where it is loaded already; else the hook calls again, or the making of a model does
+    evaluator.adapt()
+    predictions.adapt()
     if getattr(TaskManager, "_knows_xglue", False):
         return
     if ENCODER_MODEL not in model_registry:

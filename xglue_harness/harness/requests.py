@@ -17,7 +17,7 @@ from xglue_harness.harness.jobs import Group, prepare_job, run_job
 from xglue_harness.transfer.distributed import World
 
 if TYPE_CHECKING:
-    from xglue_harness.harness.task import TransferRequest
+    from xglue_harness.harness.finetuning import TransferRequest
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = Fal
         XGlueError: as data, training and prediction raise it.
     """
     results: list[Any] = [None] * len(requests)
-    with _logging_as_lm_eval(World.current()):
+    with logging_as_lm_eval(World.current()):
         backbone = backbone_of(lm)
         jobs = [prepare_job(backbone, group) for group in _by_task(requests)]  # all data, before hours of training
         identity = identify(backbone)
@@ -50,7 +50,7 @@ def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = Fal
 
 
 @contextmanager
-def _logging_as_lm_eval(world: World) -> Iterator[None]:
+def logging_as_lm_eval(world: World) -> Iterator[None]:
     """Let our messages appear where and as lm_eval's do, once for all processes (warnings from each)."""
     ours, theirs = logging.getLogger("xglue_harness"), logging.getLogger("lm_eval")
     level, own = ours.level, list(ours.handlers)

@@ -7,33 +7,31 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
-from xglue_harness import benchmark, metrics
+from xglue_harness import benchmark
 from xglue_harness.benchmark import Kind
 from xglue_harness.data import open_source
 from xglue_harness.errors import RecipeError
+from xglue_harness.harness.finetuning import FineTuning
 from xglue_harness.harness.groups import marks_of
+from xglue_harness.harness.predictions import keep_predictions
+from xglue_harness.harness.prompting import Prompting
+from xglue_harness.harness.protocol import DOCUMENT, Scored, protocol_of
 from xglue_harness.harness.register import MODEL_ARGUMENTS, register
-from xglue_harness.transfer.recipe import parse_options
-from xglue_harness.transfer.scoring import document_score, documents, queries
+from xglue_harness.harness.shots import Shots
+from xglue_harness.official_metrics import official_score
+from xglue_harness.transfer.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
+from xglue_harness.transfer.scoring import document_score, documents, is_scored, queries, score, score_stderr
 from xglue_harness.transfer.tokenising import joined
 
 logger = logging.getLogger(__name__)
 
-OUTPUT_TYPE = "xglue_transfer"
 OWN_METADATA = frozenset({"version", "xglue_task", "xglue_language", "config_source"})
 """Metadata that the YAML and lm_eval itself put into a task."""
 
 register()  # a task that is reached by --include_path alone needs it, too
-
-
-def _ratio_stderr(items: list[Any]) -> float | str:
-    """Standard error of a ratio, or lm-eval's "N/A" where there is none (NaN is no JSON)."""
-    stderr = metrics.ratio_stderr(items)
-    return "N/A" if math.isnan(stderr) else stderr
 
 
 def _first(items: list[Any]) -> Any:
@@ -41,20 +39,15 @@ def _first(items: list[Any]) -> Any:
     return items[0]
 
 
-class TransferRequest(Instance):
-    """A request to predict one document; knows its task, and so the recipe and the data."""
-
-    task: TransferTask
-
-
 class TransferTask(ConfigurableTask):
-    """Zero-shot transfer to one language: fine-tune on English, score this language's test set.
+    """Zero-shot transfer to one language: of an encoder that is fine-tuned on English, or of a model that is prompted.
 
     The YAML names task and language; everything else stands in `xglue_harness.benchmark`. Options come from
-    ``--metadata`` (see `xglue_harness.transfer.recipe.Options`).
+    ``--metadata`` (see `xglue_harness.transfer.recipe.Options`). Until the task meets a model (`meet`), it takes it for
+    an encoder.
     """
 
-    OUTPUT_TYPE = OUTPUT_TYPE
+    OUTPUT_TYPE = FineTuning.output_type
 
     def __init__(self, config: dict[str, Any]) -> None:
         """Check the options and load the language's test set.
@@ -76,7 +69,44 @@ class TransferTask(ConfigurableTask):
         self.language: str = metadata["xglue_language"]
         self.run: dict[str, Any] = {}
         """What the run writes about itself, for the results file."""
+        self.row_scores: dict[int, Any] = {}
+        """Scores of the documents that this process has predicted, by their number; `run_job` leaves them here."""
+        self.protocol: FineTuning | Prompting = FineTuning(self)
+        self.fewshot_seed: int | None = None
         super().__init__(config={**config, "metric_list": [], "test_split": "test", "output_type": None})
+        self.sampler = Shots(self.source, self.spec)
+        if self.spec.kind is Kind.TAGGING:  # lm-eval hands --gen_kwargs to such tasks only
+            self.set_config("output_type", "generate_until")
+            self.set_config("generation_kwargs", {"do_sample": False})
+
+    def meet(self, lm: Any) -> list[str]:
+        """Settle how a model is used.
+
+        Args:
+            lm: lm-eval's model.
+
+        Returns:
+            What its user should know.
+
+        Raises:
+            PromptError: where it can't be used as the options want it.
+        """
+        name = protocol_of(lm, self.options.protocol)
+        self.run = {}
+        self.protocol = FineTuning(self) if name == "finetune" else Prompting(self, lm)
+        self.OUTPUT_TYPE = self.protocol.output_type
+        idle = set(type(self.options).model_fields) - FOR_ANY_PROTOCOL
+        idle = idle & FOR_PROMPTS if name == "finetune" else idle - FOR_PROMPTS
+        notes = []
+        if given := sorted((idle & self.options.model_fields_set) - MODEL_ARGUMENTS):
+            notes.append(f"protocol {name}: without effect on it: {', '.join(given)}")
+        if name == "finetune":
+            self.set_config("output_type", None)
+            self.set_config("generation_kwargs", None)
+            if self.config.num_fewshot:
+                notes.append("protocol finetune: --num_fewshot has no effect: training takes the place of examples")
+                self.set_config("num_fewshot", 0)
+        return notes
 
     # ---------------------------------------------------------------- data
 
@@ -86,16 +116,31 @@ class TransferTask(ConfigurableTask):
         self.is_sample: bool = self.source.is_sample
         test = self.source.load(self.spec, "test", self.language)
         self.files = dict(test.files)
-        self.dataset = {"test": documents(self.spec, test.dataset)}
-        self.single_row_queries = 0
-        if self.spec.kind is Kind.RANKING:
-            self.single_row_queries = len(queries(self.spec, test.dataset)) - len(self.dataset["test"])
+        self.row_count = len(test.dataset)
+        self._queries = queries(self.spec, test.dataset) if self.spec.kind is Kind.RANKING else None
+        self.single_row_queries = sum(len(rows) == 1 for rows in self._queries or ())
+        found = documents(self.spec, test.dataset)
+        self.dataset = {"test": found.add_column(DOCUMENT, list(range(len(found))))}
+
+    def rows_of_document(self, number: int) -> range:
+        """Rows of the test set that a document is made of."""
+        return range(number, number + 1) if self._queries is None else self._queries[number]
 
     def fewshot_docs(self) -> None:
-        """Fine-tuning has no few-shot examples."""
+        """Few-shot examples are not listed, but drawn where they lie (`Shots`)."""
+
+    def set_fewshot_seed(self, seed: int | None = None) -> None:
+        """Note lm-eval's seed, for the record."""
+        self.fewshot_seed = seed
+        super().set_fewshot_seed(seed)
 
     def doc_to_text(self, doc: Mapping[str, Any], doc_to_text: Any = None) -> str:
-        """The document for a human to read (``--write_out``, ``--log_samples``)."""
+        """The question about a row to a model that is prompted; else the document for a human to read.
+
+        lm-eval prints and logs it (``--write_out``, ``--log_samples``).
+        """
+        if isinstance(self.protocol, Prompting):
+            return self.protocol.question(doc)
         if self.spec.kind is Kind.TAGGING:
             return " ".join(doc["words"])
         if self.spec.kind is Kind.RANKING:
@@ -105,8 +150,10 @@ class TransferTask(ConfigurableTask):
         return "\n".join(joined(doc, names) for names in (self.spec.text_a, self.spec.text_b) if names)
 
     def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
-        """Gold labels by name, with blanks between where there are several."""
+        """The right answer of a model that is prompted about a row; else gold labels by name, blanks between them."""
         gold = doc[self.spec.label_column]
+        if isinstance(self.protocol, Prompting) and not (self.spec.kind is Kind.RANKING and isinstance(gold, list)):
+            return self.protocol.target(doc)
         return " ".join(self.spec.labels[label] for label in (gold if isinstance(gold, list) else [gold]))
 
     # ---------------------------------------------------------------- requests
@@ -115,52 +162,55 @@ class TransferTask(ConfigurableTask):
         """Build requests; they are never read from lm-eval's cache, which would replay the recipe of another run.
 
         Raises:
-            RecipeError: for fewer documents than processes: all train together, so each must have a part.
+            RecipeError: for fewer documents than processes that train together, or none that counts for the score.
         """
-        wanted, processes = kwargs.get("samples") or range(len(self.eval_docs)), kwargs.get("world_size") or 1
-        if (count := len(wanted[: kwargs.get("limit")])) < processes:
-            raise RecipeError(
-                f"{self.config.task}: {count} documents for {processes} processes: raise --limit, or start fewer"
-            )
+        wanted = list(kwargs.get("samples") or range(len(self.eval_docs)))[: kwargs.get("limit")]
+        self.protocol.check(len(wanted), kwargs.get("world_size") or 1)
+        column = self.spec.label_column
+        if self.single_row_queries and not any(is_scored(self.spec, self.eval_docs[i][column]) for i in wanted):
+            raise RecipeError(f"{self.config.task}: no query of two rows among the documents: raise --limit")
         super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
 
-    def fewshot_context(self, doc: Mapping[str, Any], *args: Any, **kwargs: Any) -> str:
-        """The document itself: there is no prompt around it."""
-        return self.doc_to_text(doc)
+    def fewshot_context(self, doc: Mapping[str, Any], *args: Any, **kwargs: Any) -> list[str]:
+        """What the model reads: the prompt of each row, or the document itself."""
+        return self.protocol.contexts(doc, **kwargs)
 
-    def construct_requests(self, doc: Any, ctx: str, **kwargs: Any) -> TransferRequest:
-        """One request a document."""
-        request = TransferRequest(
-            request_type=OUTPUT_TYPE, doc=doc, arguments=(ctx,), idx=0, metadata=kwargs["metadata"]
-        )
-        request.task = self
-        return request
+    def construct_requests(self, doc: Any, ctx: Any, **kwargs: Any) -> Any:
+        """The requests of one document."""
+        return self.protocol.requests(doc, ctx, **kwargs)
 
     # ---------------------------------------------------------------- scores
 
     @property
-    def is_scored(self) -> bool:
-        """Whether scores are wanted, or predictions only (``--predict_only``)."""
-        return "bypass" not in self._metric_fn_list
+    def is_predicted_only(self) -> bool:
+        """Whether predictions are wanted without scores (``--predict_only``)."""
+        return "bypass" in self._metric_fn_list
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether the run's own record says that the encoder learnt nothing."""
+        """Whether the run's own record says that the model always gives one class, or has learnt nothing."""
         return bool(self.run) and self.run["flags"]["collapsed"]
+
+    @property
+    def _own_stderr(self) -> bool:
+        """Whether scores are no means over all documents, for which lm-eval has a standard error."""
+        return self.spec.kind in (Kind.TAGGING, Kind.RANKING)
 
     def process_results(self, doc: Mapping[str, Any], results: list[Any]) -> dict[str, Any]:
         """Score one document.
 
-        Words' counts are handed on as (numerator, denominator), and once more under ``*_stderr``: lm-eval knows no
-        standard error of a ratio, and this name fills its column.
+        Numbers of words and queries are handed on once more under ``*_stderr``: lm-eval knows no standard error of
+        them, and this name fills its column. ``official`` takes the answers of all documents together.
         """
-        if not self.is_scored:
-            return {"bypass": None}
-        item = document_score(self.spec, doc[self.spec.label_column], results[0])
-        names = [self.spec.metric, "score"]
-        if self.spec.kind is Kind.TAGGING:
-            names += [f"{name}_stderr" for name in names]
-        return {**dict.fromkeys(names, item), **self._diagnosed()}
+        answer, gold = self.protocol.answer(doc, results), doc[self.spec.label_column]
+        scored: Scored = (doc[DOCUMENT], gold, answer.prediction, answer.scores)
+        if self.is_predicted_only:
+            return {"bypass": scored}
+        item = document_score(self.spec, gold, answer.prediction)
+        items = {self.spec.metric: item, "score": item, **answer.metrics}
+        if self._own_stderr:
+            items |= {f"{name}_stderr": value for name, value in items.items()}
+        return {**items, "official": scored, **self._diagnosed()}
 
     def _diagnosed(self) -> dict[str, Any]:
         """Numbers of diagnostics with their standard errors, the same for every document."""
@@ -171,21 +221,45 @@ class TransferTask(ConfigurableTask):
 
     def aggregation(self) -> dict[str, Any]:
         """From documents to the language: a mean, or a ratio of sums."""
-        if not self.is_scored:
-            return dict(self._aggregation_list)
-        names = (self.spec.metric, "score")
-        diagnosed = dict.fromkeys(self._diagnosed(), _first)
-        if self.spec.kind is not Kind.TAGGING:
-            return {**dict.fromkeys(names, mean), **diagnosed}
-        return {
-            **diagnosed,
-            **dict.fromkeys(names, metrics.ratio),
-            **{f"{name}_stderr": _ratio_stderr for name in names},
-        }
+        if self.is_predicted_only:
+            return {"bypass": self._bypassed}
+        names = (self.spec.metric, "score", *self.protocol.metrics)
+        found = dict.fromkeys(self._diagnosed(), _first)
+        if self._own_stderr:
+            found |= dict.fromkeys(names, self._score) | dict.fromkeys(
+                (f"{name}_stderr" for name in names), self._stderr
+            )
+        else:
+            found |= dict.fromkeys(names, mean)
+        return {**found, "official": self._official}
+
+    def _score(self, items: list[Any]) -> float:
+        return score(self.spec, items)
+
+    def _stderr(self, items: list[Any]) -> float | str:
+        """Standard error of a score, or lm-eval's "N/A" where there is none (NaN is no JSON)."""
+        stderr = score_stderr(self.spec, items)
+        return "N/A" if math.isnan(stderr) else stderr
+
+    def _official(self, scored: list[Scored]) -> float:
+        """The score by XGLUE's own evaluator. All answers are together here for the first time: they are kept."""
+        self._conclude(scored)
+        in_order = sorted(scored, key=lambda item: item[0])
+        return official_score(self.spec, [item[1] for item in in_order], [item[2] for item in in_order])
+
+    def _bypassed(self, scored: list[Scored]) -> int:
+        """lm-eval's number for "no score", once the predictions are kept."""
+        self._conclude(scored)
+        return 999
+
+    def _conclude(self, scored: list[Scored]) -> None:
+        self.protocol.conclude(scored)
+        self.run["predictions"] = keep_predictions(self, scored)
 
     def higher_is_better(self) -> dict[str, bool]:
-        """All of ours are."""
-        return dict.fromkeys((self.spec.metric, "score"), True)
+        """All are, but for what could not be read."""
+        names = (self.spec.metric, "score", "official", *self.protocol.metrics)
+        return {name: name not in ("unparsable", "untagged") for name in names}
 
     def dump_config(self) -> dict[str, Any]:
         """The task's configuration with the whole record of the run, for the results file."""

@@ -181,15 +181,29 @@ class Flags(_Part):
     reasons: list[str] = Field(description="the signs, in words")
 
 
-class RunRecord(_Part):
-    """Where one language's number comes from."""
+class Kept(_Part):
+    """The predictions that are kept with the result (`xglue_harness.results.predictions`)."""
+
+    sha256: Sha256 = Field(description="sha256 of the Parquet file")
+    rows: Count = Field(description="rows of the test set that were predicted")
+    total: Count = Field(description="rows that the test set has")
+
+
+class _Record(_Part):
+    """What heads a record, however the model was used."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this schema")
-    protocol: Literal["finetune"] = Field(description="how the model was used")
+    protocol: Literal["finetune", "prompt"] = Field(description="how the model was used")
     task: str = Field(description="short name of the task")
-    source_language: str = Field(description="language that was trained on")
+    source_language: str = Field(description="language that was trained on, or that few-shot examples come from")
     target_language: str = Field(description="language that was scored")
     sample: bool = Field(alias="SAMPLE", description="whether the data are the packaged toy, whose scores mean nothing")
+
+
+class RunRecord(_Record):
+    """Where one language's number of a fine-tuned encoder comes from."""
+
+    protocol: Literal["finetune"] = Field(description="how the model was used")
     recipe: JsonObject = Field(description="all options of the fine-tuning, none left at a default, and their key")
     data: Data = Field(description="the rows that were read")
     backbone: BackboneRecord = Field(description="the pretrained encoder and its tokenizer")
@@ -198,17 +212,73 @@ class RunRecord(_Part):
     session: Session = Field(description="how this run came by the weights")
     evaluation: Evaluation = Field(description="the predictions on the target language")
     diagnostics: Diagnostics | None = Field(description="measures beside the score; null: none was asked")
+    predictions: Kept | None = Field(description="predictions of the test set; null: not put together yet")
     flags: Flags = Field(description="signs that the number should not be trusted")
     environment: Environment = Field(description="where the predictions were made")
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a run's record as it is written."""
+class ModelRecord(_Part):
+    """The language model that was prompted."""
+
+    name: str = Field(description="name on the Hub or of the API, or path")
+    backend: str = Field(description="lm-eval's class of models")
+    revision: str | None = Field(description="commit on the Hub; null: unknown, as for a folder or an API")
+    weights_sha256: Sha256 | None = Field(description="sha256 over the weights; null: a commit is known, or no weights")
+    adapter: str | None = Field(description="Hub id or folder of a peft adapter; null: none")
+    dtype: str | None = Field(description="type of the weights; null: unknown")
+    parameters: Count | None = Field(description="number of the model's parameters; null: unknown")
+
+
+class PromptSettings(_Part):
+    """What the model was asked, and how."""
+
+    language: str = Field(description="language of instruction, question and choices")
+    file_sha256: Sha256 = Field(description="sha256 of the file of prompts")
+    description: str = Field(description="the instruction")
+    question: str = Field(description="Jinja template of the question about a row")
+    choices: dict[str, str] | None = Field(description="words of each class; null: the model generates tags")
+    delimiter: str = Field(description="what stands between question and answer, without a chat template")
+    num_fewshot: Count = Field(description="examples from English train that each prompt shows")
+    fewshot_seed: int | None = Field(description="lm-eval's seed of the examples that are drawn; null: none was set")
+    chat_template: bool = Field(description="whether the model's chat template was applied")
+    fewshot_as_multiturn: bool = Field(description="whether examples were turns of a conversation")
+    system_instruction: str | None = Field(description="lm-eval's --system_instruction")
+    generation: JsonObject | None = Field(description="of generation, beside length and stop; null: likelihoods")
+
+
+class PromptEvaluation(_Part):
+    """Asking about one language's test set."""
+
+    documents: Count = Field(description="documents answered")
+    single_row_queries_left_out: Count | None = Field(description="queries of one row; null: not a ranking task")
+
+
+class PromptRecord(_Record):
+    """Where one language's number of a prompted language model comes from."""
+
+    protocol: Literal["prompt"] = Field(description="how the model was used")
+    data: Data = Field(description="the rows that were read")
+    model: ModelRecord = Field(description="the language model")
+    prompt: PromptSettings = Field(description="what it was asked")
+    evaluation: PromptEvaluation = Field(description="its answers on the target language")
+    predictions: Kept | None = Field(description="predictions of the test set; null: not put together yet")
+    flags: Flags = Field(description="signs that the number should not be trusted")
+    environment: Environment = Field(description="where the predictions were made")
+
+
+def json_schema(protocol: Literal["finetune", "prompt"] = "finetune") -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a run's record as it is written.
+
+    Args:
+        protocol: of the run.
+    """
+    record: type[_Record] = RunRecord if protocol == "finetune" else PromptRecord
+    name = "run" if protocol == "finetune" else "prompt"
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:xglue-harness:run-record:{SCHEMA_VERSION}",
-        **RunRecord.model_json_schema(mode="serialization"),
-        "title": "xglue-harness run record",
+        "$id": f"urn:xglue-harness:{name}-record:{SCHEMA_VERSION}",
+        **record.model_json_schema(mode="serialization"),
+        "title": f"xglue-harness {name} record",
     }
 
 

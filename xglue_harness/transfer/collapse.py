@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from xglue_harness import metrics
-from xglue_harness.benchmark import Kind, TaskSpec
-from xglue_harness.transfer.scoring import document_score, score
+from xglue_harness.benchmark import TaskSpec
+from xglue_harness.transfer.scoring import document_score, score, score_stderr
 
 MARGIN = 2.0
 """Standard errors above a constant guess that English dev must reach."""
@@ -29,7 +28,7 @@ def chance(spec: TaskSpec, documents: Sequence[Mapping[str, Any]]) -> tuple[floa
     golds = [document[spec.label_column] for document in documents]
     (commonest, _), *_ = Counter(label for gold in golds for label in _labels(gold)).most_common(1)
     items: list[Any] = [document_score(spec, gold, _constant(gold, commonest)) for gold in golds]
-    stderr = metrics.ratio_stderr(items) if spec.kind is Kind.TAGGING else metrics.mean_stderr(items)
+    stderr = score_stderr(spec, items)
     guess = score(spec, items)
     return guess, guess if math.isnan(stderr) else guess + MARGIN * stderr
 

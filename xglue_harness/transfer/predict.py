@@ -60,6 +60,8 @@ class Predictions:
 
     Attributes:
         values: for each document a class id; a list of them for words or for the rows of a query.
+        scores: for each document natural logarithms of probabilities, in that order: those of all classes of its row,
+            or of each row of the query; for words that of the predicted class alone.
         missing_words: words without a prediction: 0, unless there is a bug.
         duplicates: inputs that were not computed, for an equal one of this or another language was.
         real_tokens: subwords of the inputs that were computed.
@@ -67,6 +69,7 @@ class Predictions:
     """
 
     values: list[Prediction]
+    scores: list[Any]
     missing_words: int
     duplicates: int
     real_tokens: int
@@ -150,16 +153,16 @@ def predict(
             places = [computed[place] for place in batch]
             longest = inputs.lengths[places[0]]
             found = _classes(model, inputs, places, pad, backbone.device, watch, equals)
-            for index, classes in zip(places, found, strict=True):
+            for index, classes, scores in zip(places, *found, strict=True):
                 real[owners[index]] += inputs.lengths[index]
                 padded[owners[index]] += longest
                 for equal in equals[index]:
-                    answers.add(equal, classes)
+                    answers.add(equal, classes, scores)
                 bar.update(len(equals[index]))
     computed_of = Counter(owners[index] for index in computed)
     return [
         Predictions(
-            answers.values(owner, part),
+            *answers.by_document(owner, part),
             answers.missing(owner),
             len(part.inputs) - computed_of[owner],
             real[owner],
@@ -183,7 +186,7 @@ def _equals(inputs: Inputs) -> dict[int, list[int]]:
 
 
 class _Answers:
-    """Classes of rows, or of their words, as they come in; -1 where none has come yet."""
+    """Classes of rows, or of their words, and their scores as they come in; class -1 where none has come yet."""
 
     def __init__(self, inputs: Inputs, owners: Sequence[int], places: Sequence[Sequence[tuple[int, int]]]) -> None:
         self._inputs, self._owners = inputs, owners
@@ -192,30 +195,36 @@ class _Answers:
         self._found: list[list[Any]] = [
             [[-1] * words if inputs.tagging else -1 for _, words in rows] for rows in places
         ]
+        self._scores: list[list[Any]] = [[[0.0] * words for _, words in rows] for rows in places]
 
-    def add(self, index: int, classes: torch.Tensor) -> None:
-        """Take the class of an input, or those of all its subwords (tagging)."""
-        found, row = self._found[self._owners[index]], self._rows[index]
+    def add(self, index: int, classes: torch.Tensor, scores: torch.Tensor) -> None:
+        """Take class and score of all subwords of an input (tagging), or its class and the scores of all classes."""
+        owner, row = self._owners[index], self._rows[index]
+        found = self._found[owner]
         if self._inputs.positions is None:
-            found[row] = int(classes)
+            found[row], self._scores[owner][row] = int(classes), scores.tolist()
             return
         own, first = self._inputs.words_of(index), self._first_words[index]
-        found[row][first : first + own.stop - own.start] = classes[self._inputs.positions[own]].tolist()
+        words, positions = slice(first, first + own.stop - own.start), self._inputs.positions[own]
+        found[row][words] = classes[positions].tolist()
+        self._scores[owner][row][words] = scores[positions].tolist()
 
     def missing(self, owner: int) -> int:
         """Rows or words without a class."""
         found = self._found[owner]
         return sum(row.count(-1) for row in found) if self._inputs.tagging else found.count(-1)
 
-    def values(self, owner: int, part: Prepared) -> list[Prediction]:
-        """Classes by document."""
-        found = self._found[owner]
+    def by_document(self, owner: int, part: Prepared) -> tuple[list[Prediction], list[Any]]:
+        """Classes and scores of each document."""
+        found, scores = self._found[owner], self._scores[owner]
         if part.spec.kind is not Kind.RANKING:
-            return found
+            return found, scores
         values: list[Any] = [[] for _ in range(part.documents)]
-        for (document, _), grade in zip(part.places, found, strict=True):
+        grouped: list[Any] = [[] for _ in range(part.documents)]
+        for (document, _), grade, row in zip(part.places, found, scores, strict=True):
             values[document].append(grade)
-        return values
+            grouped[document].append(row)
+        return values, grouped
 
 
 def _classes(
@@ -226,8 +235,11 @@ def _classes(
     device: torch.device,
     watch: Watch | None,
     equals: Mapping[int, Sequence[int]],
-) -> torch.Tensor:
-    """Class of each input, or of each of its positions; a batch that does not fit into memory is halved."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Class of each input and log-probabilities of all, or class and log-probability of each of its positions.
+
+    A batch that does not fit into memory is halved.
+    """
     try:
         tensors = {name: tensor.to(device) for name, tensor in collate(inputs, batch, pad).items() if name != "labels"}
         numbers = [equals[index] for index in batch]
@@ -235,15 +247,22 @@ def _classes(
         output = model(**tensors, **({"output_hidden_states": True} if watched else {}))
         if watch is not None and watched:
             watch.add(numbers, output["hidden_states"], tensors["attention_mask"])
-        classes: torch.Tensor = output["logits"].argmax(dim=-1).cpu()
-        return classes
+        classes: torch.Tensor = output["logits"].argmax(dim=-1)
+        scores = output["logits"].float().log_softmax(dim=-1)
+        if model.tagging:
+            scores = scores.gather(-1, classes[..., None])[..., 0]
+        return classes.cpu(), scores.cpu()
     except (RuntimeError, MemoryError) as error:
         if len(batch) == 1 or not is_out_of_memory(error):
             raise
     free_memory(device)
     half = len(batch) // 2
     parts = [_classes(model, inputs, part, pad, device, watch, equals) for part in (batch[:half], batch[half:])]
-    if not model.tagging:
-        return torch.cat(parts)
-    longest = max(part.shape[1] for part in parts)
-    return torch.cat([torch.nn.functional.pad(part, (0, longest - part.shape[1])) for part in parts])
+    longest = max(classes.shape[-1] for classes, _ in parts) if model.tagging else 0
+    columns = zip(*parts, strict=True)
+    return tuple(torch.cat([_widened(part, longest) for part in column]) for column in columns)  # type: ignore[return-value]
+
+
+def _widened(part: torch.Tensor, longest: int) -> torch.Tensor:
+    """Positions (tagging) filled up to the longest; other tensors as they are."""
+    return torch.nn.functional.pad(part, (0, longest - part.shape[-1])) if longest else part

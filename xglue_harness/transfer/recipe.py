@@ -32,7 +32,13 @@ class Options(BaseModel):
         str | dict[str, str] | None,
         Field(description="'sample', 'hub', a folder, an archive, or {task: repository@revision or folder}"),
     ] = None
-    protocol: Annotated[Literal["auto", "finetune"], Field(description="how the model is used")] = "auto"
+    protocol: Annotated[
+        Literal["auto", "finetune", "prompt"],
+        Field(description="how the model is used: by default an encoder is fine-tuned, a language model prompted"),
+    ] = "auto"
+    prompt_language: Annotated[
+        Literal["en", "target"], Field(description="language of the prompts: English, or that of the test set")
+    ] = "en"
     epochs: Annotated[float, Field(gt=0, le=1000, description="passes over the English training set")] = 10
     learning_rate: Annotated[
         float | None, Field(gt=0, le=1, description="peak learning rate; by default 2e-5 for POS, 5e-6 otherwise")
@@ -90,6 +96,11 @@ class Options(BaseModel):
         if self.dev not in enough:
             raise ValueError(f"select {self.select} needs dev {' or '.join(enough)}")
         return self
+
+
+FOR_ANY_PROTOCOL = frozenset({"data", "protocol"})
+FOR_PROMPTS = frozenset({"prompt_language"})
+"""Options that count where a model is prompted; all others but `FOR_ANY_PROTOCOL` count where it is fine-tuned."""
 
 
 class Recipe(BaseModel):

@@ -29,24 +29,33 @@ def queries(spec: TaskSpec, dataset: Dataset) -> list[range]:
     return found
 
 
-def rankable(spec: TaskSpec, dataset: Dataset) -> list[range]:
-    """Queries with at least two rows; one row alone has no ranking and XGLUE's evaluator leaves it out."""
-    return [rows for rows in queries(spec, dataset) if len(rows) > 1]
-
-
 def documents(spec: TaskSpec, dataset: Dataset) -> Dataset:
-    """One row a document: the data set itself, or for ranking one row a query with lists of its rows' columns."""
+    """One row a document: the data set itself, or for ranking one row a query with lists of its rows' columns.
+
+    Queries of one row are there, too: they have no ranking and count for no score (`document_score`), but XGLUE's
+    submissions hold a prediction for each row.
+    """
     if spec.kind is not Kind.RANKING:
         return dataset
     from datasets import Dataset as Arrow
 
-    groups = rankable(spec, dataset)
+    groups = queries(spec, dataset)
     columns: dict[str, list[Any]] = {name: dataset[name][:] for name in spec.columns}
     query = spec.text_a[0]
     grouped = {
         name: [[values[i] for i in rows] for rows in groups] for name, values in columns.items() if name != query
     }
     return Arrow.from_dict({query: [columns[query][rows[0]] for rows in groups], **grouped})
+
+
+def is_scored(spec: TaskSpec, gold: Any) -> bool:
+    """Whether a document counts for the score: a query of one row has no ranking, and XGLUE's evaluator leaves it out.
+
+    Args:
+        spec: the task.
+        gold: as for `document_score`.
+    """
+    return spec.kind is not Kind.RANKING or len(gold) > 1
 
 
 def rows_of(spec: TaskSpec, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -59,7 +68,7 @@ def rows_of(spec: TaskSpec, document: Mapping[str, Any]) -> Iterator[Mapping[str
         yield {query: document[query], **{name: document[name][index] for name in spec.columns if name != query}}
 
 
-def document_score(spec: TaskSpec, gold: Any, predicted: Any) -> float | Ratio:
+def document_score(spec: TaskSpec, gold: Any, predicted: Any) -> float | Ratio | None:
     """Score one document.
 
     Args:
@@ -68,8 +77,11 @@ def document_score(spec: TaskSpec, gold: Any, predicted: Any) -> float | Ratio:
         predicted: the same of the prediction.
 
     Returns:
-        1.0 or 0.0 for a class, nDCG for a query, and a (numerator, denominator) pair for a sentence's words.
+        1.0 or 0.0 for a class, nDCG for a query (``None`` where it has one row only), and a (numerator, denominator)
+        pair for a sentence's words.
     """
+    if not is_scored(spec, gold):
+        return None
     if spec.kind is Kind.RANKING:
         return metrics.ndcg(gold, predicted)
     if spec.kind is not Kind.TAGGING:
@@ -80,5 +92,16 @@ def document_score(spec: TaskSpec, gold: Any, predicted: Any) -> float | Ratio:
 
 
 def score(spec: TaskSpec, items: Sequence[Any]) -> float:
-    """A language's score from those of its documents: a mean, or a ratio of sums for words."""
-    return metrics.ratio(items) if spec.kind is Kind.TAGGING else metrics.mean(items)
+    """A language's score from those of its documents: a mean, or a ratio of sums for words; ``None`` is left out.
+
+    Raises:
+        ValueError: no document counts.
+    """
+    counted = [item for item in items if item is not None]
+    return metrics.ratio(counted) if spec.kind is Kind.TAGGING else metrics.mean(counted)
+
+
+def score_stderr(spec: TaskSpec, items: Sequence[Any]) -> float:
+    """Standard error of `score` over documents, which are taken for independent; NaN where it is not defined."""
+    counted = [item for item in items if item is not None]
+    return metrics.ratio_stderr(counted) if spec.kind is Kind.TAGGING else metrics.mean_stderr(counted)

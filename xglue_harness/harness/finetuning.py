@@ -1,0 +1,68 @@
+"""The protocol ``finetune``, as lm-eval meets it: a request a document (`xglue_harness.harness.requests` answers)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lm_eval.api.instance import Instance
+
+from xglue_harness.errors import RecipeError
+from xglue_harness.harness.protocol import DOCUMENT, Answer
+
+if TYPE_CHECKING:
+    from xglue_harness.harness.protocol import Scored
+    from xglue_harness.harness.task import TransferTask
+
+OUTPUT_TYPE = "xglue_transfer"
+
+
+class TransferRequest(Instance):
+    """A request to predict one document; knows its task, and so the recipe and the data."""
+
+    task: TransferTask
+
+
+class FineTuning:
+    """An encoder is fine-tuned on English and predicts every language."""
+
+    name = "finetune"
+    output_type = OUTPUT_TYPE
+    score_kind = "log_probability"
+    metrics: tuple[str, ...] = ()
+
+    def __init__(self, task: TransferTask) -> None:
+        """Forget what an earlier model predicted."""
+        self._task = task
+        task.row_scores = {}
+
+    def check(self, documents: int, processes: int) -> None:
+        """Refuse fewer documents than processes: all train together, so each must have a part.
+
+        Raises:
+            RecipeError: saying so.
+        """
+        if documents < processes:
+            raise RecipeError(
+                f"{self._task.config.task}: {documents} documents for {processes} processes: raise --limit, or start "
+                "fewer"
+            )
+
+    def contexts(self, doc: Mapping[str, Any], **_: Any) -> list[str]:
+        """The document itself: there is no prompt around it."""
+        return [self._task.doc_to_text(doc)]
+
+    def requests(self, doc: Any, contexts: Sequence[str], metadata: Any, **_: Any) -> list[Instance]:
+        """One request a document."""
+        request = TransferRequest(
+            request_type=OUTPUT_TYPE, doc=doc, arguments=tuple(contexts), idx=0, metadata=metadata
+        )
+        request.task = self._task
+        return [request]
+
+    def answer(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
+        """The prediction; `run_job` has left its scores here."""
+        return Answer(results[0], self._task.row_scores[doc[DOCUMENT]])
+
+    def conclude(self, scored: Sequence[Scored]) -> None:
+        """The record is written already, where the encoder was trained."""

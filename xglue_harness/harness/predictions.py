@@ -1,0 +1,89 @@
+"""Predictions that are kept with each result: in the cache by content, and beside lm-eval's results file."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xglue_harness.benchmark import Kind
+from xglue_harness.results.predictions import Header, RowPredictions, copy_kept, keep
+
+if TYPE_CHECKING:
+    from xglue_harness.harness.protocol import Scored
+    from xglue_harness.harness.task import TransferTask
+
+logger = logging.getLogger(__name__)
+
+
+def keep_predictions(task: TransferTask, scored: Sequence[Scored]) -> dict[str, Any]:
+    """Write the predictions of a leaf into the cache.
+
+    Args:
+        task: the leaf.
+        scored: its documents, in any order.
+
+    Returns:
+        What the record says of them.
+
+    Raises:
+        DataError: where the cache can't be written.
+    """
+    kind = task.protocol.score_kind
+    header = Header(
+        task=task.spec.name, language=task.language, protocol=task.protocol.name, scores=kind, rows=task.row_count
+    )
+    documents: list[int] = []
+    rows: list[int] = []
+    golds: list[Any] = []
+    predicted: list[Any] = []
+    scores: list[Any] = []
+    ranking = task.spec.kind is Kind.RANKING
+    for number, gold, prediction, found in sorted(scored, key=lambda item: item[0]):
+        places = task.rows_of_document(number)
+        documents += [number] * len(places)
+        rows += places
+        golds += gold if ranking else [gold]
+        predicted += prediction if ranking else [prediction]
+        scores += found if ranking else [found]
+    sha256 = keep(RowPredictions(header, documents, rows, golds, predicted, None if kind is None else scores))
+    return {"sha256": sha256, "rows": len(rows), "total": task.row_count}
+
+
+def adapt() -> None:
+    """Let lm-eval's tracker, where it is loaded, put our predictions beside each results file; once."""
+    module = sys.modules.get("lm_eval.loggers.evaluation_tracker")
+    tracker = getattr(module, "EvaluationTracker", None)  # None while the module is being loaded
+    if tracker is None or getattr(tracker, "_keeps_predictions", False):
+        return
+    original = tracker.save_results_aggregated
+
+    @functools.wraps(original)
+    def save_results_aggregated(self: Any, results: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, results, *args, **kwargs)
+        if self.output_path and getattr(self, "date_id", None):
+            path = Path(self.output_path)
+            named = path.parent if path.suffix == ".json" else path / self.general_config_tracker.model_name_sanitized
+            put_beside(results, named, self.date_id)
+
+    tracker.save_results_aggregated = save_results_aggregated
+    tracker._keeps_predictions = True
+
+
+def put_beside(results: Mapping[str, Any], folder: Path, date: str) -> None:
+    """Copy the predictions of all leaves of a run to ``predictions_<leaf>_<date>.parquet``, as lm-eval names samples.
+
+    What can't be copied is named in the log; it stays in the cache.
+    """
+    for leaf, config in results["configs"].items():
+        record = ((config.get("metadata") or {}).get("xglue") or {}).get("predictions")
+        if record is None:
+            continue
+        path = folder / f"predictions_{leaf}_{date}.parquet"
+        try:
+            copy_kept(record["sha256"], path)
+        except OSError as error:
+            logger.warning("%s can't be written (%s): its predictions stay in the cache", path, error)

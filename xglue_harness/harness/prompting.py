@@ -1,0 +1,176 @@
+"""The protocol ``prompt``, as lm-eval meets it: its own ``loglikelihood`` and ``generate_until`` requests.
+
+The context (instruction, few-shot examples, chat template) is built by lm-eval, so ``--num_fewshot``,
+``--apply_chat_template``, ``--fewshot_as_multiturn`` and ``--system_instruction`` work as for its own tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.task import ConfigurableTask
+
+from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
+from xglue_harness.harness.prompt_record import prompt_record
+from xglue_harness.harness.protocol import DOCUMENT, Answer
+from xglue_harness.harness.register import tasks_folder
+from xglue_harness.prompting import labels
+from xglue_harness.prompting.prompts import content_free, load_prompts
+from xglue_harness.prompting.tags import read_tags, strict_answer
+from xglue_harness.transfer.scoring import document_score, rows_of
+
+if TYPE_CHECKING:
+    from xglue_harness.harness.protocol import Scored
+    from xglue_harness.harness.task import TransferTask
+
+_SLACK = 1.5
+"""Tokens that an answer may have, to those of the strict answer with the longest tags."""
+_CHOICES = ("acc_norm", "acc_pmi")
+_GRADES = ("ndcg_expected",)
+_TAGS = ("unparsable", "untagged")
+
+
+class Prompting:
+    """A language model reads a prompt and gives likelihoods of the classes' words, or generates tags."""
+
+    name = "prompt"
+
+    def __init__(self, task: TransferTask, lm: Any) -> None:
+        """Settle the prompt and put it where lm-eval looks for it.
+
+        Raises:
+            PromptError: where the prompts are missing or malformed.
+        """
+        self.task, self.lm, spec = task, lm, task.spec
+        self.prompts, self.prompts_sha256 = load_prompts(spec, tasks_folder())
+        self.language = SOURCE_LANGUAGE if task.options.prompt_language == "en" else task.language
+        self.prompt = self.prompts.languages[self.language]
+        tagging = spec.kind is Kind.TAGGING
+        self.output_type = "generate_until" if tagging else "multiple_choice"
+        self.score_kind = None if tagging else "log_likelihood"
+        self.metrics = {Kind.TAGGING: _TAGS, Kind.RANKING: _GRADES}.get(spec.kind, _CHOICES)
+        self.choices = list((self.prompt.choices or {}).values())
+        self.context: dict[str, Any] = {}
+        """What lm-eval was asked to put around the questions."""
+        self._neutral: dict[int, list[Instance]] = {}
+        """Requests without content that calibrate a document, by its number."""
+        self._shared: list[Instance] = []
+        task.fewshot_cfg.target_delimiter = self.prompts.delimiter
+        task.set_config("target_delimiter", self.prompts.delimiter)
+        task.set_config("description", f"{self.prompt.description.rstrip()}{task.config.fewshot_delimiter}")
+        task.set_config("doc_to_text", self.prompt.question)
+
+    def check(self, documents: int, processes: int) -> None:
+        """lm-eval splits the documents; any number will do. What an earlier run left is forgotten."""
+        self._neutral, self._shared = {}, []
+
+    # ---------------------------------------------------------------- questions
+
+    def question(self, row: Mapping[str, Any]) -> str:
+        """The question about a row."""
+        return str(ConfigurableTask.doc_to_text(self.task, row))
+
+    def target(self, row: Mapping[str, Any]) -> str:
+        """The right answer, as few-shot examples show it."""
+        spec, gold = self.task.spec, row[self.task.spec.label_column]
+        if spec.kind is Kind.TAGGING:
+            return strict_answer(row["words"], [spec.labels[label] for label in gold])
+        return str(self.choices[gold])
+
+    def contexts(self, doc: Mapping[str, Any], **arguments: Any) -> list[str]:
+        """Prompt of each row; for a class, the prompt without content last, where this document needs its own.
+
+        All of them show the same few-shot examples: rows of a query are ranked against each other, and what calibrates
+        an answer differs from it by the content alone.
+        """
+        spec, draw = self.task.spec, self.task.sampler.rnd
+        self.context = arguments
+        rows = list(rows_of(spec, doc))
+        shots = arguments.get("num_fewshot", 0)
+        if self._calibrates and (shots or not self._shared):
+            rows.append(content_free(spec))
+        before, found = draw.getstate(), []
+        for row in rows:
+            draw.setstate(before)
+            found.append(ConfigurableTask.fewshot_context(self.task, row, **arguments))
+        return found
+
+    @property
+    def _calibrates(self) -> bool:
+        return "acc_pmi" in self.metrics
+
+    def requests(
+        self, doc: Any, contexts: Sequence[str], metadata: Any, *, apply_chat_template: bool = False, **_: Any
+    ) -> list[Instance]:
+        """A likelihood for each class of each row, or one generation for a sentence."""
+        if self.task.spec.kind is Kind.TAGGING:
+            arguments = (contexts[0], self._generation(doc["words"], chat=apply_chat_template))
+            return [Instance("generate_until", doc, arguments, 0, metadata)]
+        delimiter = "" if apply_chat_template else self.prompts.delimiter
+        pairs = [(context, f"{delimiter}{choice}") for context in contexts for choice in self.choices]
+        found = [Instance("loglikelihood", doc, pair, i, metadata) for i, pair in enumerate(pairs)]
+        if self._calibrates:
+            if len(contexts) > 1:
+                self._shared = found[len(self.choices) :]
+            self._neutral[doc[DOCUMENT]] = self._shared
+        return found
+
+    def _generation(self, words: Sequence[str], *, chat: bool) -> dict[str, Any]:
+        """How to generate the tags of a sentence: greedily, as long as the strict answer can get and some more.
+
+        Lengths are powers of two, for lm-eval batches requests of equal arguments only.
+        """
+        longest = max(self.task.spec.labels, key=len)
+        answer = strict_answer(words, [longest] * len(words))
+        encode: Callable[[str], Sequence[int]] | None = getattr(self.lm, "tok_encode", None)
+        tokens = len(encode(answer)) if encode is not None else 1
+        if tokens <= 1:  # a model that keeps its tokenizer to itself
+            tokens = len(answer.encode())
+        wanted = 2 ** max(5, (int(tokens * _SLACK) - 1).bit_length())
+        limit = getattr(self.lm, "max_length", None)
+        budget = min(wanted, limit // 2) if isinstance(limit, int) else wanted
+        until = [] if chat else [self.task.config.fewshot_delimiter]
+        return {"until": until, "max_gen_toks": budget, **(self.task.config.generation_kwargs or {})}
+
+    # ---------------------------------------------------------------- answers
+
+    def answer(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
+        """What the model's answers for a document mean.
+
+        Raises:
+            PromptError: for likelihoods that are NaN.
+        """
+        spec = self.task.spec
+        gold = doc[spec.label_column]
+        if spec.kind is Kind.TAGGING:
+            return self._tagged(doc["words"], results[0])
+        values = [float(loglikelihood) for loglikelihood, _ in results]
+        count = len(self.choices)
+        if spec.kind is not Kind.RANKING:
+            return self._classified(doc, values[:count])
+        rows = [values[start : start + count] for start in range(0, len(values), count)]
+        grades = [labels.likeliest(row) for row in rows]
+        expected = [labels.expected_grade(row) for row in rows]
+        return Answer(grades, rows, {"ndcg_expected": document_score(spec, gold, expected)})
+
+    def _classified(self, doc: Mapping[str, Any], values: Sequence[float]) -> Answer:
+        neutral = [float(request.resps[0][0]) for request in self._neutral[doc[DOCUMENT]]]
+        gold = doc[self.task.spec.label_column]
+        others = (labels.likeliest_by_length(values, self.choices), labels.likeliest_calibrated(values, neutral))
+        found = {name: float(choice == gold) for name, choice in zip(_CHOICES, others, strict=True)}
+        return Answer(labels.likeliest(values), values, found)
+
+    def _tagged(self, words: Sequence[str], answer: str) -> Answer:
+        known = self.task.spec.labels
+        tags = read_tags(answer, words, known, self.prompts.aliases)
+        assert self.prompts.fallback is not None
+        fallback = known.index(self.prompts.fallback)
+        missing = tags.count(None)
+        found = {"unparsable": (float(missing > 0), 1.0), "untagged": (float(missing), float(len(words)))}
+        return Answer([fallback if tag is None else tag for tag in tags], None, found)
+
+    def conclude(self, scored: Sequence[Scored]) -> None:
+        """Write the record, once all documents are answered."""
+        self.task.run = prompt_record(self, scored)
