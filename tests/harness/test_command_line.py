@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -11,10 +12,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.helpers.language_models import build_decoder
 from tests.helpers.runs import QUICK
 from xglue_harness import cli
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import DataError
+from xglue_harness.results import predictions
+from xglue_harness.results.schema import PromptRecord
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -38,10 +42,45 @@ def test_a_run_with_lm_evals_flags(tiny, tmp_path):
     [path] = tmp_path.glob("out/*/results_*.json")
     results = json.loads(path.read_text())
     assert set(results["results"]) == {"xglue_qam_zs_de", "xglue_qam_zs_en", "xglue_qam_zs_fr"}
+    assert len(list(path.parent.glob("predictions_xglue_qam_zs_*.parquet"))) == 3
     record = results["configs"]["xglue_qam_zs_de"]["metadata"]["xglue"]
     assert record["recipe"]["seed"] == 5
     assert record["evaluation"]["documents"] == 8
     assert len(list(tmp_path.glob("out/*/samples_xglue_qam_zs_*.jsonl"))) == 3
+
+
+def test_a_language_model_is_prompted_with_lm_evals_flags(tmp_path):
+    build_decoder(tmp_path / "decoder")
+    leaves = ["xglue_xnli_zs_sw", "xglue_ner_zs_de"]
+    done = _lm_eval(
+        "--model", "hf", "--model_args", f"pretrained={tmp_path / 'decoder'}", "--tasks", ",".join(leaves),
+        "--device", "cpu", "--metadata", '{"data": "sample", "epochs": 3}', "--batch_size", "4", "--limit", "4",
+        "--num_fewshot", "1", "--apply_chat_template", "--system_instruction", "Be brief.", "--log_samples",
+        "--write_out", "--output_path", "out", cwd=tmp_path,
+    )  # fmt: skip
+    assert "protocol prompt: without effect on it: epochs" in done.stderr
+    assert "<system>Be brief." in done.stderr + done.stdout
+    for leaf in leaves:
+        assert f"{leaf} [SAMPLE]" in done.stdout
+    assert done.stdout.count("[prompt]") == len(leaves)
+    [path] = tmp_path.glob("out/*/results_*.json")
+    date = path.stem.rpartition("_")[2]
+    results = json.loads(path.read_text())
+    for leaf in leaves:
+        record = PromptRecord.model_validate(results["configs"][leaf]["metadata"]["xglue"])
+        assert (record.prompt.num_fewshot, record.prompt.chat_template) == (1, True)
+        beside = path.with_name(f"predictions_{leaf}_{date}.parquet")
+        assert hashlib.sha256(beside.read_bytes()).hexdigest() == record.predictions.sha256
+        assert predictions.read(beside).rows == [0, 1, 2, 3]
+
+
+def test_the_schema_of_either_protocol_is_printed():
+    runner = CliRunner()
+    for arguments, title in (([], "run record"), (["--protocol", "prompt"], "prompt record")):
+        assert json.loads(runner.invoke(cli.app, ["schema", *arguments]).output)["title"] == f"xglue-harness {title}"
+    refused = runner.invoke(cli.app, ["schema", "--protocol", "guess"])
+    assert refused.exit_code == 2
+    assert "expected finetune or prompt" in refused.output
 
 
 def test_lm_eval_validates_all_names_and_our_run_is_the_same_command(tmp_path):

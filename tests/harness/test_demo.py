@@ -10,6 +10,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.harness import demo
+from xglue_harness.results import predictions
 
 
 def _hashes(folder):
@@ -40,4 +41,7 @@ def test_the_demonstration_scores_all_59_leaves(tmp_path, capsys, monkeypatch):
     groups = results["groups"]
     mean = sum(groups[spec.group]["score,none"] for spec in TASKS.values()) / 8
     assert groups["xglue_zs"]["score,none"] == pytest.approx(mean)
-    assert [path.name for path in tmp_path.iterdir()] == ["demo.json"]
+    kept = {f"predictions_{leaf}_demo.parquet" for leaf in leaves}
+    assert {path.name for path in tmp_path.iterdir()} == {"demo.json"} | kept
+    for path in tmp_path.glob("*.parquet"):
+        assert predictions.read(path).complete

@@ -98,7 +98,7 @@ def test_an_editable_install_is_found_and_reads_the_yaml_of_the_checkout(tmp_pat
     assert Path(folder.stdout.strip()) == ROOT / "tasks"
 
 
-@pytest.mark.parametrize("first", ["lm_eval.tasks.manager", "lm_eval.models.huggingface"])
+@pytest.mark.parametrize("first", ["lm_eval.tasks.manager", "lm_eval.models.huggingface", "lm_eval.evaluator"])
 def test_the_hook_waits_at_the_head_of_the_path_and_leaves_when_done(first):
     code = (
         "import sys, importlib, xglue_harness.hook as hook; assert hook._Finder in sys.meta_path;"
@@ -106,8 +106,11 @@ def test_the_hook_waits_at_the_head_of_the_path_and_leaves_when_done(first):
         "from lm_eval.tasks.manager import TaskManager; assert TaskManager._knows_xglue;"
         "from lm_eval.api.model import LM; assert callable(LM.xglue_transfer);"
         "from lm_eval.models.huggingface import HFLM; assert HFLM._knows_encoders;"
+        "from lm_eval import evaluator; assert evaluator.evaluate._introduces_models;"
+        "from lm_eval.loggers import EvaluationTracker; assert EvaluationTracker._keeps_predictions;"
         "assert hook._Finder not in sys.meta_path; hook.install(); assert hook._Finder not in sys.meta_path;"
-        "once = HFLM.__init__; hook.register_or_warn(); assert HFLM.__init__ is once"
+        "once = HFLM.__init__, evaluator.evaluate, EvaluationTracker.save_results_aggregated; hook.register_or_warn();"
+        "assert (HFLM.__init__, evaluator.evaluate, EvaluationTracker.save_results_aggregated) == once"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -122,7 +125,7 @@ def test_tasks_are_found_without_loading_torch():
 
 
 def test_models_are_taught_where_no_hook_is_read():
-    """As in ``xglue-harness run``: the last chance is the making of the model."""
+    """As in ``xglue-harness run``: the last chance is the making of the model. So it is for lm-eval's evaluator."""
     code = (
         "import sys; sys.modules['xglue_harness.hook'] = None;"
         "sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, '__module__', '') != 'xglue_harness.hook'];"
@@ -131,6 +134,10 @@ def test_models_are_taught_where_no_hook_is_read():
         "assert not hasattr(model, '_knows_encoders');\n"
         "try: model.create_from_arg_string('pretrained=./nowhere,device=cpu')\n"
         "except Exception: pass\n"
-        "assert model._knows_encoders"
+        "assert model._knows_encoders\n"
+        "from lm_eval import evaluator; assert not hasattr(evaluator.evaluate, '_introduces_models')\n"
+        "try: model.create_from_arg_string('pretrained=./nowhere,device=cpu')\n"
+        "except Exception: pass\n"
+        "assert evaluator.evaluate._introduces_models"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.language_models import build_decoder
 from tests.helpers.runs import QUICK
+from xglue_harness.results import predictions
 from xglue_harness.results.schema import comparable
 from xglue_harness.transfer.store import Store, read_entry
 
@@ -75,6 +77,26 @@ def test_two_processes_give_the_scores_of_one(model, alone, tiny, tmp_path):
         documents = [sample["doc_id"] for sample in both["samples"][leaf]]
         assert sorted(documents) == list(range(len(alone["samples"][leaf])))
     assert len(Store(tmp_path / "store").folders("entries")) == len(leaves)
+
+
+def test_two_processes_prompt_with_the_answers_of_one(tmp_path):
+    build_decoder(tmp_path / "decoder")
+    found = []
+    for count in (1, 2):
+        out = tmp_path / f"{count}.json"
+        command = _command(tmp_path / "decoder", out, model="hf", leaves=LEAVES, options={"data": "sample"})
+        _several(count, command, tmp_path / "store")
+        found.append(json.loads(out.read_text()))
+    for leaf in LEAVES:
+        one, two = (run["configs"][leaf]["metadata"]["xglue"] for run in found)
+        assert two["protocol"] == "prompt"
+        kept = [predictions.read(predictions.kept(record["predictions"]["sha256"])) for record in (one, two)]
+        assert kept[0].rows == kept[1].rows
+        assert kept[0].predictions == kept[1].predictions
+        for part in ("data", "model", "prompt", "evaluation", "flags"):
+            assert one[part] == two[part]
+        for name, value in found[0]["results"][leaf].items():
+            assert found[1]["results"][leaf][name] == pytest.approx(value, abs=1e-9), name
 
 
 def _killed(command, store, when):

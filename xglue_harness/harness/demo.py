@@ -132,12 +132,14 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
 
     Args:
         keep: where to leave the encoder; a temporary folder otherwise.
-        output: folder for the results JSON.
+        output: folder for the results JSON and the predictions.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from lm_eval.utils import handle_non_serializable, make_table
     from rich.console import Console
+
+    from xglue_harness.harness.predictions import put_beside
 
     console = Console()
     began = time.perf_counter()
@@ -160,6 +162,7 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
         partial = output / "demo.json.partial"
         partial.write_text(text, encoding="utf-8")
         partial.replace(output / "demo.json")
+        put_beside(results, output, "demo")
     console.print(
         f"SAMPLE data and an encoder without pretraining: the scores mean nothing. {time.perf_counter() - began:.0f} s."
     )

@@ -1,4 +1,8 @@
-"""Before lm-eval builds any request, our tasks meet the model: only then is it known how the model is used."""
+"""What lm-eval's evaluation lacks: it is taught here, once lm-eval has loaded it.
+
+Before any request is built, our tasks meet the model, for only then is it known how the model is used; and when results
+are saved, their predictions are put beside them. Imports nothing heavy: it is imported with the tasks.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import functools
 import logging
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,7 +20,12 @@ logger = logging.getLogger(__name__)
 
 
 def adapt() -> None:
-    """Wrap ``lm_eval.evaluator.evaluate``, where lm-eval has loaded it; once."""
+    """Teach ``lm_eval.evaluator.evaluate`` and ``EvaluationTracker``, where lm-eval has loaded them; once."""
+    _introduce_models()
+    _keep_predictions()
+
+
+def _introduce_models() -> None:
     module = sys.modules.get("lm_eval.evaluator")
     original = getattr(module, "evaluate", None)  # None while the module is being loaded
     if module is None or original is None or getattr(original, "_introduces_models", False):
@@ -30,6 +40,27 @@ def adapt() -> None:
 
     evaluate._introduces_models = True  # type: ignore[attr-defined]
     module.evaluate = evaluate  # type: ignore[attr-defined]
+
+
+def _keep_predictions() -> None:
+    module = sys.modules.get("lm_eval.loggers.evaluation_tracker")
+    tracker = getattr(module, "EvaluationTracker", None)  # None while the module is being loaded
+    if tracker is None or getattr(tracker, "_keeps_predictions", False):
+        return
+    original = tracker.save_results_aggregated
+
+    @functools.wraps(original)
+    def save_results_aggregated(self: Any, results: Any, *args: Any, **kwargs: Any) -> None:
+        from xglue_harness.harness.predictions import put_beside
+
+        original(self, results, *args, **kwargs)
+        if self.output_path and getattr(self, "date_id", None):
+            path = Path(self.output_path)
+            named = path.parent if path.suffix == ".json" else path / self.general_config_tracker.model_name_sanitized
+            put_beside(results, named, self.date_id)
+
+    tracker.save_results_aggregated = save_results_aggregated
+    tracker._keeps_predictions = True
 
 
 def introduce(lm: Any, loaded: Mapping[Any, Any]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,26 +49,6 @@ def keep_predictions(task: TransferTask, scored: Sequence[Scored]) -> dict[str, 
         scores += found if ranking else [found]
     sha256 = keep(RowPredictions(header, documents, rows, golds, predicted, None if kind is None else scores))
     return {"sha256": sha256, "rows": len(rows), "total": task.row_count}
-
-
-def adapt() -> None:
-    """Let lm-eval's tracker, where it is loaded, put our predictions beside each results file; once."""
-    module = sys.modules.get("lm_eval.loggers.evaluation_tracker")
-    tracker = getattr(module, "EvaluationTracker", None)  # None while the module is being loaded
-    if tracker is None or getattr(tracker, "_keeps_predictions", False):
-        return
-    original = tracker.save_results_aggregated
-
-    @functools.wraps(original)
-    def save_results_aggregated(self: Any, results: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, results, *args, **kwargs)
-        if self.output_path and getattr(self, "date_id", None):
-            path = Path(self.output_path)
-            named = path.parent if path.suffix == ".json" else path / self.general_config_tracker.model_name_sanitized
-            put_beside(results, named, self.date_id)
-
-    tracker.save_results_aggregated = save_results_aggregated
-    tracker._keeps_predictions = True
 
 
 def put_beside(results: Mapping[str, Any], folder: Path, date: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from xglue_harness.harness import evaluator, hf, predictions
+from xglue_harness.harness import evaluator, hf
 
 ENCODER_MODEL = "hf-encoder"
 ENCODER_TARGET = "xglue_harness.harness.encoder_lm:EncoderLM"
@@ -46,7 +46,6 @@ def register() -> None:
     folder = tasks_folder()  # fails here, before anything of lm_eval is touched, where the installation lost it
     hf.adapt()  # where it is loaded already; else the hook calls again, or the making of a model does
     evaluator.adapt()
-    predictions.adapt()
     if getattr(TaskManager, "_knows_xglue", False):
         return
     if ENCODER_MODEL not in model_registry:
@@ -99,7 +98,7 @@ def _include_tasks(manager: Any, ours: Path) -> None:
 
 
 def _watch_models_being_made(lm: Any) -> None:
-    """Before a model is made from arguments, note their names (see `MODEL_ARGUMENTS`) and adapt lm_eval's ``hf``."""
+    """Before a model is made from arguments, note their names (see `MODEL_ARGUMENTS`) and adapt what is loaded by now."""
     from lm_eval.utils import simple_parse_args_string
 
     from_string, from_object = lm.create_from_arg_string.__func__, lm.create_from_arg_obj.__func__
@@ -122,6 +121,7 @@ def _before_making(arguments: Iterable[str]) -> None:
     MODEL_ARGUMENTS.clear()
     MODEL_ARGUMENTS.update(arguments)
     hf.adapt()
+    evaluator.adapt()
 
 
 def _average_over_tasks(group: Any) -> None:
