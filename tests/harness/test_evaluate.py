@@ -5,17 +5,21 @@ from __future__ import annotations
 import copy
 import json
 import math
-from itertools import chain
+from itertools import chain, groupby
 
 import numpy as np
 import pytest
+import seqeval.metrics
 import torch
 
-from tests.helpers.layout import write_layout
+from tests.helpers.layout import sentence_file, write_file, write_layout
+from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.loading import weights_sha256
 from xglue_harness.errors import DataError, EncoderError, RecipeError
+from xglue_harness.results import predictions
 from xglue_harness.results.schema import RunRecord
+from xglue_harness.transfer.scoring import document_score, score
 from xglue_harness.transfer.store import code_sha256, store_root
 
 LEAVES = ["xglue_nc_zs_en", "xglue_xnli_zs_sw", "xglue_wpr_zs_zh", "xglue_ner_zs_nl", "xglue_pos_zs_th"]
@@ -104,6 +108,50 @@ def test_a_run_on_the_sample_says_so(first):
         assert first["results"][leaf]["alias"].startswith(f"{leaf} [SAMPLE]")
         assert first["configs"][leaf]["metadata"]["xglue"]["SAMPLE"] is True
         assert first["configs"][leaf]["metadata"]["xglue"]["data"]["source"] == "sample"
+
+
+def test_predictions_are_kept_and_have_the_scores(first):
+    for leaf in LEAVES:
+        spec, record = TASKS[leaf.split("_")[1]], first["configs"][leaf]["metadata"]["xglue"]
+        kept = predictions.read(predictions.kept(record["predictions"]["sha256"]))
+        assert kept.complete
+        assert (kept.header.protocol, kept.header.scores, kept.rows) == ("finetune", "log_probability", list(range(60)))
+        rows = zip(kept.documents, kept.labels, kept.predictions, strict=True)
+        grouped = [list(group) for _, group in groupby(rows, key=lambda row: row[0])]
+        ranking = leaf.startswith("xglue_wpr")
+        pairs = [([g for _, g, _ in own], [p for _, _, p in own]) if ranking else own[0][1:] for own in grouped]
+        assert score(spec, [document_score(spec, *pair) for pair in pairs]) == first["results"][leaf]["score,none"]
+        official = first["results"][leaf]["official,none"]
+        if spec.name == "pos":
+            tags = ([[spec.labels[tag] for tag in tags] for tags in column] for column in zip(*pairs, strict=True))
+            assert official == pytest.approx(seqeval.metrics.precision_score(*tags), abs=1e-12)
+        else:
+            assert official == pytest.approx(first["results"][leaf]["score,none"], abs=1e-12)
+
+
+def test_few_shot_examples_have_no_effect_on_fine_tuning_and_that_is_said(evaluate, caplog):
+    results = evaluate(["xglue_pos_zs_th"], {"prompt_language": "target"}, num_fewshot=3)
+    assert results["n-shot"]["xglue_pos_zs_th"] == 0
+    assert "protocol finetune: --num_fewshot has no effect" in caplog.text
+    assert "protocol finetune: without effect on it: prompt_language" in caplog.text
+    assert not {"output_type", "generation_kwargs"} & results["configs"]["xglue_pos_zs_th"].keys()
+
+
+def test_queries_of_one_row_are_predicted_and_not_scored(evaluate, tmp_path):
+    wpr = TASKS["wpr"]
+    write_file(tmp_path, wpr, "train", "en", sentence_file(wpr, "train", "en", 40))
+    write_file(tmp_path, wpr, "test", "de", b"a\tt1\ts1\t4\nb\tt2\ts2\t0\nb\tt3\ts3\t3\nc\tt4\ts4\t1\n")
+    results = evaluate(["xglue_wpr_zs_de"], {"data": str(tmp_path)})
+    record = results["configs"]["xglue_wpr_zs_de"]["metadata"]["xglue"]
+    assert record["evaluation"]["single_row_queries_left_out"] == 2
+    kept = predictions.read(predictions.kept(record["predictions"]["sha256"]))
+    assert (kept.documents, kept.rows, kept.labels) == ([0, 1, 1, 2], [0, 1, 2, 3], [4, 0, 3, 1])
+    middle = metrics.ndcg(kept.labels[1:3], kept.predictions[1:3])
+    found = results["results"]["xglue_wpr_zs_de"]
+    assert found["ndcg,none"] == found["official,none"] == pytest.approx(middle)
+    assert found["ndcg_stderr,none"] == "N/A"
+    with pytest.raises(RecipeError, match="no query of two rows among the documents: raise --limit"):
+        evaluate(["xglue_wpr_zs_de"], {"data": str(tmp_path)}, limit=1)
 
 
 def test_two_runs_are_equal_but_for_times_and_another_seed_is_another_result(first, evaluate, own_store):

@@ -98,7 +98,7 @@ def _include_tasks(manager: Any, ours: Path) -> None:
 
 
 def _watch_models_being_made(lm: Any) -> None:
-    """Before a model is made from arguments, note their names (see `MODEL_ARGUMENTS`) and adapt what is loaded by now."""
+    """Before a model is made from arguments, note their names (see `MODEL_ARGUMENTS`), and adapt what is loaded."""
     from lm_eval.utils import simple_parse_args_string
 
     from_string, from_object = lm.create_from_arg_string.__func__, lm.create_from_arg_obj.__func__

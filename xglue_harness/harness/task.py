@@ -100,12 +100,9 @@ class TransferTask(ConfigurableTask):
         notes = []
         if given := sorted((idle & self.options.model_fields_set) - MODEL_ARGUMENTS):
             notes.append(f"protocol {name}: without effect on it: {', '.join(given)}")
-        if name == "finetune":
-            self.set_config("output_type", None)
-            self.set_config("generation_kwargs", None)
-            if self.config.num_fewshot:
-                notes.append("protocol finetune: --num_fewshot has no effect: training takes the place of examples")
-                self.set_config("num_fewshot", 0)
+        if name == "finetune" and self.config.num_fewshot:
+            notes.append("protocol finetune: --num_fewshot has no effect: training takes the place of examples")
+            self.set_config("num_fewshot", 0)
         return notes
 
     # ---------------------------------------------------------------- data
@@ -264,7 +261,8 @@ class TransferTask(ConfigurableTask):
     def dump_config(self) -> dict[str, Any]:
         """The task's configuration with the whole record of the run, for the results file."""
         config: dict[str, Any] = super().dump_config()
-        del config["metric_list"]
+        idle = ("output_type", "generation_kwargs") if self.protocol.name == "finetune" else ()
+        config = {key: value for key, value in config.items() if key not in ("metric_list", *idle)}
         if marks := marks_of([self]):
             config["task_alias"] = f"{self.task_name}{marks}"
         config["metadata"] = {**config["metadata"], "xglue": self.run}

@@ -29,6 +29,7 @@ from xglue_harness.data.cache import cache_root, replacing, unwritable
 from xglue_harness.errors import DataError
 
 _KEY = b"xglue_harness"
+_COLUMNS = ("document", "row", "label", "prediction", "scores")
 
 ScoreKind = Literal["log_probability", "log_likelihood"]
 """What scores are: natural logarithms of the classes' probabilities (for tagging: of the predicted class alone), or of
@@ -166,11 +167,10 @@ def read(path: Path) -> RowPredictions:
     if header.task not in TASKS or header.language not in TASKS[header.task].languages:
         raise DataError(f"{path}: predictions of {header.task} in {header.language}, which XGLUE does not have")
     spec = TASKS[header.task]
+    numbers = {name: number for number, name in enumerate(spec.labels)}
     try:
-        columns = {
-            name: table.column(name).to_pylist() for name in ("document", "row", "label", "prediction", "scores")
-        }
-        labels, predicted = ([_numbered(spec, value) for value in columns[name]] for name in ("label", "prediction"))
+        columns = {name: table.column(name).to_pylist() for name in _COLUMNS}
+        labels, predicted = ([_numbered(numbers, value) for value in columns[name]] for name in ("label", "prediction"))
     except KeyError as error:
         raise DataError(f"{path}: no column, or no class of {spec.title}: {error}") from None
     scores = None if header.scores is None else columns["scores"]
@@ -181,6 +181,5 @@ def _named(spec: TaskSpec, value: Any) -> Any:
     return [spec.labels[item] for item in value] if isinstance(value, list) else spec.labels[value]
 
 
-def _numbered(spec: TaskSpec, value: Any) -> Any:
-    numbers = {name: number for number, name in enumerate(spec.labels)}
+def _numbered(numbers: dict[str, int], value: Any) -> Any:
     return [numbers[item] for item in value] if isinstance(value, list) else numbers[value]
