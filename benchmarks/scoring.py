@@ -3,9 +3,9 @@
 python -m benchmarks.scoring
 python -m benchmarks.scoring --rounds 1 --sentences 2000
 
-In turn, on the same random predictions of the size of an XGLUE test set: our official scores of NER, POS and WPR against
-seqeval's and scikit-learn's (which must agree to 1e-12), and writing and reading the predictions as Parquet against JSON
-lines. Then the requests of a prompted task, built by our task against lm-eval's own from the same prompt.
+In turn, on the same random predictions of the size of an XGLUE test set: our official scores of NER, POS and WPR
+against seqeval's and scikit-learn's (which must agree to 1e-12), and writing and reading the predictions as Parquet
+against JSON lines. Then the requests of a prompted task, built by our task against lm-eval's own from the same prompt.
 """
 
 from __future__ import annotations

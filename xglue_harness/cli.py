@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -96,7 +96,9 @@ def run(context: typer.Context) -> None:
 @app.command()
 def demo(
     keep: Annotated[Path | None, typer.Option(help="keep the tiny encoder in this folder")] = None,
-    output: Annotated[Path | None, typer.Option(help="write lm_eval's results JSON into this folder")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="write lm_eval's results JSON and the predictions into this folder")
+    ] = None,
 ) -> None:
     """Score all eight tasks on the embedded sample, offline, with a tiny encoder.
 
@@ -110,18 +112,71 @@ def demo(
 
 
 @app.command()
-def schema() -> None:
+def score(
+    predictions: Annotated[Path, typer.Option(metavar="DIR", help="folder of files TASK/language.prediction")],
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="'sample', 'hub', a folder or the archive; by default $XGLUE_DATA"),
+    ] = None,
+    split: Annotated[Literal["test", "dev"], typer.Option(help="which sets were predicted")] = "test",
+    task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="nc, xnli, ..., once for each; by default all in the folder"),
+    ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="score what is there and say what predictions or data lack")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the scores as JSON")] = False,
+) -> None:
+    """Score a folder of predictions in XGLUE's submission format.
+
+    With our metrics and their standard errors, and as XGLUE's own evaluator does (official).
+
+    \b
+    Examples:
+      xglue-harness score --predictions submission --data xglue_full_dataset.tar.gz
+      xglue-harness score --predictions submission --data xglue --task ner --task pos --json
+    """
+    from xglue_harness.submission.commands import score_command
+
+    score_command(predictions, data, split, task, allow_partial, as_json)
+
+
+@app.command()
+def export(
+    results: Annotated[list[Path], typer.Argument(help="lm_eval's results files, or folders", metavar="RESULTS")],
+    folder: Annotated[Path, typer.Argument(help="where the submission goes: a new or an empty folder", metavar="DIR")],
+) -> None:
+    """Write a folder in XGLUE's submission format from results.
+
+    Of lm_eval's results files, or folders of them, and the predictions that lie beside them or in the cache.
+
+    \b
+    Examples:
+      xglue-harness export results submission
+      xglue-harness export results/model/results_2025-01-31T12-00-00.000000.json submission
+    """
+    from xglue_harness.submission.commands import export_command
+
+    export_command(results, folder)
+
+
+@app.command()
+def schema(
+    protocol: Annotated[Literal["finetune", "prompt"], typer.Option(help="how the model was used")] = "finetune",
+) -> None:
     """Print the JSON Schema of what the results JSON says about a run (configs.<leaf>.metadata.xglue).
 
     \b
-    Example:
+    Examples:
       xglue-harness schema > run.schema.json
+      xglue-harness schema --protocol prompt
     """
     import json
 
     from xglue_harness.results.schema import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    typer.echo(json.dumps(json_schema(protocol), indent=2))
 
 
 def main(arguments: list[str] | None = None) -> Any:

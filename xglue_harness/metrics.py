@@ -18,12 +18,12 @@ Ratio: TypeAlias = tuple[float, float]
 """``(numerator, denominator)`` of one example; a score is the sum of the first over the sum of the second."""
 
 
-def accuracy_counts(gold: Sequence[int], predicted: Sequence[int]) -> Ratio:
+def accuracy_counts(gold: Sequence[int | str], predicted: Sequence[int | str]) -> Ratio:
     """Count the right words of one sentence.
 
     Args:
-        gold: class ids, ``[words]``.
-        predicted: class ids, ``[words]``.
+        gold: classes, ``[words]``.
+        predicted: classes, ``[words]``.
 
     Returns:
         ``(words predicted right, words)``; the :func:`ratio` over sentences is the accuracy over all words.
@@ -46,7 +46,8 @@ def entities(labels: Sequence[str]) -> frozenset[tuple[str, int, int]]:
 
     This is the lenient (default) mode of ``seqeval.metrics.sequence_labeling.get_entities``, also for labels of no
     scheme. seqeval joins sentences by an ``O``, which changes nothing for the tags ``B I O E S``. For a label that is
-    one other character (such as the UPOS tag ``X``) its result depends on the sentence before; here it never does.
+    one other character (such as the UPOS tag ``X``) its result depends on the sentence before; here it only does for
+    sentences that are joined so (`xglue_harness.official_metrics`).
 
     Args:
         labels: one label a word, ``[words]``; no words, no entities.

@@ -1,15 +1,13 @@
-"""The scores of XGLUE's own evaluator, ``xglue_evaluate.py``, quirks included, as pure functions.
+"""What XGLUE's own evaluator gives for the same predictions, as pure functions: the column ``official``.
 
-Written from a description of what it does, not from its code: it hands the labels to seqeval and scikit-learn. A task's
-score is the mean over its languages. ``docs/official.md`` explains each quirk with an example.
-
-Source:
-    Liang et al. 2020, XGLUE (arXiv:2004.01401).
+The evaluator is ``xglue_evaluate.py`` (Liang et al. 2020, arXiv:2004.01401), which scores with seqeval and
+scikit-learn. Its scores are of a language as a whole and have no standard errors. What each of its quirks does to a
+number is shown in ``docs/official.md``; the metrics to trust are those of `xglue_harness.metrics`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -17,125 +15,162 @@ from xglue_harness import metrics
 from xglue_harness.benchmark import Kind, TaskSpec
 
 
+def official_score(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any]) -> float:
+    """Score one language of a task; the task's score is the mean over its languages.
+
+    Args:
+        spec: the task.
+        gold: one a document: class id, class ids of the words (tagging), or grades of a query's rows (ranking).
+        predicted: the same of the predictions.
+
+    Returns:
+        `accuracy`, `entity_f1` (NER), `tag_precision` (POS) or the mean nDCG of `ranking_ndcg` (WPR).
+
+    Raises:
+        ValueError: there are no examples, or the two differ in length.
+    """
+    if spec.kind is Kind.RANKING:
+        _check_lengths(gold, predicted, "queries")
+        return _mean_ndcg(zip(gold, predicted, strict=True))
+    if spec.kind is not Kind.TAGGING:
+        return accuracy(gold, predicted)
+    score = entity_f1 if spec.metric == "f1" else tag_precision
+    return score(*([[spec.labels[i] for i in ids] for ids in sentences] for sentences in (gold, predicted)))
+
+
 def accuracy(gold: Sequence[int | str], predicted: Sequence[int | str]) -> float:
-    """Share of right classes: NC, XNLI, PAWS-X, QAM, QADSM.
+    """Share of the rows that are right: NC, XNLI, PAWS-X, QADSM and QAM.
 
     Args:
         gold: classes, ``[rows]``.
         predicted: classes, ``[rows]``.
 
     Raises:
-        ValueError: the two differ in length or are empty.
+        ValueError: there are no rows, or the two differ in length.
     """
-    _check(gold, predicted)
-    return sum(g == p for g, p in zip(gold, predicted, strict=True)) / len(gold)
+    _check_lengths(gold, predicted, "rows")
+    return metrics.mean([float(g == p) for g, p in zip(gold, predicted, strict=True)])
 
 
 def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    """Micro F1 of entities over the corpus, as seqeval's ``f1_score`` in its lenient mode: NER.
+    """Micro F1 over the entities of all sentences: NER.
+
+    For labels of IOB, IOB2 and IOBES it equals the `xglue_harness.metrics.ratio` of `entity_counts`.
 
     Args:
-        gold: labels of each sentence's words, ``[sentences][words]``.
-        predicted: the same, ``[sentences][words]``.
+        gold: labels of the words, ``[sentences][words]``.
+        predicted: labels of the words, ``[sentences][words]``.
 
     Returns:
-        F1 in [0, 1]; 0.0 where there is no entity, gold or predicted.
+        F1; 0.0 where there is no entity at all, gold or predicted.
 
     Raises:
-        ValueError: the two differ in length, there or within a sentence, or are empty.
+        ValueError: there are no sentences, two differ in length, or a label is empty.
+
+    Source:
+        ``seqeval.metrics.f1_score`` 1.2.2 in its default, lenient mode.
     """
-    _check(gold, predicted)
-    for number, (g, p) in enumerate(zip(gold, predicted, strict=True)):
+    _check_lengths(gold, predicted, "sentences")
+    for number, (g, p) in enumerate(zip(gold, predicted, strict=True), start=1):
         if len(g) != len(p):
-            raise ValueError(f"sentence {number} has {len(g)} labels and {len(p)} predictions")
+            raise ValueError(f"sentence {number}: {len(g)} gold labels and {len(p)} predicted ones")
     expected, found = _chunks(gold), _chunks(predicted)
-    total = len(expected) + len(found)
-    return 2 * len(expected & found) / total if total else 0.0
+    return metrics.ratio([(2.0 * len(expected & found), float(len(expected) + len(found)))])
 
 
 def tag_precision(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    """Precision of chunks, as seqeval's ``precision_score`` (lenient, micro) makes them of bare tags: POS.
+    """Precision of runs of words with one tag, each read as if it were an entity: POS.
 
-    seqeval takes the first letter of a tag for its prefix and the rest for its type, so that runs of one tag are one
-    chunk, ``CCONJ`` and ``SCONJ`` are the same, and chunks of ``X`` depend on the sentence before.
+    The first letter of a tag is taken for the tag of an IOB scheme and the rest for the type. So ``CCONJ`` and
+    ``SCONJ`` are one type, and ``INTJ``, ``SCONJ``, ``SYM`` and ``X`` start and end chunks by rules of their own.
 
     Args:
-        gold: tags of each sentence's words, ``[sentences][words]``.
-        predicted: the same; what a sentence lacks at its end counts as ``O``.
+        gold: tags of the words, ``[sentences][words]``.
+        predicted: tags of the words, ``[sentences][words]``; a sentence with fewer than the gold one is filled up at
+            its end with ``O``, which is no chunk and so costs no precision.
 
     Returns:
-        Precision in [0, 1]; 0.0 where no chunk is predicted.
+        Right chunks over predicted chunks; 0.0 where none is predicted.
 
     Raises:
-        ValueError: the two differ in length, a sentence has more predictions than words, or there is no sentence.
+        ValueError: there are no sentences, a predicted one is longer than the gold one, or a tag is empty.
+
+    Source:
+        ``seqeval.metrics.precision_score`` 1.2.2 in its default, lenient mode.
     """
-    _check(gold, predicted)
-    padded = []
-    for number, (g, p) in enumerate(zip(gold, predicted, strict=True)):
+    _check_lengths(gold, predicted, "sentences")
+    filled = []
+    for number, (g, p) in enumerate(zip(gold, predicted, strict=True), start=1):
         if len(p) > len(g):
-            raise ValueError(f"sentence {number} has {len(g)} labels and {len(p)} predictions")
-        padded.append([*p, *["O"] * (len(g) - len(p))])
-    found = _chunks(padded)
-    return len(_chunks(gold) & found) / len(found) if found else 0.0
+            raise ValueError(f"sentence {number}: {len(p)} predicted tags for {len(g)} words")
+        filled.append([*p, *["O"] * (len(g) - len(p))])
+    expected, found = _chunks(gold), _chunks(filled)
+    return metrics.ratio([(float(len(expected & found)), float(len(found)))])
 
 
-def ranking_ndcg(queries: Sequence[str], gold: Sequence[int], predicted: Sequence[int]) -> float:
-    """Mean nDCG of the predicted classes over queries, as scikit-learn's ``ndcg_score``: WPR.
+def ranking_ndcg(queries: Sequence[str], gold: Sequence[float], predicted: Sequence[float]) -> float:
+    """Mean nDCG over queries, their rows ranked by the predicted grade: WPR.
 
-    Rows of consecutive equal queries make a group; groups of one row are left out; ties are averaged.
+    Rows of equal grade share the mean gain of their tie. Queries of one row are left out.
 
     Args:
-        queries: text of each row's query, ``[rows]``.
+        queries: text of the query, ``[rows]``.
         gold: grades, ``[rows]``.
-        predicted: classes, ``[rows]``.
+        predicted: grades, ``[rows]``.
+
+    Raises:
+        ValueError: the three differ in length, or no query has two rows.
+
+    Source:
+        ``sklearn.metrics.ndcg_score`` of each query.
+    """
+    return _mean_ndcg(rankings(queries, gold, predicted))
+
+
+def rankings(
+    queries: Sequence[str], gold: Sequence[float], predicted: Sequence[float]
+) -> list[tuple[list[float], list[float]]]:
+    """Gold and predicted grades of each query, which is a run of rows: the same text further down is another query.
+
+    Args:
+        queries: text of the query, ``[rows]``.
+        gold: grades, ``[rows]``.
+        predicted: grades, ``[rows]``.
 
     Returns:
-        The mean in [0, 1].
+        Two lists for each query, ``[queries][2][rows]``; queries of one row, too.
 
     Raises:
-        ValueError: the three differ in length, or no group has two rows.
+        ValueError: there are no rows, or the three differ in length.
     """
-    _check(gold, predicted)
-    _check(gold, queries)
-    groups = [list(rows) for _, rows in groupby(range(len(queries)), key=lambda row: queries[row])]
-    return _mean_ndcg([([gold[i] for i in rows], [predicted[i] for i in rows]) for rows in groups])
+    _check_lengths(gold, predicted, "rows")
+    _check_lengths(gold, queries, "rows", "queries")
+    groups = groupby(zip(queries, gold, predicted, strict=True), key=lambda row: row[0])
+    rows = ([*group] for _, group in groups)
+    return [([g for _, g, _ in group], [p for _, _, p in group]) for group in rows]
 
 
-def official_score(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any]) -> float:
-    """The evaluator's score of one language.
-
-    Args:
-        spec: the task.
-        gold: documents' gold labels as `xglue_harness.transfer.scoring.documents` has them: class ids, or lists of
-            them for a sentence's words and a query's rows, ``[documents]``.
-        predicted: the same of the predictions.
-
-    Raises:
-        ValueError: the two differ in length or are empty, or no query has two rows.
-    """
-    if spec.kind is Kind.RANKING:
-        _check(gold, predicted)
-        return _mean_ndcg(list(zip(gold, predicted, strict=True)))
-    if spec.kind is not Kind.TAGGING:
-        return accuracy(gold, predicted)
-    names = ([[spec.labels[label] for label in row] for row in column] for column in (gold, predicted))
-    return entity_f1(*names) if spec.metric == "f1" else tag_precision(*names)
-
-
-def _mean_ndcg(groups: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float:
-    values = [metrics.ndcg(gold, predicted) for gold, predicted in groups if len(gold) > 1]
-    if not values:
-        raise ValueError("no query has two rows or more: there is nothing to rank")
-    return metrics.mean(values)
+def _mean_ndcg(groups: Iterable[tuple[Sequence[float], Sequence[float]]]) -> float:
+    found = [metrics.ndcg(gold, predicted) for gold, predicted in groups if len(gold) > 1]
+    if not found:
+        raise ValueError("no query with two rows: one row alone has no ranking to score")
+    return metrics.mean(found)
 
 
 def _chunks(sentences: Sequence[Sequence[str]]) -> frozenset[tuple[str, int, int]]:
-    """Chunks of a corpus as seqeval finds them: in all sentences joined, an ``O`` after each."""
-    return metrics.entities([label for sentence in sentences for label in [*sentence, "O"]])
+    """Chunks of all sentences as one sequence of labels, an ``O`` after each, which is how seqeval reads them.
+
+    It matters for ``X`` alone: its chunk after an ``O``, as at the start of a sentence, begins where the last one of
+    the sentence before did, and at the end of a sentence it has none.
+    """
+    for number, sentence in enumerate(sentences, start=1):
+        if not all(sentence):
+            raise ValueError(f"sentence {number}: an empty label; expected one a word, such as 'O'")
+    return metrics.entities([label for sentence in sentences for label in (*sentence, "O")])
 
 
-def _check(gold: Sequence[object], predicted: Sequence[object]) -> None:
-    if len(gold) != len(predicted):
-        raise ValueError(f"gold and predicted differ in length: {len(gold)} and {len(predicted)}")
+def _check_lengths(gold: Sequence[object], other: Sequence[object], unit: str, name: str = "predicted") -> None:
+    if len(gold) != len(other):
+        raise ValueError(f"gold and {name} differ in length: {len(gold)} and {len(other)} {unit}")
     if not gold:
-        raise ValueError("gold and predicted are empty: there is nothing to score")
+        raise ValueError(f"no examples to score: gold and {name} are empty")

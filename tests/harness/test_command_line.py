@@ -80,7 +80,7 @@ def test_the_schema_of_either_protocol_is_printed():
         assert json.loads(runner.invoke(cli.app, ["schema", *arguments]).output)["title"] == f"xglue-harness {title}"
     refused = runner.invoke(cli.app, ["schema", "--protocol", "guess"])
     assert refused.exit_code == 2
-    assert "expected finetune or prompt" in refused.output
+    assert "'finetune', 'prompt'" in refused.output
 
 
 def test_lm_eval_validates_all_names_and_our_run_is_the_same_command(tmp_path):

@@ -72,12 +72,12 @@ def _set(path, value):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("xnli", _set("languages.de.question", "{{premise}} {{hypotesis}}"), "languages.de.question: 'hypotesis' is"),
+        ("xnli", _set("languages.de.question", "{{premise}} {{hypothes}}"), "languages.de.question: 'hypothes' is"),
         ("xnli", _set("languages.de.question", "{{premise"), "languages.de.question: "),
         ("xnli", _set("languages.de.choices", {"entailment": "ja"}), "languages.de.choices: expected words for"),
         ("xnli", _set("languages.de.choices.neutral", "nein"), "languages.de.choices: two classes have the same words"),
         ("xnli", _set("languages.de.choices.neutral", ""), "languages.de.choices.neutral"),
-        ("xnli", _set("languages.de.choises", {}), "languages.de.choises: Extra inputs"),
+        ("xnli", _set("languages.de.chances", {}), "languages.de.chances: Extra inputs"),
         ("xnli", _set("fallback", "O"), "fallback: tagging tasks, and they alone"),
         ("xnli", lambda whole: whole["languages"].pop("sw"), "languages: no prompt in sw"),
         ("ner", _set("fallback", "PERS"), "fallback: 'PERS' is no class; expected one of O, B-PER"),

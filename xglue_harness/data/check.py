@@ -17,7 +17,9 @@ from xglue_harness.errors import DataError
 MOST_PROBLEMS = 20
 """So many bad lines of a file are kept; the rest is counted."""
 
-_NOT_OURS = ("MLQA", "QG", "NTG")
+NOT_OURS = ("MLQA", "QG", "NTG")
+"""Folders of the archive that belong to tasks of XGLUE which are not among the eight."""
+
 _LABEL_LISTS = ("NER/labels.txt", "POS/labels.txt")
 
 
@@ -190,6 +192,6 @@ def _label_counts(rows: Rows, task: TaskSpec) -> dict[str, int]:
 def _extra(root: Path) -> list[str]:
     known = {path for spec in TASKS.values() for _, _, path in spec.files()} | set(_LABEL_LISTS)
     names = (file.relative_to(root) for file in sorted(root.rglob("*")) if file.is_file())
-    strange = [name.as_posix() for name in names if name.as_posix() not in known and name.parts[0] not in _NOT_OURS]
+    strange = [name.as_posix() for name in names if name.as_posix() not in known and name.parts[0] not in NOT_OURS]
     rest = len(strange) - MOST_PROBLEMS
     return strange[:MOST_PROBLEMS] + ([f"and {rest} more"] if rest > 0 else [])

@@ -83,11 +83,11 @@ def _parse_sentences(data: bytes, task: TaskSpec, split: str, report: Report) ->
     width = task.skipped_columns + len(task.columns)
     table: list[list[str]] = [[] for _ in task.columns[:-1]]
     labels: list[int] = []
-    lines = _lines(data, report)
+    numbered = lines(data, report)
     if split in task.header:
-        _check_header(next(lines)[1], task, report)
+        _check_header(next(numbered)[1], task, report)
     blank: int | None = None
-    for number, line in lines:
+    for number, line in numbered:
         if blank is not None:
             report(blank, f"blank line; expected {_shape(task)}")
             blank = None
@@ -100,7 +100,7 @@ def _parse_sentences(data: bytes, task: TaskSpec, split: str, report: Report) ->
         if len(fields) != width:
             report(number, f"{len(fields)} {'field' if len(fields) == 1 else 'fields'}; expected {_shape(task)}")
             continue
-        label = _label_id(fields[-1], number, task, report)
+        label = label_id(fields[-1], number, task, report)
         if label is None:
             continue
         for column, text in zip(table, fields[task.skipped_columns : -1], strict=True):
@@ -114,7 +114,7 @@ def _parse_tagging(data: bytes, task: TaskSpec, report: Report) -> Rows:
     tags: list[list[int]] = []
     words: list[str] = []
     ids: list[int] = []
-    for number, line in _lines(data, report):
+    for number, line in lines(data, report):
         if line is None:
             continue
         line = line.rstrip(" \t")
@@ -135,12 +135,17 @@ def _parse_tagging(data: bytes, task: TaskSpec, report: Report) -> Rows:
     return Rows({task.columns[0]: sentences}, tags, unterminated)
 
 
-def _lines(data: bytes, report: Report) -> Iterator[tuple[int, str | None]]:
-    """Number and text of each line without its line end; ``None`` for one that is reported as not UTF-8."""
-    lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    for number, raw in enumerate(lines, start=1):
+def lines(data: bytes, report: Report) -> Iterator[tuple[int, str | None]]:
+    """Number and text of each line without its line end; ``None`` for one that is reported as not UTF-8.
+
+    Args:
+        data: a file's bytes; a byte order mark is left out.
+        report: told of what is not UTF-8.
+    """
+    raws = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    if raws[-1] == b"":
+        raws.pop()
+    for number, raw in enumerate(raws, start=1):
         try:
             yield number, raw.removesuffix(b"\r").decode("utf-8")
         except UnicodeDecodeError as error:
@@ -170,17 +175,25 @@ def _word_and_label(line: str, number: int, task: TaskSpec, report: Report) -> t
     if not word:
         report(number, f"a label without a word: {_cut(label)!r}; expected {_shape(task)}")
         return None
-    label_id = _label_id(label, number, task, report)
-    return None if label_id is None else (word, label_id)
+    found = label_id(label, number, task, report)
+    return None if found is None else (word, found)
 
 
-def _label_id(text: str, number: int, task: TaskSpec, report: Report) -> int | None:
+def label_id(text: str, number: int, task: TaskSpec, report: Report) -> int | None:
+    """Class id of a label as spelt in a file; ``None`` for one that is reported as unknown.
+
+    Args:
+        text: the label; blanks round it do not count.
+        number: of its line.
+        task: the task that it belongs to.
+        report: told of what is unknown.
+    """
     # The old xglue loader stripped each line, so that blanks round a label are known to be harmless.
-    label_id = task.label_id(text.strip(" "))
-    if label_id is None:
+    found = task.label_id(text.strip(" "))
+    if found is None:
         names = ", ".join([*task.labels, *task.aliases])
         report(number, f"unknown label {_cut(text)!r}; expected one of {names}")
-    return label_id
+    return found
 
 
 def _shape(task: TaskSpec) -> str:

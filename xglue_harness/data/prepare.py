@@ -23,10 +23,7 @@ def prepare(archive: Path, folder: Path, expected_sha256: str | None = None) -> 
     """
     official = official_archive()
     expected = (expected_sha256 or official.sha256).lower()
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder}: the folder is not empty; expected a new or an empty one")
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: is not a folder; expected a new or an empty one")
+    check_new(folder)
     found = archive_sha256(archive)
     if found != expected:
         size = archive.stat().st_size
@@ -41,3 +38,18 @@ def prepare(archive: Path, folder: Path, expected_sha256: str | None = None) -> 
         raise DataError(
             f"cannot unpack {archive} to {folder}: {error.strerror or error}; nothing was left behind"
         ) from error
+
+
+def check_new(folder: Path) -> None:
+    """Make sure that nothing would be overwritten.
+
+    Args:
+        folder: a folder that is to appear; it may exist if it is empty.
+
+    Raises:
+        DataError: if it is not empty, or no folder.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DataError(f"{folder}: the folder is not empty; expected a new or an empty one")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is not a folder; expected a new or an empty one")

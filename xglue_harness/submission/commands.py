@@ -1,0 +1,102 @@
+"""What ``xglue-harness score`` and ``xglue-harness export`` do and print; ``xglue_harness.cli`` has their options."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from xglue_harness.benchmark import TASKS
+from xglue_harness.submission.export import export
+from xglue_harness.submission.score import LanguageScore, Mean, Scores, score_folder
+
+_SAMPLE = "SAMPLE data: the scores mean nothing"
+
+
+def score_command(
+    predictions: Path,
+    data: str | None,
+    split: Literal["test", "dev"],
+    tasks: Sequence[str] | None,
+    allow_partial: bool,
+    as_json: bool,
+) -> None:
+    """Score a folder of predictions and print the scores; see `score_folder`.
+
+    Raises:
+        DataError: as `score_folder`.
+    """
+    scores = score_folder(predictions, data, split, tasks, allow_partial)
+    if as_json:
+        typer.echo(json.dumps({**asdict(scores), "partial": scores.partial}, ensure_ascii=False, indent=1))
+        return
+    known = Console().is_terminal or "COLUMNS" in os.environ
+    Console(width=None if known else 160).print(table_of(scores))
+    for line in _remarks(scores):
+        typer.echo(line)
+
+
+def export_command(results: Sequence[Path], folder: Path) -> None:
+    """Write a submission and print what it holds and lacks; see `export`.
+
+    Raises:
+        DataError: as `export`.
+    """
+    summary = export(results, folder)
+    total = len(summary.files) + len(summary.missing)
+    typer.echo(f"{summary.folder}: {len(summary.files)} of {total} files of {summary.model} ({summary.protocol})")
+    if summary.missing:
+        typer.echo(f"missing for a full submission: {', '.join(summary.missing)}")
+    if summary.sample:
+        typer.echo("SAMPLE data: these predictions are of the packaged toy, not of XGLUE")
+
+
+def table_of(scores: Scores) -> Table:
+    """Task × language with rows and scores, a mean for each task and, where all eight are there, over the tasks."""
+    title = f"{scores.predictions} on {scores.data} ({scores.split}{', partial' * scores.partial})"
+    table = Table(title=escape(title), title_justify="left", expand=False)
+    for column in ("task", "language"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("metric", no_wrap=True)
+    for column in ("ours", "±", "official"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for found in scores.tasks:
+        spec = TASKS[found.task]
+        for item in found.languages:
+            first = item is found.languages[0]
+            table.add_row(spec.title if first else "", item.language, str(item.rows), found.metric, *_cells(item))
+        part = "" if len(found.languages) == len(spec.languages) else f" of {len(spec.languages)}"
+        table.add_row("", f"mean of {len(found.languages)}{part}", "", found.metric, *_cells(found.mean))
+        table.add_section()
+    if scores.mean is not None:
+        table.add_row("XGLUE", f"mean of {len(scores.tasks)} tasks", "", "score", *_cells(scores.mean))
+    return table
+
+
+def _cells(item: LanguageScore | Mean) -> tuple[str, str, str]:
+    return f"{item.score:.4f}", "N/A" if item.stderr is None else f"{item.stderr:.4f}", f"{item.official:.4f}"
+
+
+def _remarks(scores: Scores) -> list[str]:
+    lines = [
+        f"{TASKS[found.task].title} {item.language}: queries of one row count for no score: {item.single_row_queries}"
+        for found in scores.tasks
+        for item in found.languages
+        if item.single_row_queries
+    ]
+    if scores.missing:
+        lines.append(f"partial: no predictions for {', '.join(scores.missing)}")
+    if scores.left_out:
+        lines.append(f"partial: the data lack the gold labels for {', '.join(scores.left_out)}")
+    if scores.sample:
+        lines.append(_SAMPLE)
+    return lines

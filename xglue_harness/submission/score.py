@@ -1,0 +1,243 @@
+"""Scores of a folder of predictions in XGLUE's submission format, whoever made them: ours and the official ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from xglue_harness.benchmark import TASKS, Kind, TaskSpec
+from xglue_harness.data import Source, open_source
+from xglue_harness.data.check import NOT_OURS
+from xglue_harness.errors import DataError
+from xglue_harness.official_metrics import official_score
+from xglue_harness.submission.files import SUFFIX, read, relative_path
+from xglue_harness.transfer.scoring import document_score, queries, score, score_stderr
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class LanguageScore:
+    """Scores of one language, from 0 to 1.
+
+    Attributes:
+        language: language code.
+        rows: rows of the data, each with its prediction.
+        score: by the task's metric.
+        stderr: its standard error; ``None`` where it is not defined.
+        official: by XGLUE's own evaluator.
+        single_row_queries: queries of one row, which count for neither score; ``None``: not a ranking task.
+    """
+
+    language: str
+    rows: int
+    score: float
+    stderr: float | None
+    official: float
+    single_row_queries: int | None
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Plain means over languages or tasks.
+
+    Attributes:
+        score: of ours.
+        stderr: its standard error for independent test sets; ``None`` where one of theirs is not defined.
+        official: of the official ones.
+    """
+
+    score: float
+    stderr: float | None
+    official: float
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """Scores of one task.
+
+    Attributes:
+        task: short name of the task.
+        metric: name of the metric of `LanguageScore.score`.
+        languages: of each language, in the task's order.
+        mean: over those languages.
+    """
+
+    task: str
+    metric: str
+    languages: tuple[LanguageScore, ...]
+    mean: Mean
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a folder of predictions.
+
+    Attributes:
+        predictions: path of the folder.
+        data: what the gold labels were read from.
+        sample: whether that is the packaged toy, whose scores mean nothing.
+        split: ``test`` or ``dev``.
+        tasks: scores of each task.
+        mean: over the tasks, where all eight are there; else ``None``.
+        missing: prediction files that are not there, though the data have the language.
+        left_out: prediction files, or folders, that the data have no gold labels for.
+    """
+
+    predictions: str
+    data: str
+    sample: bool
+    split: str
+    tasks: tuple[TaskScores, ...]
+    mean: Mean | None
+    missing: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def partial(self) -> bool:
+        """Whether some predictions or gold labels are not there."""
+        return bool(self.missing or self.left_out)
+
+
+def score_folder(
+    predictions: Path,
+    data: str | None,
+    split: Literal["test", "dev"] = "test",
+    tasks: Sequence[str] | None = None,
+    allow_partial: bool = False,
+) -> Scores:
+    """Score the predictions of every language that the data have.
+
+    Args:
+        predictions: a folder of files ``TASK/language.prediction`` (`xglue_harness.submission.files`).
+        data: where the gold labels are, as `xglue_harness.data.open_source` takes it.
+        split: which of their splits was predicted.
+        tasks: short names; those whose folder is there where not given.
+        allow_partial: score what is there, and tell what is not.
+
+    Raises:
+        DataError: for predictions that are missing, malformed or of no task or language of XGLUE or of the data, and
+            for data that can't be read.
+    """
+    if not predictions.is_dir():
+        raise DataError(f"{predictions}: no such folder; expected one with files such as NER/de{SUFFIX}")
+    specs = _chosen(predictions, tasks)
+    there = _files(predictions, [spec.folder for spec in specs] if tasks else None)
+    source = open_source(data)
+    jobs, missing, left_out = _jobs(specs, there, source, split)
+    if missing and not allow_partial:
+        raise DataError(
+            f"{predictions}: no {', '.join(missing)}, though the data have the {split} sets: add what is missing, or "
+            "score what is there with --allow-partial"
+        )
+    if left_out and not allow_partial:
+        raise DataError(
+            f"{predictions}: {', '.join(left_out)}: the data ({source.description}) have no such {split} sets: use "
+            "other data, or leave these out with --allow-partial"
+        )
+    if not jobs:
+        raise DataError(f"{predictions}: nothing to score: the data have none of the {split} sets that are predicted")
+    found = _scored(jobs, predictions, source, split)
+    whole = _mean([item.mean for item in found]) if len(found) == len(TASKS) else None
+    return Scores(
+        str(predictions), source.description, source.is_sample, split, found, whole, tuple(missing), tuple(left_out)
+    )
+
+
+def _mean(items: Sequence[LanguageScore | Mean]) -> Mean:
+    """Mean over languages or tasks; at least one."""
+    errors = [item.stderr for item in items if item.stderr is not None]
+    known = len(errors) == len(items)
+    return Mean(
+        sum(item.score for item in items) / len(items),
+        math.sqrt(sum(error**2 for error in errors)) / len(items) if known else None,
+        sum(item.official for item in items) / len(items),
+    )
+
+
+def _chosen(folder: Path, names: Sequence[str] | None) -> list[TaskSpec]:
+    if unknown := [name for name in names or () if name not in TASKS]:
+        raise DataError(f"no XGLUE task {', '.join(unknown)}; expected some of {', '.join(TASKS)}")
+    if names:
+        return [spec for spec in TASKS.values() if spec.name in names]
+    found = [spec for spec in TASKS.values() if (folder / spec.folder).is_dir()]
+    if not found:
+        folders = ", ".join(spec.folder for spec in TASKS.values())
+        raise DataError(f"{folder}: no predictions of any task; expected folders named {folders}")
+    return found
+
+
+def _files(folder: Path, folders: Sequence[str] | None) -> set[str]:
+    """Relative paths of the prediction files below some folders (all, where not given)."""
+    known = {relative_path(spec, language) for spec in TASKS.values() for language in spec.languages}
+    paths = sorted(path.relative_to(folder) for path in folder.rglob(f"[!.]*{SUFFIX}"))
+    there = [path for path in paths if path.parts[0] not in NOT_OURS and (folders is None or path.parts[0] in folders)]
+    strange = [path.as_posix() for path in there if path.as_posix() not in known]
+    if strange:
+        raise DataError(
+            f"{folder}: {', '.join(strange)}: no language or no task of XGLUE; expected "
+            + ", ".join(f"{spec.folder}/{{{','.join(spec.languages)}}}{SUFFIX}" for spec in TASKS.values())
+        )
+    return {path.as_posix() for path in there}
+
+
+def _jobs(
+    specs: Sequence[TaskSpec], there: set[str], source: Source, split: str
+) -> tuple[list[tuple[TaskSpec, str]], list[str], list[str]]:
+    """What can be scored, what the predictions lack and what the data lack."""
+    jobs, missing, left_out = [], [], []
+    for spec in specs:
+        available = source.available(spec, split)
+        for language in spec.languages:
+            path = relative_path(spec, language)
+            if language in available and path in there:
+                jobs.append((spec, language))
+            elif language in available:
+                missing.append(path)
+            elif path in there:
+                left_out.append(path)
+        if not available and not any(relative_path(spec, language) in there for language in spec.languages):
+            left_out.append(spec.folder)
+    return jobs, missing, left_out
+
+
+def _scored(jobs: list[tuple[TaskSpec, str]], folder: Path, source: Source, split: str) -> tuple[TaskScores, ...]:
+    from tqdm import tqdm
+
+    found: dict[str, list[LanguageScore]] = {}
+    for spec, language in tqdm(jobs, unit="language", desc="scoring", disable=None):
+        dataset = source.load(spec, split, language).dataset
+        path = folder / relative_path(spec, language)
+        found.setdefault(spec.name, []).append(_language_score(spec, language, dataset, path))
+    return tuple(TaskScores(name, TASKS[name].metric, tuple(items), _mean(items)) for name, items in found.items())
+
+
+def _language_score(spec: TaskSpec, language: str, dataset: Dataset, path: Path) -> LanguageScore:
+    gold: list[Any] = dataset[spec.label_column][:]
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    predicted = read(data, spec, [len(row) if spec.kind is Kind.TAGGING else 1 for row in gold], str(path))
+    single = None
+    if spec.kind is Kind.RANKING:
+        groups = queries(spec, dataset)
+        ranked = [rows for rows in groups if len(rows) > 1]
+        single = len(groups) - len(ranked)
+        if not ranked:
+            raise DataError(f"{path}: no query of the data has two rows: there is nothing to rank")
+        gold, predicted = ([[values[i] for i in rows] for rows in ranked] for values in (gold, predicted))
+    items = [document_score(spec, g, p) for g, p in zip(gold, predicted, strict=True)]
+    stderr = score_stderr(spec, items)
+    return LanguageScore(
+        language,
+        len(dataset),
+        score(spec, items),
+        None if math.isnan(stderr) else stderr,
+        official_score(spec, gold, predicted),
+        single,
+    )
