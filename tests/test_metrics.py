@@ -13,6 +13,7 @@ import scipy.stats
 import seqeval.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lm_eval.api.metrics import unweighted_mean_stderr
 from seqeval.metrics.sequence_labeling import get_entities
 from sklearn.metrics import accuracy_score, ndcg_score
 
@@ -314,3 +315,15 @@ def test_ndcg_refuses_what_has_no_ranking(gold: list[float], scores: list[float]
 
 def test_ndcg_never_exceeds_one_by_rounding():
     assert metrics.ndcg([1] * 6, [2, 4, 0, 3, 1, 2]) == 1.0
+
+
+@checked
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_the_stderr_of_a_mean_of_scores_is_lm_evals(errors: list[float]) -> None:
+    assert metrics.group_stderr(errors) == pytest.approx(unweighted_mean_stderr(errors), abs=1e-12)
+
+
+def test_a_mean_of_no_scores_has_no_stderr() -> None:
+    with pytest.raises(ValueError, match="no examples"):
+        metrics.group_stderr([])
+    assert math.isnan(metrics.group_stderr([0.1, math.nan]))

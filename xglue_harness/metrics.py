@@ -252,6 +252,22 @@ def mean_stderr(items: Sequence[float]) -> float:
     return math.sqrt(math.fsum((x - average) ** 2 for x in items) / (n * (n - 1)))
 
 
+def group_stderr(errors: Sequence[float]) -> float:
+    r"""Standard error of the plain mean of scores of independent test sets: :math:`\sqrt{\sum_i se_i^2} / n`.
+
+    Args:
+        errors: standard error of each score, ``[scores]``.
+
+    Returns:
+        The standard error, in the unit of the scores; NaN where one of them is.
+
+    Raises:
+        ValueError: there are no scores.
+    """
+    _check_some(errors)
+    return math.sqrt(math.fsum(error**2 for error in errors)) / len(errors)
+
+
 def _check_lengths(gold: Sequence[object], predicted: Sequence[object]) -> None:
     if len(gold) != len(predicted):
         raise ValueError(f"gold and predicted differ in length: {len(gold)} and {len(predicted)}")

@@ -340,6 +340,19 @@ def test_an_encoder_decoder_is_prompted_where_that_is_asked_for(prompt, tmp_path
     assert (record["protocol"], record["model"]["name"]) == ("prompt", str(tmp_path))
 
 
+def test_a_model_that_keeps_its_name_to_itself_is_known_by_what_it_was_asked_for_by(prompt):
+    class Remote(ScriptedLM):
+        def __init__(self, pretrained, revision="main", **_):
+            super().__init__("right")
+
+    lm = Remote.create_from_arg_obj({"pretrained": "some/decoder", "revision": "v2"})
+    record = _record(prompt(lm, ["xglue_nc_zs_en"], limit=1), "xglue_nc_zs_en")
+    assert (record["model"]["name"], record["model"]["revision"]) == ("some/decoder", "v2")
+    other = Remote.create_from_arg_string("pretrained=other/decoder")
+    record = _record(prompt(other, ["xglue_nc_zs_en"], limit=1), "xglue_nc_zs_en")
+    assert (record["model"]["name"], record["model"]["backend"]) == ("other/decoder", "Remote")
+
+
 def test_options_without_effect_are_named(prompt, caplog):
     prompt(ScriptedLM("right"), ["xglue_nc_zs_en"], {"epochs": 3, "learning_rate": 1e-4}, limit=1)
     assert "protocol prompt: without effect on it: epochs, learning_rate" in caplog.text

@@ -7,11 +7,11 @@ times as much as QAM.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from xglue_harness.benchmark import ALL_GROUP
+from xglue_harness.metrics import group_stderr
 
 SAMPLE_MARK = " [SAMPLE]"
 COLLAPSED_MARK = " [COLLAPSED]"
@@ -34,7 +34,7 @@ def means(children: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[s
         errors = [child.get(stderr, "N/A") for child in children]
         known = all(isinstance(error, float) for error in errors)
         found[value] = sum(child[value] for child in children) / len(children)
-        found[stderr] = math.sqrt(sum(error**2 for error in errors)) / len(errors) if known else "N/A"
+        found[stderr] = group_stderr(errors) if known else "N/A"
     return found
 
 

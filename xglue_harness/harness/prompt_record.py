@@ -11,6 +11,7 @@ import torch
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
 from xglue_harness.data import fingerprint
 from xglue_harness.encoders.loading import weights_sha256
+from xglue_harness.harness.register import MADE_OF
 from xglue_harness.results.provenance import environment
 from xglue_harness.results.schema import (
     Data,
@@ -95,13 +96,14 @@ def model_record(lm: Any) -> ModelRecord:
         model = getattr(lm, "model", None)
         local = model if isinstance(model, torch.nn.Module) else None
         config = getattr(local, "config", None)
-        names = (getattr(config, "name_or_path", None), getattr(lm, "pretrained", None), model)
-        revision = getattr(config, "_commit_hash", None)
+        asked, revision = MADE_OF.get(lm, (None, None))
+        commit = getattr(config, "_commit_hash", None)
+        names = (getattr(config, "name_or_path", None), asked, model)
         _KNOWN[lm] = ModelRecord(
             name=next((name for name in names if isinstance(name, str) and name), type(lm).__name__),
             backend=type(lm).__name__,
-            revision=revision,
-            weights_sha256=weights_sha256(local) if local is not None and revision is None else None,
+            revision=commit or revision,
+            weights_sha256=weights_sha256(local) if local is not None and commit is None else None,
             adapter=str(lm.peft) if getattr(lm, "peft", None) else None,
             dtype=None if local is None else str(next(local.parameters()).dtype),
             parameters=None if local is None else sum(parameter.numel() for parameter in local.parameters()),

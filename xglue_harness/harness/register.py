@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from xglue_harness.harness import evaluator, hf
 
@@ -17,6 +18,9 @@ MODEL_ARGUMENTS: set[str] = set()
 
 lm_eval merges ``--model_args`` into the metadata of every task; this tells a model's argument from a misspelt option.
 """
+
+MADE_OF: WeakKeyDictionary[Any, tuple[str, str | None]] = WeakKeyDictionary()
+"""Name and revision that models were asked for by; those behind an API or vLLM don't all keep them."""
 
 
 def tasks_folder() -> Path:
@@ -105,19 +109,27 @@ def _watch_models_being_made(lm: Any) -> None:
 
     @functools.wraps(from_string)
     def create_from_arg_string(cls: Any, arg_string: str, additional_config: Any = None) -> Any:
-        _before_making(simple_parse_args_string(arg_string))
-        return from_string(cls, arg_string, additional_config)
+        arguments = simple_parse_args_string(arg_string)
+        _before_making(arguments)
+        return _made(from_string(cls, arg_string, additional_config), arguments)
 
     @functools.wraps(from_object)
     def create_from_arg_obj(cls: Any, arg_dict: Any, additional_config: Any = None) -> Any:
         _before_making(arg_dict)
-        return from_object(cls, arg_dict, additional_config)
+        return _made(from_object(cls, arg_dict, additional_config), arg_dict)
 
     lm.create_from_arg_string = classmethod(create_from_arg_string)
     lm.create_from_arg_obj = classmethod(create_from_arg_obj)
 
 
-def _before_making(arguments: Iterable[str]) -> None:
+def _made(lm: Any, arguments: Mapping[str, Any]) -> Any:
+    if name := arguments.get("pretrained") or arguments.get("model"):
+        revision = arguments.get("revision")
+        MADE_OF[lm] = str(name), None if revision is None else str(revision)
+    return lm
+
+
+def _before_making(arguments: Mapping[str, Any]) -> None:
     MODEL_ARGUMENTS.clear()
     MODEL_ARGUMENTS.update(arguments)
     hf.adapt()

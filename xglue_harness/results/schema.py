@@ -222,7 +222,9 @@ class ModelRecord(_Part):
 
     name: str = Field(description="name on the Hub or of the API, or path")
     backend: str = Field(description="lm-eval's class of models")
-    revision: str | None = Field(description="commit on the Hub; null: unknown, as for a folder or an API")
+    revision: str | None = Field(
+        description="commit on the Hub, or what was asked for; null: unknown, as for a folder or an API"
+    )
     weights_sha256: Sha256 | None = Field(description="sha256 over the weights; null: a commit is known, or no weights")
     adapter: str | None = Field(description="Hub id or folder of a peft adapter; null: none")
     dtype: str | None = Field(description="type of the weights; null: unknown")

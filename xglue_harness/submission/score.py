@@ -12,6 +12,7 @@ from xglue_harness.benchmark import TASKS, Kind, TaskSpec
 from xglue_harness.data import Source, open_source
 from xglue_harness.data.check import NOT_OURS
 from xglue_harness.errors import DataError
+from xglue_harness.metrics import group_stderr
 from xglue_harness.official_metrics import official_score
 from xglue_harness.submission.files import SUFFIX, read, relative_path
 from xglue_harness.transfer.scoring import document_score, queries, score, score_stderr
@@ -154,7 +155,7 @@ def _mean(items: Sequence[LanguageScore | Mean]) -> Mean:
     known = len(errors) == len(items)
     return Mean(
         sum(item.score for item in items) / len(items),
-        math.sqrt(sum(error**2 for error in errors)) / len(items) if known else None,
+        group_stderr(errors) if known else None,
         sum(item.official for item in items) / len(items),
     )
 
