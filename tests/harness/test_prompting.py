@@ -243,6 +243,7 @@ def test_few_shot_examples_of_a_tagging_task_are_strict_answers(prompt):
     prompt(lm, ["xglue_pos_zs_de"], num_fewshot=1, limit=1)
     example = lm.requests[0].args[0].split("\n\n")[-2]
     assert "\nTags:\n" in example
+    assert lm.requests[0].args[0].endswith("\nTags:\n")
     answer = example.partition("Tags:")[2].strip()
     assert all(line.split("\t")[1] in TASKS["pos"].labels for line in answer.split("\n"))
 

@@ -78,7 +78,7 @@ def test_what_changes_no_weight_changes_no_key():
         ({"select": "en_dev", "dev": "none"}, r"select en_dev needs dev all or en"),
         ({"dropout": 1}, r"dropout=1"),
         ({"checkpoint_minutes": -1}, r"checkpoint_minutes=-1"),
-        ({"protocol": "prompt"}, r"protocol='prompt'"),
+        ({"protocol": "guess"}, r"protocol='guess'"),
         ({"data": 3}, r"data=3"),
     ],
 )

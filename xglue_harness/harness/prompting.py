@@ -105,10 +105,11 @@ class Prompting:
         self, doc: Any, contexts: Sequence[str], metadata: Any, *, apply_chat_template: bool = False, **_: Any
     ) -> list[Instance]:
         """A likelihood for each class of each row, or one generation for a sentence."""
-        if self.task.spec.kind is Kind.TAGGING:
-            arguments = (contexts[0], self._generation(doc["words"], chat=apply_chat_template))
-            return [Instance("generate_until", doc, arguments, 0, metadata)]
         delimiter = "" if apply_chat_template else self.prompts.delimiter
+        if self.task.spec.kind is Kind.TAGGING:
+            context = f"{contexts[0]}{delimiter}" if delimiter else contexts[0]  # a chat's is no plain str behind an API
+            arguments = (context, self._generation(doc["words"], chat=apply_chat_template))
+            return [Instance("generate_until", doc, arguments, 0, metadata)]
         pairs = [(context, f"{delimiter}{choice}") for context in contexts for choice in self.choices]
         found = [Instance("loglikelihood", doc, pair, i, metadata) for i, pair in enumerate(pairs)]
         if self._calibrates:
