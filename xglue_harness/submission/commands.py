@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.submission.export import export
+from xglue_harness.submission.files import relative_path
 from xglue_harness.submission.score import LanguageScore, Mean, Scores, score_folder
 
 _SAMPLE = "SAMPLE data: the scores mean nothing"
@@ -54,9 +55,20 @@ def export_command(results: Sequence[Path], folder: Path) -> None:
     total = len(summary.files) + len(summary.missing)
     typer.echo(f"{summary.folder}: {len(summary.files)} of {total} files of {summary.model} ({summary.protocol})")
     if summary.missing:
-        typer.echo(f"missing for a full submission: {', '.join(summary.missing)}")
+        typer.echo(f"missing for a full submission: {_by_task(summary.missing)}")
     if summary.sample:
         typer.echo("SAMPLE data: these predictions are of the packaged toy, not of XGLUE")
+
+
+def _by_task(paths: Collection[str]) -> str:
+    """Prediction files in words: tasks, with their languages where some are not among them."""
+    parts = []
+    for spec in TASKS.values():
+        languages = [language for language in spec.languages if relative_path(spec, language) in paths]
+        if languages:
+            whole = len(languages) == len(spec.languages)
+            parts.append(spec.title if whole else f"{spec.title} ({', '.join(languages)})")
+    return ", ".join(parts)
 
 
 def table_of(scores: Scores) -> Table:
