@@ -107,7 +107,8 @@ class Prompting:
         """A likelihood for each class of each row, or one generation for a sentence."""
         delimiter = "" if apply_chat_template else self.prompts.delimiter
         if self.task.spec.kind is Kind.TAGGING:
-            context = f"{contexts[0]}{delimiter}" if delimiter else contexts[0]  # a chat's is no plain str behind an API
+            # Behind an API a chat's context is no plain str, and has to stay what it is.
+            context = f"{contexts[0]}{delimiter}" if delimiter else contexts[0]
             arguments = (context, self._generation(doc["words"], chat=apply_chat_template))
             return [Instance("generate_until", doc, arguments, 0, metadata)]
         pairs = [(context, f"{delimiter}{choice}") for context in contexts for choice in self.choices]
