@@ -93,6 +93,15 @@ def test_discovering_tasks_imports_what_registers_them_only():
     assert _ours(imported) == HOOK | harness | {"xglue_harness.harness"}
 
 
+def test_an_evaluation_without_our_tasks_imports_none_of_them():
+    imported = _imported(
+        "from lm_eval.evaluator import evaluate; from lm_eval.models.dummy import DummyLM;"
+        "assert evaluate._introduces_models; evaluate(DummyLM(), {'tasks': {}, 'groups': {}})"
+    )
+    harness = {f"xglue_harness.harness.{name}" for name in ("register", "hf", "evaluator")}
+    assert _ours(imported) == HOOK | harness | {"xglue_harness.harness"}
+
+
 @pytest.mark.parametrize("command", ["ls", "du", "verify"])
 def test_looking_at_the_store_does_not_wait_for_torch(command):
     assert not _imported_by("store", command) & {"torch", "numpy", "transformers", "datasets", "lm_eval"}

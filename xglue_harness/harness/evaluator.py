@@ -42,6 +42,11 @@ def _introduce_models() -> None:
     module.evaluate = evaluate  # type: ignore[attr-defined]
 
 
+def _is_task_loaded() -> bool:
+    """Whether a task of ours can be among those of a run; a run without any is let alone and imports nothing."""
+    return "xglue_harness.harness.task" in sys.modules
+
+
 def _keep_predictions() -> None:
     module = sys.modules.get("lm_eval.loggers.evaluation_tracker")
     tracker = getattr(module, "EvaluationTracker", None)  # None while the module is being loaded
@@ -51,10 +56,10 @@ def _keep_predictions() -> None:
 
     @functools.wraps(original)
     def save_results_aggregated(self: Any, results: Any, *args: Any, **kwargs: Any) -> None:
-        from xglue_harness.harness.predictions import put_beside
-
         original(self, results, *args, **kwargs)
-        if self.output_path and getattr(self, "date_id", None):
+        if _is_task_loaded() and self.output_path and getattr(self, "date_id", None):
+            from xglue_harness.harness.predictions import put_beside
+
             path = Path(self.output_path)
             named = path.parent if path.suffix == ".json" else path / self.general_config_tracker.model_name_sanitized
             put_beside(results, named, self.date_id)
@@ -73,7 +78,7 @@ def introduce(lm: Any, loaded: Mapping[Any, Any]) -> None:
     Raises:
         XGlueError: where the model can't be used as the options want it.
     """
-    tasks = list(_ours(loaded))
+    tasks = list(_ours(loaded)) if _is_task_loaded() else []
     if not tasks:
         return
     from lm_eval.api.model import CachingLM

@@ -22,7 +22,7 @@ def keep_predictions(task: TransferTask, scored: Sequence[Scored]) -> dict[str, 
 
     Args:
         task: the leaf.
-        scored: its documents, in any order.
+        scored: its documents, in order.
 
     Returns:
         What the record says of them.
@@ -40,7 +40,7 @@ def keep_predictions(task: TransferTask, scored: Sequence[Scored]) -> dict[str, 
     predicted: list[Any] = []
     scores: list[Any] = []
     ranking = task.spec.kind is Kind.RANKING
-    for number, gold, prediction, found in sorted(scored, key=lambda item: item[0]):
+    for number, gold, prediction, found in scored:
         places = task.rows_of_document(number)
         documents += [number] * len(places)
         rows += places

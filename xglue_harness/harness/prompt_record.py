@@ -9,12 +9,11 @@ from weakref import WeakKeyDictionary
 import torch
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
-from xglue_harness.data import fingerprint
 from xglue_harness.encoders.loading import weights_sha256
+from xglue_harness.harness.record import data_record
 from xglue_harness.harness.register import MADE_OF
 from xglue_harness.results.provenance import environment
 from xglue_harness.results.schema import (
-    Data,
     Flags,
     ModelRecord,
     PromptEvaluation,
@@ -49,12 +48,7 @@ def prompt_record(prompting: Prompting, scored: Sequence[Scored]) -> dict[str, A
         source_language=SOURCE_LANGUAGE,
         target_language=task.language,
         sample=task.is_sample,
-        data=Data(
-            source=task.source.name,
-            description=task.source.description,
-            fingerprint=fingerprint(files),
-            files=files,
-        ),
+        data=data_record(task, files),
         model=model_record(prompting.lm),
         prompt=_settings(prompting),
         evaluation=PromptEvaluation(

@@ -62,12 +62,7 @@ def record(
         target_language=task.language,
         sample=task.is_sample,
         recipe={**recipe.model_dump(), "key": recipe.key},
-        data=Data(
-            source=task.source.name,
-            description=task.source.description,
-            fingerprint=fingerprint(files),
-            files=files,
-        ),
+        data=data_record(task, files),
         backbone=BackboneRecord(
             name=backbone.name,
             revision=backbone.revision,
@@ -87,6 +82,17 @@ def record(
         environment=environment(backbone.device, code_sha256()),
     )
     return run.model_dump(mode="json", by_alias=True)
+
+
+def data_record(task: TransferTask, files: Mapping[str, str]) -> Data:
+    """What was read for a leaf's number.
+
+    Args:
+        task: the leaf.
+        files: sha256 of each file, by path.
+    """
+    source = task.source
+    return Data(source=source.name, description=source.description, fingerprint=fingerprint(files), files=dict(files))
 
 
 def flags(training: Training, epoch: float, constant: str | None) -> Flags:

@@ -23,7 +23,7 @@ from xglue_harness.harness.register import MODEL_ARGUMENTS, register
 from xglue_harness.harness.shots import Shots
 from xglue_harness.official_metrics import official_score
 from xglue_harness.transfer.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
-from xglue_harness.transfer.scoring import document_score, documents, is_scored, queries, score, score_stderr
+from xglue_harness.transfer.scoring import document_score, documents, queries, score, score_stderr
 from xglue_harness.transfer.tokenising import joined
 
 logger = logging.getLogger(__name__)
@@ -163,8 +163,7 @@ class TransferTask(ConfigurableTask):
         """
         wanted = list(kwargs.get("samples") or range(len(self.eval_docs)))[: kwargs.get("limit")]
         self.protocol.check(len(wanted), kwargs.get("world_size") or 1)
-        column = self.spec.label_column
-        if self.single_row_queries and not any(is_scored(self.spec, self.eval_docs[i][column]) for i in wanted):
+        if self.single_row_queries and all(len(self.rows_of_document(number)) == 1 for number in wanted):
             raise RecipeError(f"{self.config.task}: no query of two rows among the documents: raise --limit")
         super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
 
@@ -240,8 +239,7 @@ class TransferTask(ConfigurableTask):
 
     def _official(self, scored: list[Scored]) -> float:
         """The score by XGLUE's own evaluator. All answers are together here for the first time: they are kept."""
-        self._conclude(scored)
-        in_order = sorted(scored, key=lambda item: item[0])
+        in_order = self._conclude(scored)
         return official_score(self.spec, [item[1] for item in in_order], [item[2] for item in in_order])
 
     def _bypassed(self, scored: list[Scored]) -> int:
@@ -249,9 +247,12 @@ class TransferTask(ConfigurableTask):
         self._conclude(scored)
         return 999
 
-    def _conclude(self, scored: list[Scored]) -> None:
-        self.protocol.conclude(scored)
-        self.run["predictions"] = keep_predictions(self, scored)
+    def _conclude(self, scored: list[Scored]) -> list[Scored]:
+        """Complete the record and keep the predictions; returns the answers by document, for processes mix them."""
+        in_order = sorted(scored, key=lambda item: item[0])
+        self.protocol.conclude(in_order)
+        self.run["predictions"] = keep_predictions(self, in_order)
+        return in_order
 
     def higher_is_better(self) -> dict[str, bool]:
         """All are, but for what could not be read."""
