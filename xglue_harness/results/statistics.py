@@ -1,0 +1,325 @@
+r"""What scores of several trainings on the same test rows say, and how surely.
+
+A score has two sources of chance: the training (its seed) and the test rows. Each backbone has its own trainings, but
+all of them are scored on the same rows, so a difference between two is paired over rows; where the languages of a task
+are translations of each other, a source sentence with all of its translations is one row. Every number here is an
+`Estimate` of a contrast: a weighted sum of scores, such as a mean over languages, a difference between two backbones,
+or English minus the others.
+
+With ``S`` trainings and ``n`` rows, crossed, the variance of a contrast is that of a two-way layout without replication
+(Searle, Casella and McCulloch 1992, Variance Components, chapter 4):
+
+.. math:: \hat V = s^2_{seeds}/S + V_{rows} - V_{rows \times seeds}
+
+``V_rows`` is by linearisation, as the standard errors of `xglue_harness.metrics`; the last term takes away what the
+first two both hold. Intervals and p-values are Student's t with Satterthwaite's (1946) degrees of freedom.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+from scipy import stats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+LEVEL = 0.95
+"""Of all intervals."""
+
+Seeds = Literal["own", "borrowed", "unknown"]
+"""Where the variance between trainings comes from: each backbone's own; for a backbone with one training, the largest
+of the others'; or nowhere, where all have one: then an interval is of test rows only, and too narrow."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Test rows that several languages share (translations), or those of one language.
+
+    Attributes:
+        languages: columns of `TaskRuns.scores` that the rows belong to.
+        numerators: what each row adds to the score's numerator, ``[rows, runs, languages]``.
+        denominators: the same of its denominator; 1 where the score is a mean.
+    """
+
+    languages: tuple[int, ...]
+    numerators: Floats
+    denominators: Floats
+
+    @cached_property
+    def influence(self) -> Floats:
+        """What each row moves each score by, ``[rows, runs, languages]``; their squares sum to the squared stderr."""
+        n = len(self.numerators)
+        totals = self.denominators.sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratios = np.where(totals > 0, self.numerators.sum(axis=0) / totals, 0.0)
+            scale = np.where(totals > 0, np.sqrt(n / (n - 1)) / totals, 0.0) if n > 1 else np.zeros_like(totals)
+        found: Floats = (self.numerators - ratios * self.denominators) * scale
+        return found
+
+
+@dataclass(frozen=True)
+class TaskRuns:
+    """Scores of one task: several trainings of several backbones on the same test rows.
+
+    Attributes:
+        backbones: the backbone of each run, by number from 0, ``[runs]``; every number up to the largest has a run.
+        scores: from 0 to 1, ``[runs, languages]``.
+        blocks: the rows behind them; each language is in one block.
+    """
+
+    backbones: NDArray[np.int64]
+    scores: Floats
+    blocks: tuple[Block, ...]
+
+    def runs(self, backbone: int) -> NDArray[np.int64]:
+        """The runs of a backbone."""
+        return np.flatnonzero(self.backbones == backbone)
+
+    @property
+    def size(self) -> int:
+        """How many backbones there are."""
+        return int(self.backbones.max()) + 1
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A contrast of scores with its uncertainty.
+
+    Attributes:
+        value: mean over the trainings, in the unit of the scores.
+        stderr: standard error over trainings and test rows.
+        df: Student's degrees of freedom.
+        low: lower end of the 95% interval.
+        high: upper end.
+        p: two-sided p-value of the hypothesis that the contrast is 0.
+        seeds: where the variance between trainings comes from.
+    """
+
+    value: float
+    stderr: float
+    df: float
+    low: float
+    high: float
+    p: float
+    seeds: Seeds
+
+
+Part: TypeAlias = "tuple[TaskRuns, Floats]"
+"""A task, and the weight of each score in a contrast, ``[backbones, languages]``."""
+
+
+def estimate(parts: Sequence[Part]) -> Estimate:
+    """A contrast over one or more tasks, whose trainings and test rows are independent of each other.
+
+    Args:
+        parts: each task with its weights.
+
+    Raises:
+        ValueError: no score has a weight.
+    """
+    value, seeds, rows, shared = 0.0, 0.0, 0.0, 0.0
+    uncertain: list[tuple[float, float]] = []  # parts of the variance, with their degrees of freedom
+    sources: set[Seeds] = set()
+    for task, weights in parts:
+        moved = [np.zeros(len(block.numerators)) for block in task.blocks]
+        for backbone in _weighted(weights):
+            runs, weight = task.runs(backbone), weights[backbone]
+            value += float((task.scores[runs] @ weight).mean())
+            for block, total in zip(_moves(task, runs, weight), moved, strict=True):
+                total += block.mean(axis=1)
+            variance, both, df, source = _between_trainings(task, backbone, weight)
+            seeds, shared = seeds + variance, shared + both
+            uncertain.append((variance, df))
+            sources.add(source)
+        for total in moved:
+            rows += float(total @ total)
+            uncertain.append((float(total @ total), len(total) - 1))
+    if not sources:
+        raise ValueError("a contrast needs at least one score with a weight other than 0")
+    known: Seeds = "unknown" if "unknown" in sources else "borrowed" if "borrowed" in sources else "own"
+    return _student(value, max(seeds + rows - shared, seeds, rows), uncertain, known)
+
+
+def _weighted(weights: Floats) -> list[int]:
+    """Backbones that have a part in a contrast."""
+    return [int(number) for number in np.flatnonzero(weights.any(axis=1))]
+
+
+def _moves(task: TaskRuns, runs: NDArray[np.int64], weight: Floats) -> list[Floats]:
+    """What each test row moves the contrast by, ``[rows, runs]``, for each block."""
+    return [block.influence[:, runs] @ weight[[*block.languages]] for block in task.blocks]
+
+
+def _between_trainings(task: TaskRuns, backbone: int, weight: Floats) -> tuple[float, float, float, Seeds]:
+    """Variance of a backbone's mean over its trainings, its part from training × row, and degrees of freedom.
+
+    Two or three trainings may happen to agree, and their variance is then far too small. It holds the interplay of
+    training and rows, which is known better, from all rows: so it is taken for that at least. A backbone with one
+    training gets the largest variance that another one has.
+    """
+    size = len(task.runs(backbone))
+    donors = [backbone] if size > 1 else [b for b in range(task.size) if len(task.runs(b)) > 1]
+    found = []
+    for donor in donors:
+        runs = task.runs(donor)
+        df = len(runs) - 1
+        moves = _moves(task, runs, weight)
+        both = sum(float(((m - m.mean(axis=1, keepdims=True)) ** 2).sum()) for m in moves) / df
+        found.append((max(float((task.scores[runs] @ weight).var(ddof=1)), both), both, df))
+    if not found:
+        return 0.0, 0.0, 0.0, "unknown"
+    variance, both, df = max(found)
+    return variance / size, both / size, df, "own" if size > 1 else "borrowed"
+
+
+def _student(value: float, variance: float, uncertain: Sequence[tuple[float, float]], source: Seeds) -> Estimate:
+    if variance == 0:  # no training and no row differs from another
+        return Estimate(value, 0.0, math.inf, value, value, float(value == 0), source)
+    spread = sum(part**2 / df for part, df in uncertain if df > 0)
+    df = variance**2 / spread if spread > 0 else math.inf
+    stderr = math.sqrt(variance)
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, df)) * stderr
+    return Estimate(
+        value, stderr, df, value - reach, value + reach, float(2 * stats.t.sf(abs(value) / stderr, df)), source
+    )
+
+
+def seed_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95% interval of the mean over trainings, on these very test rows; ``None`` for fewer than two.
+
+    Args:
+        values: a score of each training.
+    """
+    if len(values) < 2:
+        return None
+    mean, stderr = float(np.mean(values)), float(stats.sem(values))
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * stderr
+    return mean - reach, mean + reach
+
+
+def bootstrap(parts: Sequence[Part], *, replicates: int = 2000, seed: int = 0) -> Floats:
+    """The paired bootstrap of a contrast, over trainings × test rows: the check on `estimate`, and a picture of it.
+
+    A replicate draws rows (the same for all backbones and for all languages of a block) and each backbone's trainings,
+    with replacement, and computes the scores anew. It holds only ``(S-1)/S`` of the variance of ``S`` trainings and no
+    Student's quantiles, and counts the interplay of trainings and rows three times; ranks come from `estimate`.
+
+    Args:
+        parts: each task with its weights.
+        replicates: how many.
+        seed: of the draws.
+
+    Returns:
+        The contrast in each replicate, ``[replicates]``.
+
+    Source:
+        Owen 2007, The pigeonhole bootstrap, theorem 2.
+    """
+    generator = np.random.default_rng(seed)
+    found = np.zeros(replicates)
+    for task, weights in parts:
+        scores = np.empty((replicates, *task.scores.shape))
+        for block in task.blocks:
+            scores[:, :, [*block.languages]] = _redrawn(block, replicates, generator)
+        for backbone in _weighted(weights):
+            runs = task.runs(backbone)
+            drawn = generator.choice(runs, (replicates, len(runs)))
+            values = scores @ weights[backbone]
+            found += np.take_along_axis(values, drawn, axis=1).mean(axis=1)
+    return found
+
+
+def _redrawn(block: Block, replicates: int, generator: np.random.Generator) -> Floats:
+    """Scores from rows drawn with replacement, ``[replicates, runs, languages]``."""
+    rows, *shape = block.numerators.shape
+    found = np.empty((replicates, *shape))
+    step = max(1, 4_000_000 // rows)  # counts of so many replicates fit in 32 MB
+    for start in range(0, replicates, step):
+        size = min(step, replicates - start)
+        places = generator.integers(rows, size=(size, rows)) + rows * np.arange(size)[:, None]
+        counts = np.bincount(places.ravel(), minlength=size * rows).reshape(size, rows).astype(np.float64)
+        above = counts @ block.numerators.reshape(rows, -1)
+        below = counts @ block.denominators.reshape(rows, -1)
+        ratios = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+        found[start : start + size] = ratios.reshape(size, *shape)
+    return found
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values: rejecting those of at most 0.05 errs anywhere with a probability of at most 0.05.
+
+    Args:
+        p_values: of all hypotheses of the family.
+
+    Source:
+        Holm 1979, A simple sequentially rejective multiple test procedure.
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for step, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - step) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One pair of backbones.
+
+    Attributes:
+        first: number of the one.
+        second: number of the other.
+        difference: the first minus the second.
+        p_holm: p-value, adjusted for all pairs that were compared.
+    """
+
+    first: int
+    second: int
+    difference: Estimate
+    p_holm: float
+
+    @property
+    def winner(self) -> int | None:
+        """The backbone that is significantly better; ``None``: tied."""
+        if self.p_holm > 1 - LEVEL or self.difference.value == 0:
+            return None
+        return self.first if self.difference.value > 0 else self.second
+
+
+def compare_all(size: int, difference: Callable[[int, int], Estimate]) -> list[Comparison]:
+    """Compare all pairs of backbones.
+
+    Args:
+        size: how many backbones there are.
+        difference: gives the first minus the second.
+    """
+    pairs = [(i, j, difference(i, j)) for i, j in itertools.combinations(range(size), 2)]
+    adjusted = holm([found.p for *_, found in pairs])
+    return [Comparison(*pair, p) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def ranks(comparisons: Sequence[Comparison], size: int) -> list[tuple[int, int]]:
+    """Best and worst rank of each backbone: one more than those significantly better, and all but those worse.
+
+    Backbones that no significant difference parts are tied at the same best rank, if the same ones are better.
+
+    Args:
+        comparisons: of all pairs.
+        size: how many backbones there are.
+    """
+    better, worse = [0] * size, [0] * size
+    for pair in comparisons:
+        if pair.winner is not None:
+            loser = pair.second if pair.winner == pair.first else pair.first
+            better[loser] += 1
+            worse[pair.winner] += 1
+    return [(1 + better[i], size - worse[i]) for i in range(size)]
