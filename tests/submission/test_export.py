@@ -121,7 +121,7 @@ def test_results_without_a_record_of_ours_are_passed_over_in_folders(tmp_path: P
     ):
         export([other], tmp_path / "t")
     (tmp_path / "b").mkdir()
-    with pytest.raises(DataError, match=r"b: no record of xglue-harness in the 0 files named results_\*.json"):
+    with pytest.raises(DataError, match=r"b: no record of xglue-harness in the 0 files named results\*.json"):
         export([tmp_path / "a", tmp_path / "b"], tmp_path / "t")
 
 

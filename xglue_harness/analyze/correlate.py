@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from xglue_harness.errors import DataError
+from xglue_harness.results.files import read_runs
 
 Over = Literal["models", "languages"]
 Group = tuple[Sequence[float], Sequence[float]]
@@ -36,14 +36,14 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
         DataError: for a file that is none of lm_eval's, no diagnostics at all, sample data beside real ones, or one
             model, seed, task and language twice.
     """
-    files = [file for path in paths for file in (sorted(path.rglob("results*.json")) if path.is_dir() else [path])]
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for file in files:
-        for row in _rows_of(file):
-            key = tuple(row[name] for name in ("model", "seed", "task", "language"))
-            if key in rows:
-                raise DataError(f"{file}: {' '.join(map(str, key))} stands in two results files: give one of them")
-            rows[key] = row
+    for run in read_runs(paths):
+        if (row := _row_of(run.record)) is None:
+            continue
+        key = tuple(row[name] for name in ("model", "seed", "task", "language"))
+        if key in rows:
+            raise DataError(f"{run.file}: {' '.join(map(str, key))} stands in two results files: give one of them")
+        rows[key] = row
     if not rows:
         raise DataError(
             f"no diagnostics in {', '.join(map(str, paths)) or 'nothing'}: run lm_eval with --output_path and "
@@ -54,30 +54,23 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _rows_of(file: Path) -> list[dict[str, Any]]:
-    try:
-        configs = json.loads(file.read_text(encoding="utf-8"))["configs"]
-        records = [config.get("metadata", {}).get("xglue") for config in configs.values()]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise DataError(f"{file} is no results file of lm_eval: {error!r}") from error
-    found = []
-    for record in records:
-        if not record or not record.get("diagnostics"):
-            continue
-        score = record["selection"]["scores"][record["selection"]["rule"]]["score"]
-        if score is None:
-            continue
-        metrics = {name: metric["value"] for name, metric in record["diagnostics"]["metrics"].items()}
-        facts = {
-            "model": record["backbone"]["name"],
-            "seed": record["recipe"]["seed"],
-            "task": record["task"],
-            "language": record["target_language"],
-            "source": record["source_language"],
-            "sample": record["SAMPLE"],
-        }
-        found.append({**facts, "score": score, **metrics})
-    return found
+def _row_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A run's row; ``None`` where it has no diagnostics or no score."""
+    if not record.get("diagnostics"):
+        return None
+    score = record["selection"]["scores"][record["selection"]["rule"]]["score"]
+    if score is None:
+        return None
+    facts = {
+        "model": record["backbone"]["name"],
+        "seed": record["recipe"]["seed"],
+        "task": record["task"],
+        "language": record["target_language"],
+        "source": record["source_language"],
+        "sample": record["SAMPLE"],
+    }
+    metrics = {name: metric["value"] for name, metric in record["diagnostics"]["metrics"].items()}
+    return {**facts, "score": score, **metrics}
 
 
 def points(rows: Sequence[dict[str, Any]], diagnostic: str, over: Over) -> list[dict[str, Any]]:
