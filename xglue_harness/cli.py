@@ -28,7 +28,13 @@ class _Group(TyperGroup):
     def _import(self) -> None:
         if self.commands:
             return
-        places = {"data": "data.commands", "store": "store_commands", "analyze": "analyze.commands"}
+        places = {
+            "data": "data.commands",
+            "store": "store_commands",
+            "analyze": "analyze.commands",
+            "backbone": "leaderboard.backbone_commands",
+            "leaderboard": "leaderboard.commands",
+        }
         module = import_module(f"xglue_harness.{places[str(self.name)]}")
         self.commands.update(get_group(module.app).commands)
 
@@ -69,6 +75,26 @@ app.add_typer(
     help="""Why an encoder transfers: CKA, languages in one space, spectra of weights, and what goes with the scores.
 
     Needs pip install 'xglue-harness[plots]' for the figures. The library behind it is xglue_analysis.
+    """,
+    no_args_is_help=True,
+)
+
+app.add_typer(
+    typer.Typer(cls=_Group),
+    name="backbone",
+    help="Describe a backbone for the leaderboard, and check its description.",
+    no_args_is_help=True,
+)
+app.add_typer(
+    typer.Typer(cls=_Group),
+    name="leaderboard",
+    help="""Contributed results: add, check, compare and show them, and build the site.
+
+    \b
+    Examples:
+      xglue-harness leaderboard add results
+      xglue-harness leaderboard validate
+      xglue-harness leaderboard build site
     """,
     no_args_is_help=True,
 )

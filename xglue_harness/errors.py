@@ -29,3 +29,7 @@ class TrainingError(XGlueError):
 
 class StoreError(XGlueError):
     """The store of fine-tuned encoders can't be read or written; the message names the place."""
+
+
+class LeaderboardError(XGlueError):
+    """A contribution to the leaderboard can't be taken; the message names file and key, and what was expected."""

@@ -9,13 +9,14 @@ import tempfile
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.data import open_source
+from xglue_harness.data.cache import replacing
 from xglue_harness.transfer.files import VARIABLE
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -47,11 +48,17 @@ def _texts() -> Iterator[str]:
                 yield from dataset[column]
 
 
-def build_encoder(folder: Path) -> None:
+def build_encoder(folder: Path, *, seed: int = SEED, width: int = 96, layers: int = 2) -> None:
     """Write a tiny BERT with its own small vocabulary into ``folder``; the same bytes every time.
 
-    The vocabulary holds every character of the sample and its most frequent words; the weights are random (seed 1234),
-    so what it scores after fine-tuning is learnt from 240 sentences and means nothing.
+    The vocabulary holds every character of the sample and its most frequent words; the weights are random, so what it
+    scores after fine-tuning is learnt from 240 sentences and means nothing.
+
+    Args:
+        folder: where to.
+        seed: of the weights.
+        width: of the hidden states, a multiple of 4.
+        layers: how many.
     """
     import torch
     from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
@@ -80,38 +87,59 @@ def build_encoder(folder: Path) -> None:
 
     config = BertConfig(
         vocab_size=len(vocabulary),
-        hidden_size=96,
-        num_hidden_layers=2,
+        hidden_size=width,
+        num_hidden_layers=layers,
         num_attention_heads=4,
-        intermediate_size=192,
+        intermediate_size=2 * width,
         max_position_embeddings=256,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         pad_token_id=0,
     )
     with torch.random.fork_rng():
-        torch.manual_seed(SEED)
+        torch.manual_seed(seed)
         BertModel(config, add_pooling_layer=False).save_pretrained(folder)
 
 
-def evaluate_sample(encoder: Path) -> dict[str, Any]:
-    """lm_eval's results of all eight tasks on the sample."""
+def evaluate_sample(
+    encoder: Path, *, tasks: Sequence[str] = ("xglue_zs",), seed: int = SEED, **options: Any
+) -> dict[str, Any]:
+    """lm_eval's results on the sample.
+
+    Args:
+        encoder: its folder.
+        tasks: lm-eval's names; by default all eight tasks.
+        seed: of the training.
+        options: beside those of `RECIPE`, as in ``--metadata``.
+    """
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
     from xglue_harness.harness.register import register, tasks_folder
 
     register()  # also where no .pth is read
-    manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata=RECIPE)
+    manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={**RECIPE, **options})
     results: dict[str, Any] = simple_evaluate(
         model="hf-encoder",
         model_args={"pretrained": str(encoder)},
-        tasks=["xglue_zs"],
+        tasks=[*tasks],
         task_manager=manager,
         log_samples=False,
-        torch_random_seed=SEED,
+        torch_random_seed=seed,
     )
     return results
+
+
+def write_results(results: dict[str, Any], folder: Path, name: str) -> None:
+    """Write lm_eval's results to ``<name>.json``, and the predictions beside it."""
+    from lm_eval.utils import handle_non_serializable
+
+    from xglue_harness.harness.predictions import put_beside
+
+    with replacing(folder / f"{name}.json") as temporary:
+        text = json.dumps(results, indent=2, default=handle_non_serializable, ensure_ascii=False)
+        temporary.write_text(text, encoding="utf-8")
+    put_beside(results, folder, name.rpartition("_")[2])
 
 
 @contextmanager
@@ -136,10 +164,8 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from lm_eval.utils import handle_non_serializable, make_table
+    from lm_eval.utils import make_table
     from rich.console import Console
-
-    from xglue_harness.harness.predictions import put_beside
 
     console = Console()
     began = time.perf_counter()
@@ -157,12 +183,7 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     print(make_table(results))  # noqa: T201
     print(make_table(results, "groups"))  # noqa: T201
     if output:
-        output.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(results, indent=2, default=handle_non_serializable, ensure_ascii=False)
-        partial = output / "demo.json.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(output / "demo.json")
-        put_beside(results, output, "demo")
+        write_results(results, output, "demo")
     console.print(
         f"SAMPLE data and an encoder without pretraining: the scores mean nothing. {time.perf_counter() - began:.0f} s."
     )

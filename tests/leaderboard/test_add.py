@@ -1,0 +1,159 @@
+"""From lm_eval's results to the tree, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import yaml
+
+from xglue_harness.errors import LeaderboardError
+from xglue_harness.harness.demo import build_encoder, evaluate_sample, write_results
+from xglue_harness.leaderboard.add import add
+from xglue_harness.leaderboard.checks import check
+from xglue_harness.leaderboard.results import read_result
+from xglue_harness.results import predictions
+
+QUICK = {"epochs": 10}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Folder of results of PAWS-X, seeds 1 and 2, of the encoder that the example calls tiny-mt."""
+    folder = tmp_path_factory.mktemp("run")
+    build_encoder(folder / "tiny-mt", seed=3, width=64, layers=1)
+    for seed in (1, 2):
+        results = evaluate_sample(folder / "tiny-mt", tasks=["xglue_pawsx_zs"], seed=seed, **QUICK)
+        write_results(results, folder / f"seed{seed}", f"results_{seed}")
+    return folder
+
+
+@pytest.fixture
+def empty(tree):
+    """The example's backbones without results."""
+    shutil.rmtree(tree / "results")
+    return tree
+
+
+def files(tree):
+    return {path.relative_to(tree).as_posix(): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+
+
+def test_results_are_added_with_predictions_without_class_scores(run, empty):
+    added = add([run], empty, recipe="quick", example=True)
+    assert [path.relative_to(empty / "results").as_posix() for path in added.new] == [
+        "tiny-mt/quick/1/pawsx.json",
+        "tiny-mt/quick/2/pawsx.json",
+    ]
+    checked = check(empty, example=True)
+    assert len(checked.results) == 2
+    written = read_result(added.new[0])
+    assert written.recipe == "quick"
+    assert set(written.languages) == {"de", "en", "es", "fr"}
+    kept = predictions.read(added.new[0].with_name("pawsx.de.parquet"))
+    assert kept.scores is None
+    assert kept.complete
+
+
+def test_the_same_results_again_change_nothing(run, empty):
+    add([run], empty, recipe="quick", example=True)
+    before = files(empty)
+    again = add([run], empty, recipe="quick", example=True)
+    assert (len(again.new), len(again.replaced), len(again.unchanged)) == (0, 0, 2)
+    assert files(empty) == before
+
+
+def test_other_scores_need_a_reason_that_is_kept(run, empty):
+    add([run / "seed1"], empty, recipe="quick", example=True)
+    path = empty / "results/tiny-mt/quick/1/pawsx.json"
+    old = read_result(path)
+    other = path.read_text().replace('"seed": 1,', '"seed": 2,')
+    folder = empty / "results/tiny-mt/quick/2"
+    shutil.copytree(path.parent, folder)
+    (folder / "pawsx.json").write_text(other)  # seed 1's predictions under seed 2
+    before = files(empty)
+    with pytest.raises(LeaderboardError, match=r"2/pawsx.json: is there already, with mean score 0\.\d+; now it is"):
+        add([run / "seed2"], empty, recipe="quick", example=True)
+    assert files(empty) == before
+    with pytest.raises(LeaderboardError, match=r"--reason: reason: holds HTML"):
+        add([run / "seed2"], empty, recipe="quick", reason="<b>bold</b>", example=True)
+    added = add([run / "seed2"], empty, recipe="quick", reason="it was seed 1 by mistake", example=True)
+    assert len(added.replaced) == 1
+    (change,) = read_result(added.replaced[0]).changes
+    assert (change.reason, change.previous) == ("it was seed 1 by mistake", old.scores)
+    check(empty, example=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"recipe": None}, r"the recipe of PAWS-X is not the paper's: name it with --recipe NAME"),
+        ({"recipe": "paper"}, r"'paper', but the options are not those of the paper"),
+        ({"recipe": "../quick"}, r"recipe: String should match pattern"),
+        ({"example": False}, r"SAMPLE: the data are the packaged toy; expected XGLUE"),
+        ({"backbone": "tiny-lm"}, r"record.backbone.encoder_sha256: \w+; expected \w+, as the YAML says"),
+        ({"backbone": "../tiny"}, r"backbone: String should match pattern"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_what_does_not_fit_leaves_the_tree_as_it_was(run, empty, arguments, reason):
+    before = files(empty)
+    with pytest.raises(LeaderboardError, match=reason) as refused:
+        add([run], empty, **{"recipe": "quick", "example": True, **arguments})
+    assert "/tmp/xglue-leaderboard-" not in str(refused.value)
+    assert files(empty) == before
+
+
+def test_an_unknown_checkpoint_is_told_how_to_become_known(run, empty):
+    (empty / "backbones/tiny-mt.yaml").unlink()
+    with pytest.raises(LeaderboardError, match=r"no backbone of the tree is \S+tiny-mt at revision None: describe it"):
+        add([run], empty, recipe="quick", example=True)
+
+
+def test_a_hub_id_and_revision_say_which_backbone_it_is(run, empty):
+    """Where the YAML knows no hash of the weights."""
+    import json
+
+    file = empty / "backbones/tiny-mt.yaml"
+    value = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**value, "hub": "tiny/mt", "revision": "c" * 40, "encoder_sha256": None}))
+    folder = empty.parent / "from-hub"
+    shutil.copytree(run / "seed1", folder)
+    (results,) = folder.glob("*.json")
+    content = json.loads(results.read_text())
+    for config in content["configs"].values():
+        config["metadata"]["xglue"]["backbone"].update(name="tiny/mt", revision="c" * 40)
+    results.write_text(json.dumps(content))
+    (path,) = add([folder], empty, recipe="quick", example=True).new
+    assert path.parent.parent.parent.name == "tiny-mt"
+
+
+def test_a_missing_language_is_named(run, empty, tmp_path):
+    import json
+
+    shutil.copytree(run / "seed1", tmp_path / "part")
+    (results,) = (tmp_path / "part").glob("*.json")
+    content = json.loads(results.read_text())
+    del content["configs"]["xglue_pawsx_zs_es"]
+    results.write_text(json.dumps(content))
+    with pytest.raises(LeaderboardError, match=r"PAWS-X lacks es; a result has all languages: run --tasks xglue_pawsx"):
+        add([tmp_path / "part"], empty, recipe="quick", example=True)
+
+
+def test_two_results_of_one_run_are_refused(run, empty, tmp_path):
+    shutil.copytree(run / "seed1", tmp_path / "copy")
+    with pytest.raises(LeaderboardError, match=r"has the same backbone, task, seed and language: give one of them"):
+        add([run / "seed1", tmp_path / "copy"], empty, recipe="quick", example=True)
+
+
+def test_prompted_results_are_refused(run, empty, tmp_path):
+    import json
+
+    shutil.copytree(run / "seed1", tmp_path / "prompt")
+    (results,) = (tmp_path / "prompt").glob("*.json")
+    content = json.loads(results.read_text())
+    for config in content["configs"].values():
+        config["metadata"]["xglue"]["protocol"] = "prompt"
+    results.write_text(json.dumps(content))
+    with pytest.raises(LeaderboardError, match=r"protocol 'prompt': the leaderboard ranks fine-tuned encoders"):
+        add([tmp_path / "prompt"], empty, recipe="quick", example=True)

@@ -1,0 +1,1 @@
+"""The leaderboard: backbones and results that people contribute, checked, compared and shown."""

@@ -1,0 +1,213 @@
+"""From lm_eval's results to the tree: complete and checked, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from xglue_harness.benchmark import TASKS
+from xglue_harness.data.cache import replacing
+from xglue_harness.errors import LeaderboardError
+from xglue_harness.leaderboard.backbones import Backbone
+from xglue_harness.leaderboard.checks import check
+from xglue_harness.leaderboard.results import (
+    ONE_PROTOCOL,
+    PAPER,
+    Change,
+    LanguageResult,
+    TaskResult,
+    is_paper,
+    predictions_path,
+    read_result,
+    render,
+    rescored,
+    slim,
+)
+from xglue_harness.leaderboard.text import problems_of
+from xglue_harness.leaderboard.tree import read_tree
+from xglue_harness.results.files import WrittenRun, predictions_of, read_runs
+from xglue_harness.results.predictions import encoded
+from xglue_harness.results.schema import Kept, RunRecord
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of the results.
+
+    Attributes:
+        new: files that were not there.
+        replaced: files whose scores or records were others.
+        unchanged: files that already held the same.
+    """
+
+    new: tuple[Path, ...]
+    replaced: tuple[Path, ...]
+    unchanged: tuple[Path, ...]
+
+
+def add(
+    results: Sequence[Path],
+    folder: Path,
+    *,
+    backbone: str | None = None,
+    recipe: str | None = None,
+    reason: str | None = None,
+    example: bool = False,
+) -> Added:
+    """Put results into a tree.
+
+    Args:
+        results: lm_eval's results files, or folders of them.
+        folder: the tree.
+        backbone: name of the backbone; by default the one whose YAML tells of the checkpoint.
+        recipe: a name for the recipe, where it is not the paper's.
+        reason: why scores that are there already change.
+        example: the data are the packaged toy.
+
+    Raises:
+        LeaderboardError: where they are incomplete, don't fit the tree, or change scores without a reason; the tree is
+            as it was then.
+        DataError: where they are no results, or their predictions are missing or others.
+    """
+    backbones = read_tree(folder).backbones
+    groups: dict[tuple[str, str, int], dict[str, WrittenRun]] = defaultdict(dict)
+    for run in read_runs(results):
+        if (protocol := run.record.get("protocol")) != "finetune":
+            raise LeaderboardError(f"{run}: protocol {protocol!r}: {ONE_PROTOCOL}")
+        name = backbone or _backbone_of(run, backbones)
+        group = groups[name, str(run.record.get("task")), run.record["recipe"]["seed"]]
+        language = str(run.record.get("target_language"))
+        if (other := group.setdefault(language, run)) is not run:
+            raise LeaderboardError(f"{run}: {other} has the same backbone, task, seed and language: give one of them")
+    made = [_result(name, runs, recipe) for (name, *_), runs in groups.items()]
+    return _put(made, folder, reason, example)
+
+
+def _backbone_of(run: WrittenRun, backbones: Mapping[str, Backbone]) -> str:
+    own = run.record["backbone"]
+    for name, backbone in backbones.items():
+        known = backbone.encoder_sha256
+        if (
+            known == own["encoder_sha256"]
+            if known
+            else (backbone.hub, backbone.revision) == (own["name"], own["revision"])
+        ):
+            return name
+    raise LeaderboardError(
+        f"{run}: no backbone of the tree is {own['name']} at revision {own['revision']}: describe it with "
+        f"'xglue-harness backbone new NAME --from-hub {own['name']}', or name one with --backbone"
+    )
+
+
+def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tuple[TaskResult, dict[str, bytes]]:
+    """A result, and the file of predictions of each language."""
+    first = next(iter(runs.values()))
+    spec = TASKS.get(str(first.record.get("task")))
+    if spec is None:
+        raise LeaderboardError(f"{first}: no task {first.record.get('task')!r}; one of {', '.join(TASKS)}")
+    if missing := [language for language in spec.languages if language not in runs]:
+        raise LeaderboardError(
+            f"{first.file}: {spec.title} lacks {', '.join(missing)}; a result has all languages: run --tasks "
+            f"{spec.group}"
+        )
+    languages, files = {}, {}
+    for language in spec.languages:
+        predictions = slim(predictions_of(runs[language]))
+        files[language] = encoded(predictions)
+        score, stderr, official, _ = rescored(predictions)
+        try:
+            record = RunRecord.model_validate(runs[language].record)
+        except ValidationError as error:
+            raise LeaderboardError(f"{runs[language]}: {problems_of(error)}") from None
+        rows = len(predictions.rows)
+        kept = Kept(sha256=hashlib.sha256(files[language]).hexdigest(), rows=rows, total=rows)
+        record = record.model_copy(update={"predictions": kept})
+        languages[language] = LanguageResult(score=score, stderr=stderr, official=official, record=record)
+    own = languages[spec.languages[0]].record
+    paper = is_paper(spec, own.recipe, own.selection.rule)
+    if recipe is None and not paper:
+        raise LeaderboardError(
+            f"{first.file}: the recipe of {spec.title} is not the paper's: name it with --recipe NAME, the same for "
+            "all backbones that are to be compared"
+        )
+    try:
+        result = TaskResult(
+            backbone=name,
+            task=spec.name,
+            recipe=PAPER if paper else str(recipe),
+            seed=own.recipe["seed"],
+            languages=languages,
+        )
+    except ValidationError as error:
+        raise LeaderboardError(f"{first.file}: {problems_of(error)}") from None
+    return result, files
+
+
+def _put(made: Sequence[tuple[TaskResult, dict[str, bytes]]], folder: Path, reason: str | None, example: bool) -> Added:
+    """Check the tree as it would be, then write what is new."""
+    sorts: dict[str, list[Path]] = {"new": [], "replaced": [], "unchanged": []}
+    writes: dict[Path, bytes] = {}  # predictions before the result that tells of them
+    for result, files in made:
+        path = folder / "results" / result.path
+        old = read_result(path) if path.is_file() else None
+        if old is None:
+            sort = "new"
+        elif all(_predicted(old, lang) == _predicted(result, lang) for lang in result.languages):
+            sorts["unchanged"].append(path)
+            continue
+        elif reason is None:
+            raise LeaderboardError(
+                f"{path}: is there already, with mean score {old.mean:.4f}; now it is {result.mean:.4f}: say why with "
+                "--reason TEXT"
+            )
+        else:
+            sort = "replaced"
+            try:
+                change = Change(reason=reason, previous=old.scores)
+            except ValidationError as error:
+                raise LeaderboardError(f"--reason: {problems_of(error)}") from None
+            result = result.model_copy(update={"changes": (*old.changes, change)})
+        sorts[sort].append(path)
+        writes |= {predictions_path(path, language): content for language, content in files.items()}
+        writes[path] = render(result).encode()
+    if writes:
+        _rehearse(writes, folder, {result.task for result, _ in made}, example)
+    try:
+        for path, content in writes.items():
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
+    except OSError as error:
+        raise LeaderboardError(f"{folder} can't be written: {error}; the same command goes on from there") from error
+    return Added(*(tuple(sorts[sort]) for sort in ("new", "replaced", "unchanged")))
+
+
+def _predicted(result: TaskResult, language: str) -> str | None:
+    """Hash of the predictions of a language."""
+    predictions = result.languages[language].record.predictions
+    return predictions.sha256 if predictions else None
+
+
+def _rehearse(writes: Mapping[Path, bytes], folder: Path, tasks: set[str], example: bool) -> None:
+    """Check a copy of the tree with the new files: of backbones, and of all results on the tasks concerned."""
+    with tempfile.TemporaryDirectory(prefix="xglue-leaderboard-") as temporary:
+        copy = Path(temporary)
+        concerned = [path for task in tasks for path in (folder / "results").glob(f"*/*/*/{task}.*")]
+        for path in [*(folder / "backbones").glob("*.yaml"), *concerned]:
+            place = copy / path.relative_to(folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+        for path, content in writes.items():
+            place = copy / path.relative_to(folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        try:
+            check(copy, example=example)
+        except LeaderboardError as error:
+            raise LeaderboardError(str(error).replace(temporary, str(folder))) from None

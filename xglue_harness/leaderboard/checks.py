@@ -1,0 +1,192 @@
+"""Is a contribution what it says? Every score is computed again from its predictions; nothing of it is trusted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xglue_harness.data import Source, open_source
+from xglue_harness.errors import LeaderboardError
+from xglue_harness.leaderboard.backbones import Backbone
+from xglue_harness.leaderboard.record_checks import problems_alone
+from xglue_harness.leaderboard.rescoring import Found, labels_sha256, scored
+from xglue_harness.leaderboard.results import compared
+from xglue_harness.leaderboard.tree import Tree, read_tree
+from xglue_harness.results.schema import RunRecord
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A tree without a problem.
+
+    Attributes:
+        folder: its path.
+        example: whether it is made of the packaged toy, whose scores mean nothing.
+        backbones: by name.
+        results: all of them.
+    """
+
+    folder: Path
+    example: bool
+    backbones: dict[str, Backbone]
+    results: tuple[Found, ...]
+
+
+def check(folder: Path, *, base: Path | None = None, data: str | None = None, example: bool = False) -> Checked:
+    """Check a tree.
+
+    Args:
+        folder: the tree.
+        base: the tree as it was; then a change of its scores needs a reason.
+        data: where the official data are, as `xglue_harness.data.open_source` takes it; then the gold labels are
+            compared with theirs. By default only with each other's.
+        example: take results on the packaged toy, and no others.
+
+    Raises:
+        LeaderboardError: listing every problem.
+        DataError: where the data can't be read.
+    """
+    from tqdm import tqdm
+
+    tree = read_tree(folder)
+    problems = [*tree.problems, *_backbones(tree)]
+    found = []
+    for path, result in tqdm(tree.results, unit="result", desc="checking", disable=None):
+        if own := [*problems_alone(result, tree, example)]:
+            problems += [f"{path}: {problem}" for problem in own]
+            continue
+        try:
+            found.append(scored(path, result))
+        except LeaderboardError as error:
+            problems.append(str(error))
+    problems += _together(found)
+    if data is not None:
+        problems += _official(found, open_source(data))
+    if base is not None:
+        problems += _changes(tree, read_tree(base))
+    if problems:
+        count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+        raise LeaderboardError("\n".join([f"{folder}: {count}", *(f"- {problem}" for problem in problems)]))
+    return Checked(folder, example, tree.backbones, tuple(found))
+
+
+def _backbones(tree: Tree) -> Iterator[str]:
+    """What is wrong between backbones."""
+    where = tree.folder / "backbones"
+    for name, backbone in tree.backbones.items():
+        if backbone.continued_from is None:
+            continue
+        parent = tree.backbones.get(backbone.continued_from)
+        if parent is None:
+            yield f"{where / name}.yaml: continued_from: there is no {backbone.continued_from}.yaml"
+        elif lost := sorted({*parent.pretraining.languages} - {*backbone.pretraining.languages}):
+            yield (
+                f"{where / name}.yaml: pretraining.languages: lacks {', '.join(lost)}, which {parent.name}, that it "
+                "was continued from, has seen"
+            )
+    identities: dict[Any, str] = {}
+    for name, backbone in tree.backbones.items():
+        keys = [backbone.hub and (backbone.hub, backbone.revision), backbone.encoder_sha256]
+        for key in filter(None, keys):
+            if (other := identities.setdefault(key, name)) != name:
+                yield f"{where / name}.yaml: duplicate: the same checkpoint as {other}.yaml"
+
+
+def _together(found: Sequence[Found]) -> Iterator[str]:
+    """What is wrong between results."""
+    yield from _agree(found, "recipe", lambda item: (item.result.recipe, item.result.task), _terms)
+    yield from _agree(found, "record.backbone", lambda item: item.result.backbone, _identity)
+    yield from _agree(
+        found, "record.data.files (the training set)", lambda item: item.result.task, lambda item: _files(item, "train")
+    )
+    yield from _agree(
+        found, "record.data.files (the test sets)", lambda item: item.result.task, lambda item: _files(item, "test")
+    )
+    yield from _agree(found, "gold labels of the predictions", lambda item: item.result.task, lambda item: item.labels)
+    seen: dict[Any, Found] = {}
+    for item in found:
+        records = [*_records(item)]
+        if any(record.flags.collapsed for record in records):  # which may well give the same answers
+            continue
+        key = (item.result.task, *(record.predictions and record.predictions.sha256 for record in records))
+        if (other := seen.setdefault(key, item)) is not item:
+            yield f"{item.file}: duplicate: every prediction equals those of {other.file}"
+
+
+def _records(item: Found) -> Iterable[RunRecord]:
+    return (language.record for language in item.result.languages.values())
+
+
+def _identity(item: Found) -> dict[str, str]:
+    """Which encoder it was."""
+    first = next(iter(_records(item))).backbone
+    return {key: getattr(first, key) for key in ("encoder_sha256", "config_sha256", "tokenizer_sha256")}
+
+
+def _terms(item: Found) -> dict[str, Any]:
+    """What all results of a recipe have in common, task by task."""
+    first = next(iter(_records(item)))
+    return {**compared(first.recipe), "selection rule": first.selection.rule}
+
+
+def _files(item: Found, split: str) -> dict[str, str]:
+    """sha256 of the files of a split, by their official path; ports on the Hub have other files."""
+    spec = item.result.spec
+    found = {}
+    for record in _records(item):
+        path = spec.path(split, record.source_language if split == "train" else record.target_language)
+        if path in record.data.files:
+            found[path] = record.data.files[path]
+    return found
+
+
+def _agree(
+    found: Sequence[Found], what: str, group: Callable[[Found], Any], facts: Callable[[Found], Mapping[str, Any]]
+) -> Iterator[str]:
+    """Within each group, the facts that two results both have are the same."""
+    groups: dict[Any, list[Found]] = defaultdict(list)
+    for item in found:
+        groups[group(item)].append(item)
+    for first, *others in groups.values():
+        expected = facts(first)
+        for other in others:
+            own = facts(other)
+            if wrong := [key for key in own.keys() & expected.keys() if own[key] != expected[key]]:
+                key = min(wrong)
+                yield f"{other.file}: {what}: {key} is {own[key]}; {first.file} has {expected[key]}"
+
+
+def _official(found: Sequence[Found], source: Source) -> Iterator[str]:
+    """Gold labels that are not those of the data."""
+    known: dict[tuple[str, str], str] = {}
+    for item in found:
+        spec = item.result.spec
+        for language, own in item.labels.items():
+            key = (spec.name, language)
+            if key not in known:
+                known[key] = labels_sha256(source.load(spec, "test", language).dataset[spec.label_column][:])
+            if own != known[key]:
+                yield f"{item.file}: gold labels of the predictions: {language}: not those of {source.description}"
+
+
+def _changes(tree: Tree, base: Tree) -> Iterator[str]:
+    """Scores that are not what they were, without a reason."""
+    new = {result.path: result for _, result in tree.results}
+    for _, old in base.results:
+        where = tree.folder / "results" / old.path
+        result = new.get(old.path)
+        if result is None:
+            if not where.exists():  # else it is there and its own problem is listed
+                yield f"{where}: removed; replace a result that was wrong, with the reason, or ask a maintainer"
+            continue
+        kept, added = result.changes[: len(old.changes)], result.changes[len(old.changes) :]
+        if kept != old.changes:
+            yield f"{where}: changes: reasons that were given before are gone"
+        elif result.scores != old.scores and not any(change.previous == old.scores for change in added):
+            yield (
+                f"{where}: scores differ from those before, and changes gives no reason; replace them with "
+                "'leaderboard add --reason TEXT'"
+            )

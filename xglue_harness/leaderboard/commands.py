@@ -1,0 +1,167 @@
+"""``xglue-harness leaderboard``: contributed results, from lm_eval's files to a site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xglue_harness.errors import LeaderboardError
+
+if TYPE_CHECKING:
+    from xglue_harness.leaderboard.board import Board
+    from xglue_harness.leaderboard.tables import Table
+
+app = typer.Typer(rich_markup_mode=None)  # its help is in cli.py, which imports this module only when it is wanted
+
+TreeOption = Annotated[Path, typer.Option("--tree", metavar="DIR", help="folder with backbones, results and reference")]
+ExampleOption = Annotated[
+    bool, typer.Option("--example", help="the data are the packaged toy (and no others); pages say EXAMPLE")
+]
+RecipeOption = Annotated[str | None, typer.Option(metavar="NAME", help="of the recipe; by default all, or the first")]
+TaskOption = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="nc, xnli, ..., once for each")]
+
+_TREE = Path("leaderboard")
+
+
+@app.command(
+    "add",
+    epilog="Example: `xglue-harness leaderboard add results` (the folder that lm_eval --output_path wrote)",
+)
+def add_command(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS", help="lm_eval's results files, or folders")],
+    tree: TreeOption = _TREE,
+    backbone: Annotated[str | None, typer.Option(metavar="NAME", help="by default the YAML of that checkpoint")] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="of a recipe that is not the paper's")] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="why scores that are there change")] = None,
+    example: ExampleOption = False,
+) -> None:
+    """Put results of lm_eval into the tree, with their predictions, checked as `validate` does."""
+    from xglue_harness.leaderboard.add import add
+
+    added = add(results, tree, backbone=backbone, recipe=recipe, reason=reason, example=example)
+    for what, paths in (("new", added.new), ("replaced", added.replaced), ("unchanged", added.unchanged)):
+        for path in paths:
+            typer.echo(f"{what}: {path}")
+
+
+@app.command("validate", epilog="Example: `xglue-harness leaderboard validate --base ../main/leaderboard`")
+def validate_command(
+    tree: TreeOption = _TREE,
+    base: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="the tree before: changed scores need a reason")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="XGLUE's archive or folder: compare the gold labels with it, too")
+    ] = None,
+    example: ExampleOption = False,
+) -> None:
+    """Check the tree: schema, hashes, and every score computed again from its predictions."""
+    from xglue_harness.leaderboard.checks import check
+
+    checked = check(tree, base=base, data=data, example=example)
+    typer.echo(f"{tree}: {len(checked.backbones)} backbones and {len(checked.results)} results are as they say")
+
+
+@app.command("build", epilog="Example: `xglue-harness leaderboard build site && open site/index.html`")
+def build_command(
+    site: Annotated[
+        Path, typer.Argument(metavar="SITE_DIR", help="where the pages go; a site that is there is replaced")
+    ],
+    tree: TreeOption = _TREE,
+    example: ExampleOption = False,
+) -> None:
+    """Build the site: static pages, for no server and no network. Needs pip install 'xglue-harness[site]'."""
+    from xglue_harness.leaderboard.checks import check
+    from xglue_harness.leaderboard.site import build
+
+    typer.echo(build(check(tree, example=example), site))
+
+
+@app.command("compare", epilog="Example: `xglue-harness leaderboard compare xlmr-base mbert --task xnli`")
+def compare_command(
+    first: Annotated[str, typer.Argument(metavar="A", help="name of a backbone")],
+    second: Annotated[str, typer.Argument(metavar="B", help="name of another one")],
+    task: TaskOption = None,
+    recipe: RecipeOption = None,
+    tree: TreeOption = _TREE,
+    bootstrap: Annotated[int, typer.Option(min=100, help="replicates of the paired bootstrap")] = 2000,
+    example: ExampleOption = False,
+) -> None:
+    """Compare two backbones, paired over test rows: difference, interval, and whether it is significant."""
+    from xglue_harness.leaderboard.board import ALL
+    from xglue_harness.leaderboard.tables import LEGEND, comparison
+
+    shown = False
+    for board in _boards(tree, example, recipe):
+        tasks = _tasks(board, task) or [*board.tasks, ALL]
+        table = comparison(board, first, second, tasks, bootstrap)
+        if table.rows:
+            shown = True
+            _print(table)
+    if not shown:
+        raise LeaderboardError(f"{tree}: no recipe has results of both {first} and {second} on a common task")
+    typer.echo(LEGEND)
+    typer.echo("The interval and p are Student's, and decide: the bootstrap counts a few trainings for too little.")
+
+
+@app.command("show", epilog="Example: `xglue-harness leaderboard show --task pos`")
+def show_command(
+    task: TaskOption = None,
+    recipe: RecipeOption = None,
+    tree: TreeOption = _TREE,
+    base: Annotated[Path | None, typer.Option(metavar="DIR", help="the tree before: list what is new")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="print Markdown, as for a pull request")] = False,
+    example: ExampleOption = False,
+) -> None:
+    """Print the leaderboard: over all tasks, or a task in its languages."""
+    from xglue_harness.leaderboard.tables import LEGEND, by_language, news, overall, published
+    from xglue_harness.leaderboard.tree import read_tree
+
+    if base is not None:
+        lines = news(read_tree(tree), read_tree(base))
+        typer.echo("\n".join(["Results of this change:", "", *(f"- {line}" for line in lines or ["none"]), ""]))
+    tables: list[Table] = []
+    for board in _boards(tree, example, recipe):
+        chosen = _tasks(board, task)
+        tables += [by_language(board.recipe, board.tasks[name]) for name in chosen] if task else [overall(board)]
+    for table in tables + ([] if task else published()):
+        typer.echo(table.markdown()) if markdown else _print(table)
+    typer.echo(LEGEND)
+
+
+def _boards(tree: Path, example: bool, recipe: str | None) -> list[Board]:
+    from xglue_harness.leaderboard.board import boards
+    from xglue_harness.leaderboard.checks import check
+
+    found = boards(check(tree, example=example))
+    chosen = [board for board in found if recipe in (None, board.recipe)]
+    if recipe is not None and not chosen:
+        there = ", ".join(board.recipe for board in found) or "none"
+        raise LeaderboardError(f"{tree}: no results under the recipe {recipe!r}; there are: {there}")
+    return chosen
+
+
+def _tasks(board: Board, names: list[str] | None) -> list[str]:
+    from xglue_harness.benchmark import TASKS
+
+    if unknown := [name for name in names or () if name not in TASKS]:
+        raise LeaderboardError(f"no XGLUE task {', '.join(unknown)}; expected some of {', '.join(TASKS)}")
+    return [name for name in names or () if name in board.tasks]
+
+
+def _print(table: Table) -> None:
+    import os
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=escape(table.title), title_justify="left", expand=False)
+    for number, column in enumerate(table.columns):
+        shown.add_column(column, justify="right" if number > 1 else "left", no_wrap=True)
+    for row in table.rows:
+        shown.add_row(*map(escape, row))
+    known = Console().is_terminal or "COLUMNS" in os.environ
+    Console(width=None if known else 240).print(shown)

@@ -1,0 +1,130 @@
+"""Are the predictions those of the record, and do they give its scores? Everything is computed again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xglue_harness.errors import DataError, LeaderboardError
+from xglue_harness.leaderboard.results import (
+    PREDICTIONS_LIMIT,
+    TOLERANCE,
+    TaskResult,
+    predictions_path,
+    rescored,
+)
+from xglue_harness.leaderboard.text import read_limited
+from xglue_harness.results.predictions import RowPredictions, read
+from xglue_harness.results.schema import RunRecord
+
+VALUES_LIMIT = 200_000
+"""Most values that a column of predictions may unpack to; the most words of a language, NER's in Dutch, are 69,000."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A result that holds what it says.
+
+    Attributes:
+        file: its path.
+        result: the result.
+        items: score of each document that counts, by language (`xglue_harness.leaderboard.results.rescored`).
+        labels: hash of the gold labels, by language.
+    """
+
+    file: Path
+    result: TaskResult
+    items: dict[str, list[Any]]
+    labels: dict[str, str]
+
+
+def scored(path: Path, result: TaskResult) -> Found:
+    """Read the predictions and compute the scores again.
+
+    Raises:
+        LeaderboardError: listing what differs from the result.
+    """
+    problems: list[str] = []
+    items: dict[str, list[Any]] = {}
+    labels: dict[str, str] = {}
+    for language, claimed in result.languages.items():
+        place = predictions_path(path, language)
+        try:
+            predictions = _predictions(place, claimed.record)
+        except DataError as error:
+            raise LeaderboardError(str(error)) from None
+        score, stderr, official, items[language] = rescored(predictions)
+        labels[language] = labels_sha256(predictions.labels)
+        for key, own, again in (
+            ("score", claimed.score, score),
+            ("stderr", claimed.stderr, stderr),
+            ("official", claimed.official, official),
+        ):
+            if not _equal(own, again):
+                problems.append(f"{path}: languages.{language}.{key}: {own}; its predictions give {again}")
+        flat = [label for row in predictions.predictions for label in (row if isinstance(row, list) else [row])]
+        if len({*flat}) == 1 and not claimed.record.flags.collapsed:
+            problems.append(
+                f"{path}: languages.{language}.record.flags.collapsed: false, but every prediction is the same class"
+            )
+    if problems:
+        raise LeaderboardError("\n- ".join(problems))
+    return Found(path, result, items, labels)
+
+
+def labels_sha256(labels: Sequence[Any]) -> str:
+    """Hash (hex) of gold class ids, row by row."""
+    return hashlib.sha256(json.dumps([*labels]).encode()).hexdigest()
+
+
+def _predictions(path: Path, record: RunRecord) -> RowPredictions:
+    """The predictions that a record tells of.
+
+    Raises:
+        LeaderboardError: where they are others, or too large.
+        DataError: where they are none.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = read_limited(path, PREDICTIONS_LIMIT)
+    found = hashlib.sha256(data).hexdigest()
+    if record.predictions is None or found != record.predictions.sha256:
+        expected = "none" if record.predictions is None else record.predictions.sha256
+        raise LeaderboardError(f"{path}: sha256 {found}; expected {expected}, as the record says")
+    try:
+        metadata = pq.ParquetFile(path).metadata
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        values = max(sum(group.column(j).num_values for group in groups) for j in range(metadata.num_columns))
+    except (pa.ArrowException, OSError, IndexError, ValueError) as error:
+        raise LeaderboardError(f"{path}: no predictions of xglue-harness: {error}") from None
+    if values > VALUES_LIMIT:
+        raise LeaderboardError(f"{path}: unpacks to {values:,} values; at most {VALUES_LIMIT:,} are allowed")
+    predictions = read(path)
+    header = predictions.header
+    whole = [*range(header.rows)]
+    expected_header = (record.task, record.target_language, "test", record.protocol)
+    if (header.task, header.language, header.split, header.protocol) != expected_header:
+        raise LeaderboardError(
+            f"{path}: {header.task} in {header.language} ({header.split}, {header.protocol}); expected "
+            f"{record.task} in {record.target_language} (test, {record.protocol})"
+        )
+    if [*predictions.rows] != whole or header.rows != record.predictions.total:
+        raise LeaderboardError(
+            f"{path}: {len(predictions.rows)} of {header.rows} rows; expected all {record.predictions.total}, each once"
+        )
+    for label, predicted in zip(predictions.labels, predictions.predictions, strict=True):
+        if isinstance(label, list) and len(label) != len(predicted):
+            raise LeaderboardError(f"{path}: a sentence of {len(label)} words has {len(predicted)} predictions")
+    return predictions
+
+
+def _equal(claimed: float | None, again: float | None) -> bool:
+    if claimed is None or again is None:
+        return claimed is again
+    return math.isclose(claimed, again, abs_tol=TOLERANCE, rel_tol=0)

@@ -1,0 +1,194 @@
+"""One result of the leaderboard: a backbone, a recipe, a seed and a task in all of its languages.
+
+``results/<backbone>/<recipe>/<seed>/<task>.json`` holds scores and the record of each language
+(`xglue_harness.results.schema.RunRecord`); beside it lies ``<task>.<language>.parquet`` with the predictions
+(`xglue_harness.results.predictions`) without their scores by class, which are large and not needed to score again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from xglue_harness.benchmark import TASKS, Kind, TaskSpec
+from xglue_harness.errors import LeaderboardError
+from xglue_harness.leaderboard.text import Name, Text, check_texts, problems_of, read_json
+from xglue_harness.metrics import Ratio
+from xglue_harness.official_metrics import official_score
+from xglue_harness.results.predictions import RowPredictions
+from xglue_harness.results.schema import RunRecord, Share
+from xglue_harness.transfer.recipe import Options, resolve
+from xglue_harness.transfer.scoring import document_score, score, score_stderr
+
+RESULT_LIMIT = 1_500_000
+"""Most bytes of a result's JSON; POS in 18 languages has about 200,000."""
+
+PREDICTIONS_LIMIT = 1_000_000
+"""Most bytes of one language's predictions; the largest, NC's 10,000 rows, have about 50,000."""
+
+TOLERANCE = 1e-9
+"""Between a score and the same computed again: only the order of additions may differ."""
+
+ONE_PROTOCOL = "the leaderboard ranks fine-tuned encoders; scores by prompting don't compare with theirs"
+
+PAPER = "paper"
+"""Name of the paper's recipe: all defaults."""
+
+MAY_DIFFER = frozenset({"task", "seed", "key", "precision", "pooling", "compile", "dev"})
+"""Entries of a recipe that two runs of one recipe need not share: what names the run, its hardware, the backbone's own
+convention (which its YAML states), and dev sets that are looked at and don't decide."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class LanguageResult(_Part):
+    """One language's scores, from 0 to 1, and where they come from."""
+
+    score: Share = Field(description="by the task's metric")
+    stderr: Annotated[float, Field(ge=0)] | None = Field(description="over test documents; null: not defined")
+    official: Share = Field(description="by XGLUE's own evaluator")
+    record: RunRecord = Field(description="of the run")
+
+
+class Change(_Part):
+    """Why a score is not what it was."""
+
+    reason: Text = Field(description="what was wrong with the scores before")
+    previous: dict[str, Share] = Field(description="the scores before, by language")
+
+
+class TaskResult(_Part):
+    """A file of results."""
+
+    schema_version: Literal[1] = 1
+    backbone: Name
+    task: str
+    recipe: Name
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    languages: dict[str, LanguageResult]
+    changes: tuple[Change, ...] = Field((), description="oldest first; empty: the scores never changed")
+
+    @field_validator("task")
+    @classmethod
+    def _of_the_benchmark(cls, task: str) -> str:
+        if task not in TASKS:
+            raise ValueError(f"no task {task!r}; one of {', '.join(TASKS)}")
+        return task
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The task."""
+        return TASKS[self.task]
+
+    @property
+    def sample(self) -> bool:
+        """Whether any of it is of the packaged toy."""
+        return any(item.record.sample for item in self.languages.values())
+
+    @property
+    def path(self) -> Path:
+        """Of its file below ``results``."""
+        return Path(self.backbone, self.recipe, str(self.seed), f"{self.task}.json")
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Score of each language."""
+        return {language: item.score for language, item in self.languages.items()}
+
+    @property
+    def mean(self) -> float:
+        """The task's score: the mean over its languages."""
+        return sum(self.scores.values()) / len(self.languages)
+
+
+def read_result(path: Path) -> TaskResult:
+    """Read and check one file against the schema.
+
+    Raises:
+        LeaderboardError: where it is too large, or against the schema; the message names the keys.
+    """
+    value = read_json(path, RESULT_LIMIT)
+    if problems := check_texts(value):
+        raise LeaderboardError(f"{path}: {'; '.join(problems[:5])}")
+    try:
+        shared = dict(value.pop("record"))
+        for item in value["languages"].values():
+            item["record"] = {**shared, **item["record"]}
+            protocol = item["record"]["protocol"]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise LeaderboardError(f"{path}: no result of the leaderboard: {error!r}; make it with 'add'") from None
+    if protocol != "finetune":
+        raise LeaderboardError(f"{path}: protocol {protocol!r}: {ONE_PROTOCOL}")
+    try:
+        return TaskResult.model_validate(value)
+    except ValidationError as error:
+        raise LeaderboardError(f"{path}: {problems_of(error)}") from None
+
+
+def render(result: TaskResult) -> str:
+    """The file of a result; `read_result` reads it back. What the records of all languages share stands there once."""
+    value = result.model_dump(mode="json", by_alias=True)
+    records = [item["record"] for item in value["languages"].values()]
+    shared = {key: content for key, content in records[0].items() if all(other[key] == content for other in records)}
+    for item in value["languages"].values():
+        item["record"] = {key: content for key, content in item["record"].items() if key not in shared}
+    return json.dumps({**value, "record": shared}, ensure_ascii=False, indent=1) + "\n"
+
+
+def predictions_path(result: Path, language: str) -> Path:
+    """Where the predictions of a language lie, beside a result's file."""
+    return result.with_name(f"{result.stem}.{language}.parquet")
+
+
+def slim(predictions: RowPredictions) -> RowPredictions:
+    """Predictions without the scores of the classes."""
+    return replace(predictions, header=predictions.header.model_copy(update={"scores": None}), scores=None)
+
+
+def documents_of(predictions: RowPredictions) -> tuple[list[Any], list[Any]]:
+    """Gold and predicted classes of each document that counts: rows, or the rows of a query that has several."""
+    if predictions.spec.kind is not Kind.RANKING:
+        return list(predictions.labels), list(predictions.predictions)
+    grouped: dict[int, tuple[list[Any], list[Any]]] = {}
+    for document, label, predicted in zip(
+        predictions.documents, predictions.labels, predictions.predictions, strict=True
+    ):
+        golds, found = grouped.setdefault(document, ([], []))
+        golds.append(label)
+        found.append(predicted)
+    scored = [pair for pair in grouped.values() if len(pair[0]) > 1]
+    return [golds for golds, _ in scored], [found for _, found in scored]
+
+
+def rescored(predictions: RowPredictions) -> tuple[float, float | None, float, list[float] | list[Ratio]]:
+    """Score predictions again.
+
+    Returns:
+        Score, standard error (``None`` where it is not defined), official score, and the score of each document that
+        counts: a number, or a pair of numerator and denominator.
+    """
+    spec = predictions.spec
+    gold, predicted = documents_of(predictions)
+    items: list[Any] = [document_score(spec, g, p) for g, p in zip(gold, predicted, strict=True)]
+    stderr = score_stderr(spec, items)
+    official = official_score(spec, gold, predicted)
+    return score(spec, items), None if math.isnan(stderr) else stderr, official, items
+
+
+def is_paper(spec: TaskSpec, recipe: Mapping[str, Any], rule: str) -> bool:
+    """Whether a run followed the paper: every option at its default, the last epoch's weights."""
+    own = resolve(Options(), spec, seed=0, precision="fp32", pooling="first").model_dump()
+    return rule == Options().select and compared(recipe) == compared(own)
+
+
+def compared(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a recipe that all runs under its name share, task by task."""
+    return {key: value for key, value in recipe.items() if key not in MAY_DIFFER}
