@@ -65,6 +65,14 @@ class Block:
         found: Floats = (self.numerators - ratios * self.denominators) * scale
         return found
 
+    @cached_property
+    def covariance(self) -> Floats:
+        """Of the scores over draws of test rows, ``[runs, languages, runs, languages]``."""
+        rows, *shape = self.numerators.shape
+        flat = self.influence.reshape(rows, -1)
+        found: Floats = (flat.T @ flat).reshape(*shape, *shape)
+        return found
+
 
 @dataclass(frozen=True)
 class TaskRuns:
@@ -130,19 +138,17 @@ def estimate(parts: Sequence[Part]) -> Estimate:
     uncertain: list[tuple[float, float]] = []  # parts of the variance, with their degrees of freedom
     sources: set[Seeds] = set()
     for task, weights in parts:
-        moved = [np.zeros(len(block.numerators)) for block in task.blocks]
+        shares = weights[task.backbones] / np.bincount(task.backbones)[task.backbones, None]
+        value += float((shares * task.scores).sum())
+        for block in task.blocks:
+            total = _quadratic(block.covariance, shares[:, [*block.languages]])
+            rows += total
+            uncertain.append((total, len(block.numerators) - 1))
         for backbone in _weighted(weights):
-            runs, weight = task.runs(backbone), weights[backbone]
-            value += float((task.scores[runs] @ weight).mean())
-            for block, total in zip(_moves(task, runs, weight), moved, strict=True):
-                total += block.mean(axis=1)
-            variance, both, df, source = _between_trainings(task, backbone, weight)
+            variance, both, df, source = _between_trainings(task, backbone, weights[backbone])
             seeds, shared = seeds + variance, shared + both
             uncertain.append((variance, df))
             sources.add(source)
-        for total in moved:
-            rows += float(total @ total)
-            uncertain.append((float(total @ total), len(total) - 1))
     if not sources:
         raise ValueError("a contrast needs at least one score with a weight other than 0")
     known: Seeds = "unknown" if "unknown" in sources else "borrowed" if "borrowed" in sources else "own"
@@ -154,9 +160,12 @@ def _weighted(weights: Floats) -> list[int]:
     return [int(number) for number in np.flatnonzero(weights.any(axis=1))]
 
 
-def _moves(task: TaskRuns, runs: NDArray[np.int64], weight: Floats) -> list[Floats]:
-    """What each test row moves the contrast by, ``[rows, runs]``, for each block."""
-    return [block.influence[:, runs] @ weight[[*block.languages]] for block in task.blocks]
+def _quadratic(covariance: Floats, shares: Floats) -> float:
+    """Variance of a weighted sum of scores, ``shares[runs, languages]``; 0 where it is nothing but rounding."""
+    flat = shares.ravel()
+    matrix = covariance.reshape(flat.size, flat.size)
+    found = float(flat @ matrix @ flat)
+    return found if found > 1e-12 * float(flat**2 @ matrix.diagonal()) else 0.0
 
 
 def _between_trainings(task: TaskRuns, backbone: int, weight: Floats) -> tuple[float, float, float, Seeds]:
@@ -172,13 +181,18 @@ def _between_trainings(task: TaskRuns, backbone: int, weight: Floats) -> tuple[f
     for donor in donors:
         runs = task.runs(donor)
         df = len(runs) - 1
-        moves = _moves(task, runs, weight)
-        both = sum(float(((m - m.mean(axis=1, keepdims=True)) ** 2).sum()) for m in moves) / df
+        both = sum(_interplay(block, runs, weight[[*block.languages]]) for block in task.blocks)
         found.append((max(float((task.scores[runs] @ weight).var(ddof=1)), both), both, df))
     if not found:
         return 0.0, 0.0, 0.0, "unknown"
     variance, both, df = max(found)
     return variance / size, both / size, df, "own" if size > 1 else "borrowed"
+
+
+def _interplay(block: Block, runs: NDArray[np.int64], weight: Floats) -> float:
+    """Variance of one training's score that comes from training × row, not from either."""
+    between = (block.covariance[runs][:, :, runs] @ weight).transpose(0, 2, 1) @ weight
+    return max(0.0, float(np.trace(between) - between.sum() / len(runs)) / (len(runs) - 1))
 
 
 def _student(value: float, variance: float, uncertain: Sequence[tuple[float, float]], source: Seeds) -> Estimate:
