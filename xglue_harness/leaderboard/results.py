@@ -29,8 +29,8 @@ from xglue_harness.transfer.scoring import document_score, score, score_stderr
 RESULT_LIMIT = 1_500_000
 """Most bytes of a result's JSON; POS in 18 languages has about 200,000."""
 
-PREDICTIONS_LIMIT = 1_000_000
-"""Most bytes of one language's predictions; the largest, NC's 10,000 rows, have about 50,000."""
+PREDICTIONS_LIMIT = 250_000
+"""Most bytes of one language's predictions; the largest, those of NER, have about 50,000."""
 
 TOLERANCE = 1e-9
 """Between a score and the same computed again: only the order of additions may differ."""

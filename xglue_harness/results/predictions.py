@@ -143,7 +143,12 @@ def encoded(predictions: RowPredictions) -> bytes:
         pa.array(scores, pa.list_(pa.float32())),
     ]
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=schema), sink, compression="zstd")
+    places = dict.fromkeys(("document", "row"), "DELTA_BINARY_PACKED")  # they ascend: a ninth of the size
+    element = ".list.element" * (spec.kind is Kind.TAGGING)
+    words = [f"label{element}", f"prediction{element}"]
+    pq.write_table(
+        pa.table(columns, schema=schema), sink, compression="zstd", use_dictionary=words, column_encoding=places
+    )
     return bytes(sink.getvalue().to_pybytes())
 
 
