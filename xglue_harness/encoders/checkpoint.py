@@ -60,7 +60,8 @@ def load_backbone(name: str, device: torch.device) -> Backbone:
     config = load_config(checkpoint)
     tokenizer = load_tokenizer(checkpoint)
     encoder = load_encoder(checkpoint, config).float().to(device).eval()
-    return Backbone(encoder, tokenizer, config, device, checkpoint.name, getattr(config, "_commit_hash", None))
+    commit = commit_of(config, checkpoint.name, checkpoint.revision)
+    return Backbone(encoder, tokenizer, config, device, checkpoint.name, commit)
 
 
 def load_config(checkpoint: Checkpoint) -> Any:
@@ -73,6 +74,34 @@ def load_config(checkpoint: Checkpoint) -> Any:
 
     with explained(checkpoint.name, "configuration"):
         return AutoConfig.from_pretrained(checkpoint.name, **checkpoint.arguments)
+
+
+def commit_of(config: Any, name: str, revision: str | None) -> str | None:
+    """Commit on the Hub that a loaded checkpoint is of.
+
+    Older transformers note it in the configuration; newer ones (5.23) don't, and it is the name of the folder in the
+    Hub's cache that the configuration lies in.
+
+    Args:
+        config: its configuration.
+        name: Hub id or folder.
+        revision: branch, tag or commit that was asked for; ``None``: the main branch.
+
+    Returns:
+        40 hex digits; ``None`` for a folder, and for a cache elsewhere.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if noted := getattr(config, "_commit_hash", None):
+        return str(noted)
+    if Path(name).is_dir():
+        return None
+    try:
+        path = try_to_load_from_cache(name, "config.json", revision=revision or "main")
+    except HFValidationError:  # no Hub id
+        return None
+    return Path(path).parent.name if isinstance(path, str) else None
 
 
 def load_tokenizer(checkpoint: Checkpoint, *, use_fast: bool = True) -> Any:

@@ -10,7 +10,14 @@ import torch
 from lm_eval.api.model import LM
 
 from xglue_harness.encoders.adapters import adapted_encoder
-from xglue_harness.encoders.checkpoint import Checkpoint, load_config, load_encoder, load_tokenizer, load_whole
+from xglue_harness.encoders.checkpoint import (
+    Checkpoint,
+    commit_of,
+    load_config,
+    load_encoder,
+    load_tokenizer,
+    load_whole,
+)
 from xglue_harness.errors import EncoderError
 from xglue_harness.harness.hf import several_processes
 
@@ -64,6 +71,7 @@ class EncoderLM(LM):
         super().__init__()
         self._device = self._join(device)
         checkpoint = Checkpoint(pretrained, str(revision), subfolder, trust_remote_code)
+        self.revision = str(revision)
         self.config = config = load_config(checkpoint)
         words = Checkpoint(tokenizer or pretrained, str(revision), subfolder, trust_remote_code)
         self.tokenizer = load_tokenizer(words, use_fast=use_fast_tokenizer)
@@ -108,7 +116,7 @@ class EncoderLM(LM):
         return {
             "model_num_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "model_dtype": str(next(self.model.parameters()).dtype),
-            "model_sha": getattr(self.config, "_commit_hash", None) or "",
+            "model_sha": commit_of(self.config, str(self.config.name_or_path), self.revision) or "",
         }
 
     def loglikelihood(self, requests: Any) -> Any:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
+from xglue_harness.encoders.checkpoint import commit_of
 from xglue_harness.encoders.loading import weights_sha256
 from xglue_harness.harness.record import data_record
 from xglue_harness.harness.register import MADE_OF
@@ -91,7 +92,7 @@ def model_record(lm: Any) -> ModelRecord:
         local = model if isinstance(model, torch.nn.Module) else None
         config = getattr(local, "config", None)
         asked, revision = MADE_OF.get(lm, (None, None))
-        commit = getattr(config, "_commit_hash", None)
+        commit = commit_of(config, config.name_or_path, revision) if config is not None else None
         names = (getattr(config, "name_or_path", None), asked, model)
         _KNOWN[lm] = ModelRecord(
             name=next((name for name in names if isinstance(name, str) and name), type(lm).__name__),

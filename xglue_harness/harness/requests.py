@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from xglue_harness.encoders.checkpoint import commit_of
 from xglue_harness.encoders.identity import identify
 from xglue_harness.encoders.loading import Backbone, check_tokenizer, check_trainable, encoder_of, merged
 from xglue_harness.errors import EncoderError
 from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.harness.jobs import Group, prepare_job, run_job
+from xglue_harness.harness.register import MADE_OF
 from xglue_harness.transfer.distributed import World
 
 if TYPE_CHECKING:
@@ -73,6 +75,12 @@ def _by_task(requests: list[TransferRequest]) -> list[Group]:
     return list(groups.values())
 
 
+def _revision(lm: Any) -> str | None:
+    """What was asked for; models that were made by hand keep it themselves."""
+    _, asked = MADE_OF.get(lm, (None, None))
+    return asked or getattr(lm, "revision", None)
+
+
 def backbone_of(lm: Any) -> Backbone:
     """Encoder, tokenizer and device of an lm-eval model.
 
@@ -101,5 +109,5 @@ def backbone_of(lm: Any) -> Backbone:
         config=config,
         device=torch.device(lm.device),
         name=str(config.name_or_path),
-        revision=getattr(config, "_commit_hash", None),
+        revision=commit_of(config, str(config.name_or_path), _revision(lm)),
     )
