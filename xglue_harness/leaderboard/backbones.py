@@ -118,6 +118,14 @@ def read_backbone(path: Path) -> Backbone:
     return backbone
 
 
+def forgotten(backbone: Backbone, base: Backbone) -> str | None:
+    """What is wrong where a backbone claims less than the one that it was continued from; ``None``: nothing."""
+    lost = [lang for lang in base.pretraining.languages if lang not in backbone.pretraining.languages]
+    if not lost:
+        return None
+    return f"pretraining.languages: lacks {', '.join(lost)}, which {base.name}, that it was continued from, has seen"
+
+
 def render(backbone: Backbone) -> str:
     """The file of a backbone; `read_backbone` reads it back."""
     value = backbone.model_dump(mode="json")

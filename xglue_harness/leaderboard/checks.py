@@ -10,7 +10,7 @@ from typing import Any
 
 from xglue_harness.data import Source, open_source
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.backbones import Backbone
+from xglue_harness.leaderboard.backbones import Backbone, forgotten
 from xglue_harness.leaderboard.record_checks import problems_alone
 from xglue_harness.leaderboard.rescoring import Found, labels_sha256, scored
 from xglue_harness.leaderboard.results import compared
@@ -82,11 +82,8 @@ def _backbones(tree: Tree) -> Iterator[str]:
         parent = tree.backbones.get(backbone.continued_from)
         if parent is None:
             yield f"{where / name}.yaml: continued_from: there is no {backbone.continued_from}.yaml"
-        elif lost := sorted({*parent.pretraining.languages} - {*backbone.pretraining.languages}):
-            yield (
-                f"{where / name}.yaml: pretraining.languages: lacks {', '.join(lost)}, which {parent.name}, that it "
-                "was continued from, has seen"
-            )
+        elif problem := forgotten(backbone, parent):
+            yield f"{where / name}.yaml: {problem}"
     identities: dict[Any, str] = {}
     for name, backbone in tree.backbones.items():
         keys = [backbone.hub and (backbone.hub, backbone.revision), backbone.encoder_sha256]

@@ -36,9 +36,9 @@ def problems_alone(result: TaskResult, tree: Tree, example: bool) -> Iterator[st
         for problem in _record(item.record, result, language, backbone, example):
             yield f"languages.{language}.record.{problem}"
         selection = item.record.selection
-        own = selection.scores.get(selection.rule)
-        if own is None or (own.score is not None and abs(own.score - item.score) > TOLERANCE):
-            there = None if own is None else own.score
+        selected = selection.scores.get(selection.rule)
+        if selected is None or (selected.score is not None and abs(selected.score - item.score) > TOLERANCE):
+            there = None if selected is None else selected.score
             yield f"languages.{language}.score: {item.score}; its record has {there} for the rule {selection.rule}"
     first = next(iter(result.languages.values())).record
     for language, item in result.languages.items():
