@@ -177,7 +177,10 @@ def _folder(tree: Path) -> Path:
     """Where the backbones of a tree lie."""
     folder = tree / "backbones"
     if not folder.is_dir():
-        raise LeaderboardError(f"{tree}: no leaderboard; expected a folder with backbones in it: give --tree DIR")
+        raise LeaderboardError(
+            f"{tree}: no leaderboard; expected a folder with backbones in it: give --tree DIR, or begin one with "
+            f"mkdir -p {tree}/backbones"
+        )
     return folder
 
 
