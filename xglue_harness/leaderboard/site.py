@@ -1,0 +1,204 @@
+"""The leaderboard as a static site: pages that need neither a server nor a network.
+
+Pages come from ``templates``, what they load from `site_assets`, and every number on them links to a JSON file under
+``data``: copies of the tree's results, and what is computed from them. The same tree gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xglue_harness.benchmark import TASKS
+from xglue_harness.errors import LeaderboardError
+from xglue_harness.leaderboard import figures, site_data, site_pages, site_paper, site_tasks
+from xglue_harness.leaderboard.backbones import FAMILIES
+from xglue_harness.leaderboard.board import ALL, Board, boards
+from xglue_harness.leaderboard.reference import references
+from xglue_harness.leaderboard.site_assets import write_assets
+from xglue_harness.leaderboard.site_backbone import card, sections
+from xglue_harness.leaderboard.site_cells import LANGUAGE_NAMES
+from xglue_harness.results.paper import reference_folder
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from xglue_harness.leaderboard.checks import Checked
+
+MARKER = ".xglue-leaderboard"
+"""A file that says that a folder holds a site of ours, and may be replaced."""
+
+EXAMPLE = "EXAMPLE: toy data, made-up families; the numbers mean nothing"
+
+PAGES = (
+    ("index.html", "Leaderboard"),
+    ("compare.html", "Compare two"),
+    ("paper.html", "The paper's tables"),
+    ("contribute.html", "Contribute"),
+)
+"""Pages beside those of tasks and backbones, and their names in the navigation."""
+
+
+def build(checked: Checked, folder: Path) -> Path:
+    """Build the site.
+
+    Args:
+        checked: the tree.
+        folder: where the site goes; a site of ours that is there is replaced.
+
+    Returns:
+        The first page.
+
+    Raises:
+        LeaderboardError: where the folder holds something else or can't be written, or a package is missing.
+    """
+    folder = folder.absolute()
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise LeaderboardError(f"{folder}: is a link or a file; give a folder that is new, empty or an older site")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+        raise LeaderboardError(
+            f"{folder}: is not empty and no site of the leaderboard (it has no {MARKER}); give another folder, or "
+            "empty it first"
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            new = Path(temporary, "new")
+            new.mkdir()
+            _write_site(checked, new)
+            old = Path(temporary, "old")
+            if folder.exists():
+                folder.rename(old)
+            try:
+                new.rename(folder)
+            except OSError:
+                if old.exists():
+                    old.rename(folder)
+                raise
+    except OSError as error:
+        raise LeaderboardError(f"{folder}: the site can't be written: {error}; give another folder") from error
+    return folder / "index.html"
+
+
+def _write_site(checked: Checked, folder: Path) -> None:
+    found = boards(checked)
+    write_assets(folder / "assets")
+    for name, value in site_data.files(found, checked.example):
+        _write(folder / name, site_data.encode(value))
+    paper = {"example": checked.example, **site_paper.paper_json(references()[0], found, checked)}
+    _write(folder / site_data.PAPER_JSON, site_data.encode(paper))
+    _write(folder / site_data.PUBLISHED, site_data.encode(site_data.published(references())))
+    for item in checked.results:
+        _copy(item.file, folder / site_data.result_path(item.result))
+    for reference in references():
+        _copy(reference_folder() / f"{reference.name}.json", folder / site_data.reference_path(reference.name))
+    environment = _environment(checked)
+    for name, template, values in _pages(checked, found):
+        _write(folder / name, environment.get_template(template).render(page=name, **values))
+    _write(folder / MARKER, "A site of xglue-harness leaderboard build, which may replace this folder.\n")
+
+
+def _environment(checked: Checked) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {
+        "banner": EXAMPLE if checked.example else "",
+        "menu": PAGES,
+        "tasks": TASKS,
+        "version": version("xglue-harness"),
+        "families": FAMILIES,
+    }
+    return environment
+
+
+def _pages(checked: Checked, found: Sequence[Board]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """File, template and values of every page."""
+    paper = references()[0]
+    printed = (figures.published_families(paper), figures.published_continued(paper, site_data.CONTINUED))
+    titles = {name: figures.short(backbone.title) for name, backbone in checked.backbones.items()}
+    yield (
+        "index.html",
+        "index.html",
+        {
+            "title": "Leaderboard",
+            "sections": [_section(board, checked, titles) for board in found],
+            "printed": printed,
+            "printed_answer": site_pages.published_answer(paper),
+            "published": [(own, site_pages.published(own, checked)) for own in references()],
+            "backbones": site_pages.backbones_table(checked) if checked.backbones else None,
+        },
+    )
+    for spec in TASKS.values():
+        own = [(board.recipe, board.tasks[spec.name]) for board in found if spec.name in board.tasks]
+        values = {
+            "title": spec.title,
+            "spec": spec,
+            "question": site_pages.QUESTIONS[spec.name],
+            "metric": site_pages.METRICS[spec.metric],
+            "languages": LANGUAGE_NAMES,
+            "sections": [
+                (recipe, site_tasks.task_table(recipe, board), site_tasks.matrix(recipe, board))
+                for recipe, board in own
+            ],
+            "published": [site_tasks.published_task(spec, reference, checked) for reference in references()],
+        }
+        yield f"task-{spec.name}.html", "task.html", values
+    for backbone in checked.backbones.values():
+        values = {
+            "title": backbone.title,
+            "backbone": backbone,
+            "facts": card(backbone, checked),
+            "sections": [*sections(backbone, found)],
+        }
+        yield site_data.page_of(backbone.name), "backbone.html", values
+    yield "compare.html", "compare.html", {"title": "Compare two backbones", **_comparisons(found)}
+    values = {"title": "The paper's tables", "paper": paper, "printed": printed}
+    yield "paper.html", "paper.html", {**values, "tables": site_paper.paper_page(paper, found, checked)}
+    yield "contribute.html", "contribute.html", {"title": "Contribute"}
+
+
+def _section(board: Board, checked: Checked, titles: dict[str, str]) -> dict[str, Any]:
+    """A recipe's part of the overview."""
+    drawn = [figures.families(board, titles), figures.continued(board, titles)] if board.families else []
+    return {
+        "recipe": board.recipe,
+        "text": site_pages.recipe_text(board),
+        "answer": site_pages.answer(board, checked.backbones),
+        "figures": [figure for figure in drawn if figure is not None],
+        "families": site_pages.families_table(board, checked.backbones),
+        "table": site_pages.overview(board),
+    }
+
+
+def _comparisons(found: Sequence[Board]) -> dict[str, Any]:
+    """What the page that compares two needs: every pair of every recipe."""
+    recipes = [
+        {"name": board.recipe, "json": site_data.compare_path(board.recipe), **site_data.comparisons(board)}
+        for board in found
+        if any(table.pairs for table in board.tasks.values())
+    ]
+    titles = {task: spec.title for task, spec in TASKS.items()} | {ALL: "all eight"}
+    value = {"recipes": recipes, "titles": titles, "languages": LANGUAGE_NAMES}
+    return {"recipes": recipes, "script": figures.script_json(value)}
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,244 @@
+"""Tables of a page: cells with the number, the JSON it links to, and what stands behind it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from xglue_harness.leaderboard.backbones import FAMILIES, Backbone
+from xglue_harness.leaderboard.site_data import page_of
+from xglue_harness.results.statistics import Estimate
+
+MARKS = {"own": "", "borrowed": "~", "unknown": "?"}
+"""Behind an interval whose variance between seeds is not its own."""
+
+BEHIND = {
+    "own": "",
+    "borrowed": "one seed: variance between seeds borrowed from the other backbone with the largest",
+    "unknown": "test rows only: no backbone has two seeds, so this is too narrow",
+}
+
+HEAT_STEPS = 8
+HEAT_SPAN = 0.05
+"""A column whose scores differ by less does not take the whole scale of colours."""
+
+LANGUAGE_NAMES = {
+    "ar": "Arabic",
+    "bg": "Bulgarian",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "hi": "Hindi",
+    "it": "Italian",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "sw": "Swahili",
+    "th": "Thai",
+    "tr": "Turkish",
+    "ur": "Urdu",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """Head of a column.
+
+    Attributes:
+        text: its name.
+        note: what it means, on hover and for screen readers.
+        href: where it leads.
+        kind: ``num`` for numbers (sorted from the largest), ``rank``, or empty.
+    """
+
+    text: str
+    note: str = ""
+    href: str | None = None
+    kind: str = "num"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell.
+
+    Attributes:
+        text: what is shown.
+        href: the JSON or page that it links to.
+        more: small print behind it, as ``±2.0``.
+        note: on hover and for screen readers, as the interval.
+        order: what the column is sorted by; ``None`` for text, and for no number.
+        kind: CSS classes.
+        warning: why not to trust it; shown as a sign with this text on hover.
+        head: whether it heads its row.
+    """
+
+    text: str
+    href: str | None = None
+    more: str = ""
+    note: str = ""
+    order: float | None = None
+    kind: str = "num"
+    warning: str = ""
+    head: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        caption: what it shows.
+        heads: of the columns.
+        rows: of cells.
+        sortable: with buttons to sort, and a box to filter.
+        intervals: with a box that shows the intervals of all cells.
+    """
+
+    caption: str
+    heads: tuple[Head, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    sortable: bool = False
+    intervals: bool = False
+    legend: tuple[str, ...] = field(default=())
+
+
+NONE = Cell("–", note="none")
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share in percent, without the sign."""
+    return f"{_round(100 * value, digits):.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A difference of shares in points, with its sign."""
+    return signed_points(100 * value, digits)
+
+
+def signed_points(value: float, digits: int = 1) -> str:
+    """A difference in points, with its sign."""
+    rounded = _round(value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
+
+
+def _round(value: float, digits: int) -> float:
+    return round(value, digits) + 0.0  # no minus before a zero
+
+
+def interval(estimate: Estimate, digits: int = 1, *, sign: bool = False) -> str:
+    """The 95% interval in words, as ``57.9 to 61.9``."""
+    shown = signed if sign else percent
+    return f"{shown(estimate.low, digits)} to {shown(estimate.high, digits)}"
+
+
+def half(estimate: Estimate) -> str:
+    """Half the interval with its mark, as ``±2.0~``."""
+    return f"±{percent((estimate.high - estimate.low) / 2)}{MARKS[estimate.seeds]}"
+
+
+def p_value(p: float) -> str:
+    """A p-value in words."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def seeds_in_words(count: int) -> str:
+    """As ``3 seeds``."""
+    return f"{count} seed{'s' * (count != 1)}"
+
+
+def estimate_cell(
+    estimate: Estimate | None,
+    href: str,
+    *,
+    seeds: int | None = None,
+    more: bool = False,
+    sign: bool = False,
+    kind: str = "",
+    warning: str = "",
+) -> Cell:
+    """A cell of an estimate.
+
+    Args:
+        estimate: ``None`` gives a dash.
+        href: the JSON that holds it.
+        seeds: how many stand behind it.
+        more: show half the interval, too.
+        sign: it is a difference.
+        kind: further CSS classes.
+        warning: why not to trust it.
+    """
+    if estimate is None:
+        return NONE
+    notes = [f"95% interval {interval(estimate, 2, sign=sign)}"]
+    if seeds is not None:
+        notes.append(seeds_in_words(seeds))
+    if BEHIND[estimate.seeds]:
+        notes.append(BEHIND[estimate.seeds])
+    text = signed(estimate.value) if sign else percent(estimate.value)
+    mark = half(estimate) if more else MARKS[estimate.seeds]
+    return Cell(text, href, mark, "; ".join(notes), estimate.value, f"num {kind}".strip(), warning)
+
+
+def share_cell(value: float | None, href: str, note: str = "") -> Cell:
+    """A cell of a share without interval; ``None`` gives a dash."""
+    return NONE if value is None else Cell(percent(value), href, note=note, order=value)
+
+
+def point_cell(value: float | None, href: str, note: str = "", digits: int = 1) -> Cell:
+    """A cell of a number in percent, as published; ``None`` gives a dash."""
+    return NONE if value is None else Cell(f"{value:.{digits}f}", href, note=note, order=value)
+
+
+def rank_cell(own: tuple[int, int] | None, all_ranks: Sequence[tuple[int, int] | None], href: str) -> Cell:
+    """A cell of a rank; ``=`` where another backbone may share it.
+
+    Args:
+        own: best and worst rank.
+        all_ranks: those of all backbones of the table.
+        href: the JSON that holds it.
+    """
+    if own is None:
+        return Cell("–", note="not ranked: it lacks a task", kind="num rank", order=1e6)
+    best, worst = own
+    tied = best != worst or sum(rank is not None and rank[0] == best for rank in all_ranks) > 1
+    note = f"rank {best} to {worst}" if best != worst else f"rank {best}"
+    return Cell(f"{best}{'=' * tied}", href, note=note, order=best + worst / 1000, kind="num rank")
+
+
+def name_cell(backbone: Backbone) -> Cell:
+    """The cell that heads a backbone's row."""
+    return Cell(backbone.title, page_of(backbone.name), note=backbone.name, kind="name", head=True)
+
+
+def family_cell(family: str) -> Cell:
+    """The cell of a family."""
+    note = next((words for name, words in FAMILIES.items() if name == family), "")
+    return Cell(family, note=note, kind=f"family {family.lower()}")
+
+
+def collapsed_in_words(reasons: Sequence[str], limit: int = 6) -> str:
+    """Why runs count as collapsed, shortened."""
+    rest = len(reasons) - limit
+    return "; ".join([*reasons[:limit], *([f"and {rest} more"] if rest > 0 else [])])
+
+
+def heated(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells of a column with classes ``h0`` to ``h8`` by where they lie between its lowest and highest number."""
+    known = [cell.order for cell in cells if cell.order is not None]
+    if len(known) < 2:
+        return [*cells]
+    low, high = min(known), max(known)
+    middle, span = (low + high) / 2, max(high - low, HEAT_SPAN)
+    found = []
+    for cell in cells:
+        if cell.order is None:
+            found.append(cell)
+            continue
+        step = round(HEAT_STEPS * min(1.0, max(0.0, 0.5 + (cell.order - middle) / span)))
+        found.append(replace(cell, kind=f"{cell.kind} h{step}"))
+    return found

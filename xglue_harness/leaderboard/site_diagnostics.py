@@ -1,0 +1,261 @@
+"""Figures and tables of the measures beside the scores: what records say under ``diagnostics``.
+
+A record's ``details`` are whatever a diagnostic wrote; what has not the form of ours is left out, not trusted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xglue_harness.leaderboard.figures import OTHER_SYMBOLS, Figure, Point, drawn, label, scatter
+from xglue_harness.leaderboard.results import TaskResult
+from xglue_harness.leaderboard.site_cells import LANGUAGE_NAMES, NONE, Cell, Head, Table
+from xglue_harness.leaderboard.site_data import diagnosed, diagnostics_of, result_path, summary_path
+
+MEANINGS: Mapping[str, str] = {
+    "cka_en": "how alike the fine-tuned encoder represents a language and its English translation (debiased CKA)",
+    "cka_pretrained": "how alike the fine-tuned and the pretrained encoder represent a language (debiased CKA)",
+    "cka_reference": "how alike the fine-tuned encoder and a reference encoder represent a language (debiased CKA)",
+    "sigma_norm": "norm of the singular values of the weights, fine-tuned, over all layers",
+    "sigma_distance": "distance of those singular values from the pretrained encoder's",
+}
+
+ROLES = ("K", "Q", "V", "Out", "FC up", "FC down")
+"""The weight matrices of a layer."""
+
+INKS = ("lm", "mt", "cp", "pink", "gold", "muted")
+"""Colours of the page, for metrics and for weight matrices."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is shown of a task's diagnostics.
+
+    Attributes:
+        title: of the task.
+        figures: by language, by layer, of the weights.
+        tables: the same numbers.
+    """
+
+    title: str
+    figures: tuple[Figure, ...]
+    tables: tuple[Table, ...]
+
+
+def diagnosis(recipe: str, results: Sequence[TaskResult]) -> Diagnosis | None:
+    """Figures and tables of one backbone on one task; ``None`` where no record has diagnostics.
+
+    Args:
+        recipe: name of the recipe.
+        results: one for each seed.
+    """
+    numbers = diagnostics_of(results)
+    if not numbers:
+        return None
+    spec = results[0].spec
+    name = f"{recipe}-{spec.name}"
+    by_language = {metric: own for metric, own in numbers.items() if not _same_everywhere(own)}
+    overall = {metric: own for metric, own in numbers.items() if metric not in by_language}
+    href = summary_path(recipe, results[0].backbone, spec.name)
+    figures = []
+    groups: dict[str, list[str]] = defaultdict(list)
+    for metric in by_language:
+        groups["cka" if metric.startswith("cka") else metric].append(metric)
+    for number, metrics in enumerate(groups.values()):
+        chosen = {metric: by_language[metric] for metric in metrics}
+        figures.append(_by_language(f"languages-{number}-{name}", spec.languages, chosen, href))
+    for metric in ("cka_en", "cka_pretrained"):
+        figures += filter(None, [_by_layer(f"{metric}-layers-{name}", metric, results)])
+    figures += filter(None, [_spectra(f"spectra-{name}", results)])
+    tables = [_language_table(spec.languages, by_language, href)] if by_language else []
+    tables += [_overall_table(results, overall)] if overall else []
+    return Diagnosis(spec.title, tuple(figures), tuple(tables))
+
+
+def _same_everywhere(languages: Mapping[str, Any]) -> bool:
+    """Whether a number is of the task, not of its languages."""
+    first, *others = [own["seeds"] for own in languages.values()]
+    return bool(others) and all(other == first for other in others)
+
+
+def _by_language(ident: str, languages: Sequence[str], metrics: Mapping[str, Mapping[str, Any]], href: str) -> Figure:
+    traces = []
+    for number, (metric, found) in enumerate(metrics.items()):
+        shift = 0.3 * (number - (len(metrics) - 1) / 2)
+        means, singles = [], []
+        for place, language in enumerate(languages):
+            if language not in found:
+                continue
+            own = found[language]
+            words = f"{metric}, {LANGUAGE_NAMES[language]}"
+            means.append(Point(place + shift, own["mean"], f"{words}: {own['mean']:.3f}", href))
+            for seed, value in own["seeds"].items():
+                error = "" if value["stderr"] is None else f" (standard error {value['stderr']:.3f})"
+                text = f"{words}, seed {seed}: {value['value']:.3f}{error}"
+                singles.append(Point(place + shift, value["value"], text, href))
+        ink, shape = INKS[number % len(INKS)], OTHER_SYMBOLS[number % len(OTHER_SYMBOLS)]
+        traces.append(scatter(metric, ink, means, marker={"symbol": shape, "size": 9}))
+        traces.append(scatter(metric, ink, singles, marker={"symbol": f"{shape}-open", "size": 5}, showlegend=False))
+    layout = {
+        "xaxis": {
+            "tickvals": [*range(len(languages))],
+            "ticktext": [*languages],
+            "range": [-0.6, len(languages) - 0.4],
+            "zeroline": False,
+            "showgrid": False,
+            "fixedrange": True,
+        },
+        "yaxis": {"zeroline": True, "fixedrange": True},
+    }
+    text = "; ".join(f"{metric}: {MEANINGS.get(metric, 'a diagnostic of its own')}" for metric in metrics)
+    return Figure(
+        ident, "By language", f"{text}. Large: mean over seeds; small: each seed.", drawn(traces, layout), 340
+    )
+
+
+def _layers_of(result: TaskResult, metric: str) -> Iterator[tuple[str, int, float]]:
+    """Language, layer and CKA of each row in the details of a record that has our form."""
+    for language, own in diagnosed(result).items():
+        try:
+            found = own.details["cka"][language][metric]
+            places = [found["columns"].index(column) for column in ("layer", "cka")]
+            rows = [[row[place] for place in places] for row in found["rows"]]
+            numbers = [(language, int(_number(layer)), _number(value)) for layer, value in rows if value is not None]
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+            continue
+        yield from numbers
+
+
+def _number(value: Any) -> float:
+    """A number of a size that a figure can hold."""
+    if not isinstance(value, int | float) or abs(value) > 1e9:
+        raise TypeError(f"{value!r} is no number for a figure")
+    return float(value)
+
+
+def _by_layer(ident: str, metric: str, results: Sequence[TaskResult]) -> Figure | None:
+    values: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for result in results:
+        for language, layer, value in _layers_of(result, metric):
+            values[language, layer].append(value)
+    languages = [language for language in results[0].spec.languages if any(own == language for own, _ in values)]
+    layers = sorted({layer for _, layer in values})
+    if not languages or len(layers) > 200:
+        return None
+    means = [
+        [round(sum(own) / len(own), 4) if (own := values.get((language, layer))) else None for language in languages]
+        for layer in layers
+    ]
+    trace = {
+        "type": "heatmap",
+        "x": [*languages],
+        "y": [f"{layer}" for layer in layers],
+        "z": means,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": "Cividis",
+        "xgap": 1,
+        "ygap": 1,
+        "colorbar": {"thickness": 10, "outlinewidth": 0},
+        "hovertemplate": f"{label(metric)}, %{{x}}, layer %{{y}}: %{{z:.3f}}<extra></extra>",
+        "hoverongaps": False,
+    }
+    layout = {
+        "xaxis": {"type": "category", "fixedrange": True},
+        "yaxis": {"type": "category", "title": {"text": "layer"}, "fixedrange": True},
+    }
+    text = "Mean over seeds; layer 0 is the embeddings."
+    return Figure(ident, f"{metric} by layer", text, drawn([trace], layout), 150 + 22 * len(layers))
+
+
+def spectra_of(results: Sequence[TaskResult], model: str) -> dict[tuple[int, str], tuple[float, float | None]]:
+    """Norm of the singular values and their distance from the pretrained ones, by layer and role.
+
+    Args:
+        results: one for each seed; means over them.
+        model: ``pretrained`` or ``finetuned``.
+    """
+    norms: dict[tuple[int, str], list[float]] = defaultdict(list)
+    distances: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for result in results:
+        for own in diagnosed(result).values():
+            try:
+                found = own.details["spectra"]["task"]
+                places = [found["columns"].index(name) for name in ("model", "layer", "role", "norm", "distance")]
+                rows = [[row[place] for place in places] for row in found["rows"]]
+                chosen = [
+                    (int(_number(layer)), str(role), _number(norm), None if distance is None else _number(distance))
+                    for name, layer, role, norm, distance in rows
+                    if name == model
+                ]
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+                continue
+            for layer, role, norm, distance in chosen:
+                norms[layer, role].append(norm)
+                if distance is not None:
+                    distances[layer, role].append(distance)
+            break  # all languages have those of the one encoder
+    return {
+        key: (sum(own) / len(own), sum(distances[key]) / len(distances[key]) if key in distances else None)
+        for key, own in norms.items()
+    }
+
+
+def _spectra(ident: str, results: Sequence[TaskResult]) -> Figure | None:
+    found = spectra_of(results, "finetuned")
+    layers = sorted({layer for layer, _ in found})
+    if not layers or len(layers) > 200:
+        return None
+    href = summary_path(results[0].recipe, results[0].backbone, results[0].task)
+    traces = []
+    for number, role in enumerate(ROLES):
+        points = [
+            Point(layer, distance, f"{role}, layer {layer}: {distance:.2f}", href)
+            for layer in layers
+            if (distance := found.get((layer, role), (0.0, None))[1]) is not None
+        ]
+        if points:
+            marker = {"symbol": OTHER_SYMBOLS[number], "size": 8}
+            traces.append(scatter(role, INKS[number % len(INKS)], points, mode="lines+markers", marker=marker))
+    if not traces:
+        return None
+    layout = {
+        "xaxis": {"title": {"text": "layer"}, "tickvals": layers, "zeroline": False, "fixedrange": True},
+        "yaxis": {"title": {"text": "distance"}, "rangemode": "tozero", "fixedrange": True},
+    }
+    text = "How far fine-tuning moved the singular values of each weight matrix, by layer; mean over seeds."
+    return Figure(ident, "Distance from the pretrained weights", text, drawn(traces, layout), 340)
+
+
+def _language_table(languages: Sequence[str], metrics: Mapping[str, Mapping[str, Any]], href: str) -> Table:
+    heads = (Head("language", kind=""), *(Head(metric, MEANINGS.get(metric, "")) for metric in metrics))
+    rows = []
+    for language in languages:
+        cells = []
+        for found in metrics.values():
+            own = found.get(language)
+            seeds = "" if own is None else ", ".join(f"seed {s}: {v['value']:.3f}" for s, v in own["seeds"].items())
+            cells.append(NONE if own is None else Cell(_shown(own["mean"]), href, note=seeds, order=own["mean"]))
+        rows.append((Cell(LANGUAGE_NAMES[language], kind="name", head=True), *cells))
+    return Table("Diagnostics by language, mean over seeds", heads, tuple(rows))
+
+
+def _shown(value: float) -> str:
+    """A number with a real minus where it has one."""
+    return f"{value:.3f}".replace("-", "−")
+
+
+def _overall_table(results: Sequence[TaskResult], metrics: Mapping[str, Mapping[str, Any]]) -> Table:
+    heads = (Head("measure", kind=""), *(Head(f"seed {result.seed}") for result in results))
+    rows = []
+    for metric, languages in metrics.items():
+        seeds = next(iter(languages.values()))["seeds"]
+        cells = []
+        for result in results:
+            own = seeds.get(str(result.seed))
+            cells.append(NONE if own is None else Cell(_shown(own["value"]), result_path(result), order=own["value"]))
+        rows.append((Cell(metric, kind="name", head=True, note=MEANINGS.get(metric, "")), *cells))
+    return Table("Measures of the encoder as a whole", heads, tuple(rows))

@@ -1,0 +1,157 @@
+"""What stands on the page of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from xglue_harness.benchmark import TaskSpec
+from xglue_harness.leaderboard.board import Pair, TaskBoard, TaskRow
+from xglue_harness.leaderboard.checks import Checked
+from xglue_harness.leaderboard.reference import Reference
+from xglue_harness.leaderboard.site_cells import (
+    LANGUAGE_NAMES,
+    Cell,
+    Head,
+    Table,
+    collapsed_in_words,
+    estimate_cell,
+    family_cell,
+    heated,
+    name_cell,
+    p_value,
+    point_cell,
+    rank_cell,
+    share_cell,
+    signed,
+)
+from xglue_harness.leaderboard.site_data import PUBLISHED, compare_path, page_of, reference_path, summary_path
+from xglue_harness.leaderboard.site_pages import GAP, METRICS, RANK, legend_of, metric_of, system_cell
+
+
+def task_table(recipe: str, board: TaskBoard) -> Table:
+    """A task's table, with its languages as columns.
+
+    Args:
+        recipe: its name.
+        board: of the task.
+    """
+    spec = board.spec
+    heads = (
+        RANK,
+        Head("backbone", kind=""),
+        Head("family", kind=""),
+        Head("seeds", "trainings behind each number"),
+        Head("mean", metric_of(spec)),
+        *(Head(language, LANGUAGE_NAMES[language]) for language in spec.languages),
+        Head("gap", GAP),
+        Head("seen", "mean of the languages but English that the backbone has seen in pretraining"),
+        Head("unseen", "mean of the languages that it has not seen"),
+        Head("official", "the mean by XGLUE's own evaluator"),
+    )
+    ranks = [row.rank for row in board.rows]
+    columns = {
+        language: heated([_language_cell(recipe, spec, row, language) for row in board.rows])
+        for language in spec.languages
+    }
+    rows = []
+    for number, row in enumerate(board.rows):
+        href, seeds = summary_path(recipe, row.backbone.name, spec.name), len(row.results)
+        warning = collapsed_in_words(row.collapsed)
+        cells = (
+            rank_cell(row.rank, ranks, href),
+            name_cell(row.backbone),
+            family_cell(row.backbone.family),
+            Cell(str(seeds), href, order=seeds),
+            estimate_cell(row.score, href, seeds=seeds, more=True, kind="main", warning=warning),
+            *(columns[language][number] for language in spec.languages),
+            estimate_cell(row.gap, href, seeds=seeds, more=True),
+            estimate_cell(row.seen, href, seeds=seeds),
+            estimate_cell(row.unseen, href, seeds=seeds),
+            share_cell(row.official, href),
+        )
+        rows.append(cells)
+    legend = ["colour: from the lowest to the highest of a column, which spans 5 points at least"]
+    if any({*spec.languages} - {*row.backbone.pretraining.languages} for row in board.rows):
+        legend.append("dotted, ◦: the backbone has not seen this language in pretraining")
+    legend += legend_of(board.rows)
+    caption = f"{spec.title} by language, recipe {recipe}: {METRICS[spec.metric]} in %"
+    return Table(caption, heads, tuple(rows), True, True, tuple(legend))
+
+
+def _language_cell(recipe: str, spec: TaskSpec, row: TaskRow, language: str) -> Cell:
+    seen = language in row.backbone.pretraining.languages
+    kind = "heat" if seen else "heat not-seen"
+    starts = tuple(f"seed {result.seed}, {language}: " for result in row.results)
+    signs = [reason for reason in row.collapsed if reason.startswith(starts)]
+    href = summary_path(recipe, row.backbone.name, spec.name)
+    cell = estimate_cell(
+        row.languages[language], href, seeds=len(row.results), kind=kind, warning=collapsed_in_words(signs)
+    )
+    return cell if seen else replace(cell, note=f"{cell.note}; language not seen in pretraining")
+
+
+def matrix(recipe: str, board: TaskBoard) -> Table | None:
+    """The difference of each pair of backbones; ``None`` for fewer than two.
+
+    Args:
+        recipe: its name.
+        board: of the task.
+    """
+    if not board.pairs:
+        return None
+    found = {(pair.first, pair.second): pair for pair in board.pairs}
+    heads = (
+        Head("row minus column", kind=""),
+        *(Head(row.backbone.title, row.backbone.name, page_of(row.backbone.name), "num wrap") for row in board.rows),
+    )
+    rows = []
+    for row in board.rows:
+        cells = [_pair_cell(recipe, found, row.backbone.name, other.backbone.name) for other in board.rows]
+        rows.append((name_cell(row.backbone), *cells))
+    caption = f"Which backbones differ in {board.spec.title}: differences of the means in points, recipe {recipe}"
+    legend = ("▲ ▼ significantly better or worse (Holm-adjusted over all pairs, 95%); no sign: tied",)
+    return Table(caption, heads, tuple(rows), False, True, legend)
+
+
+def _pair_cell(recipe: str, found: Mapping[tuple[str, str], Pair], first: str, second: str) -> Cell:
+    if first == second:
+        return Cell("", kind="num self")
+    pair = found.get((first, second)) or found[second, first]
+    sign = 1 if pair.first == first else -1
+    own = pair.comparison.difference
+    low, high = sorted((sign * own.low, sign * own.high))
+    kind, mark = {first: ("num better", "▲"), second: ("num worse", "▼")}.get(pair.winner or "", ("num tied", ""))
+    note = f"95% interval {signed(low, 2)} to {signed(high, 2)}; Holm-adjusted {p_value(pair.comparison.p_holm)}"
+    return Cell(f"{signed(sign * own.value)}{mark}", compare_path(recipe), note=note, order=sign * own.value, kind=kind)
+
+
+def published_task(spec: TaskSpec, reference: Reference, checked: Checked) -> Table:
+    """Published numbers of a task by language.
+
+    Args:
+        spec: the task.
+        reference: the publication.
+        checked: the tree, whose backbones have pages.
+    """
+    href = reference_path(reference.name)
+    known = any(system.scores.get(spec.name) for system in reference.systems)
+    languages = spec.languages if known else ()
+    heads = (
+        Head("system", kind=""),
+        Head("family", kind=""),
+        Head("mean", "mean over all languages"),
+        Head("as printed", "the average that the publication prints"),
+        *(Head(language, LANGUAGE_NAMES[language]) for language in languages),
+    )
+    rows = tuple(
+        (
+            system_cell(system.name, system.title, checked),
+            family_cell(system.family),
+            point_cell(system.mean(spec.name), PUBLISHED),
+            point_cell(system.printed.get(spec.name), href),
+            *(point_cell(system.scores.get(spec.name, {}).get(language), href) for language in languages),
+        )
+        for system in reference.systems
+    )
+    return Table(f"{reference.short}, {spec.title} in %", heads, rows, len(rows) > 1)
