@@ -27,7 +27,7 @@ RECIPE = "toy"
 ENCODERS = {
     "tiny-lm": ("Tiny LM", "LM", None, (), 1, 96, 2, (1, 2, 3), tuple(TASKS)),
     "tiny-cp": ("Tiny LM continued", "CP", "tiny-lm", (), 2, 96, 2, (1, 2), tuple(TASKS)),
-    "tiny-mt": ("Tiny MT", "MT", None, ("bg", "el", "sw"), 3, 64, 1, (1, 2), tuple(TASKS)),
+    "tiny-mt": ("Tiny MT", "MT", None, ("bg", "el", "sw"), 3, 8, 1, (1, 2, 3), tuple(TASKS)),
     "tiny-new": ("Tiny newcomer", "LM", None, ("ur",), 4, 32, 1, (1,), ("xnli", "pawsx", "ner")),
 }
 DIAGNOSED = ("xnli",)

@@ -19,11 +19,11 @@ QUICK = {"epochs": 10}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Folder of results of PAWS-X, seeds 1 and 2, of the encoder that the example calls tiny-mt."""
+    """Folder of results of PAWS-X, seeds 1 and 2, of the encoder that the example calls tiny-lm."""
     folder = tmp_path_factory.mktemp("run")
-    build_encoder(folder / "tiny-mt", seed=3, width=64, layers=1)
+    build_encoder(folder / "tiny-lm", seed=1)
     for seed in (1, 2):
-        results = evaluate_sample(folder / "tiny-mt", tasks=["xglue_pawsx_zs"], seed=seed, **QUICK)
+        results = evaluate_sample(folder / "tiny-lm", tasks=["xglue_pawsx_zs"], seed=seed, **QUICK)
         write_results(results, folder / f"seed{seed}", f"results_{seed}")
     return folder
 
@@ -42,8 +42,8 @@ def files(tree):
 def test_results_are_added_with_predictions_without_class_scores(run, empty):
     added = add([run], empty, recipe="quick", example=True)
     assert [path.relative_to(empty / "results").as_posix() for path in added.new] == [
-        "tiny-mt/quick/1/pawsx.json",
-        "tiny-mt/quick/2/pawsx.json",
+        "tiny-lm/quick/1/pawsx.json",
+        "tiny-lm/quick/2/pawsx.json",
     ]
     checked = check(empty, example=True)
     assert len(checked.results) == 2
@@ -65,10 +65,10 @@ def test_the_same_results_again_change_nothing(run, empty):
 
 def test_other_scores_need_a_reason_that_is_kept(run, empty):
     add([run / "seed1"], empty, recipe="quick", example=True)
-    path = empty / "results/tiny-mt/quick/1/pawsx.json"
+    path = empty / "results/tiny-lm/quick/1/pawsx.json"
     old = read_result(path)
     other = path.read_text().replace('"seed": 1,', '"seed": 2,')
-    folder = empty / "results/tiny-mt/quick/2"
+    folder = empty / "results/tiny-lm/quick/2"
     shutil.copytree(path.parent, folder)
     (folder / "pawsx.json").write_text(other)  # seed 1's predictions under seed 2
     before = files(empty)
@@ -91,7 +91,7 @@ def test_other_scores_need_a_reason_that_is_kept(run, empty):
         ({"recipe": "paper"}, r"'paper', but the options are not those of the paper"),
         ({"recipe": "../quick"}, r"recipe: String should match pattern"),
         ({"example": False}, r"SAMPLE: the data are the packaged toy; expected XGLUE"),
-        ({"backbone": "tiny-lm"}, r"record.backbone.encoder_sha256: \w+; expected \w+, as the YAML says"),
+        ({"backbone": "tiny-mt"}, r"record.backbone.encoder_sha256: \w+; expected \w+, as the YAML says"),
         ({"backbone": "../tiny"}, r"backbone: String should match pattern"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
@@ -105,8 +105,8 @@ def test_what_does_not_fit_leaves_the_tree_as_it_was(run, empty, arguments, reas
 
 
 def test_an_unknown_checkpoint_is_told_how_to_become_known(run, empty):
-    (empty / "backbones/tiny-mt.yaml").unlink()
-    with pytest.raises(LeaderboardError, match=r"no backbone of the tree is \S+tiny-mt at revision None: describe it"):
+    (empty / "backbones/tiny-lm.yaml").unlink()
+    with pytest.raises(LeaderboardError, match=r"no backbone of the tree is \S+tiny-lm at revision None: describe it"):
         add([run], empty, recipe="quick", example=True)
 
 
@@ -114,18 +114,18 @@ def test_a_hub_id_and_revision_say_which_backbone_it_is(run, empty):
     """Where the YAML knows no hash of the weights."""
     import json
 
-    file = empty / "backbones/tiny-mt.yaml"
+    file = empty / "backbones/tiny-lm.yaml"
     value = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump({**value, "hub": "tiny/mt", "revision": "c" * 40, "encoder_sha256": None}))
+    file.write_text(yaml.safe_dump({**value, "hub": "tiny/lm", "revision": "c" * 40, "encoder_sha256": None}))
     folder = empty.parent / "from-hub"
     shutil.copytree(run / "seed1", folder)
     (results,) = folder.glob("*.json")
     content = json.loads(results.read_text())
     for config in content["configs"].values():
-        config["metadata"]["xglue"]["backbone"].update(name="tiny/mt", revision="c" * 40)
+        config["metadata"]["xglue"]["backbone"].update(name="tiny/lm", revision="c" * 40)
     results.write_text(json.dumps(content))
     (path,) = add([folder], empty, recipe="quick", example=True).new
-    assert path.parent.parent.parent.name == "tiny-mt"
+    assert path.parent.parent.parent.name == "tiny-lm"
 
 
 def test_a_missing_language_is_named(run, empty, tmp_path):

@@ -22,6 +22,13 @@ FAMILY_OF: Mapping[str, Family] = {
 }
 """The seven backbones of Ji et al. 2024, by their name there, which is ours, too."""
 
+CONTINUED: Mapping[str, str] = {
+    "mbart-m2m": "mbart-large-50",
+    "mbart-m2o": "mbart-large-50",
+    "mbart-o2m": "mbart-large-50",
+}
+"""The models of Ji et al. 2024 whose pretraining was continued on translation, and what it began with."""
+
 TITLES: Mapping[str, str] = {
     "mbert": "mBERT",
     "xlmr-base": "XLM-R base",

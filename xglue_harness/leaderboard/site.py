@@ -18,7 +18,7 @@ from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard import figures, site_data, site_pages, site_paper, site_tasks
 from xglue_harness.leaderboard.backbones import FAMILIES
 from xglue_harness.leaderboard.board import ALL, Board, boards
-from xglue_harness.leaderboard.reference import references
+from xglue_harness.leaderboard.reference import CONTINUED, references
 from xglue_harness.leaderboard.site_assets import write_assets
 from xglue_harness.leaderboard.site_backbone import card, sections
 from xglue_harness.leaderboard.site_cells import LANGUAGE_NAMES
@@ -126,7 +126,7 @@ def _environment(checked: Checked) -> Environment:
 def _pages(checked: Checked, found: Sequence[Board]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """File, template and values of every page."""
     paper = references()[0]
-    printed = (figures.published_families(paper), figures.published_continued(paper, site_data.CONTINUED))
+    printed = (figures.published_families(paper), figures.published_continued(paper, CONTINUED))
     titles = {name: figures.short(backbone.title) for name, backbone in checked.backbones.items()}
     yield (
         "index.html",
@@ -185,7 +185,11 @@ def _section(board: Board, checked: Checked, titles: dict[str, str]) -> dict[str
 def _comparisons(found: Sequence[Board]) -> dict[str, Any]:
     """What the page that compares two needs: every pair of every recipe."""
     recipes = [
-        {"name": board.recipe, "json": site_data.compare_path(board.recipe), **site_data.comparisons(board)}
+        {
+            "name": board.recipe,
+            "json": site_data.compare_path(board.recipe),
+            **site_data.for_page(site_data.comparisons(board)),
+        }
         for board in found
         if any(table.pairs for table in board.tasks.values())
     ]

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from xglue_harness.leaderboard.backbones import FAMILIES, Backbone
 from xglue_harness.leaderboard.site_data import page_of
+from xglue_harness.leaderboard.tables import MARKS
 from xglue_harness.results.statistics import Estimate
-
-MARKS = {"own": "", "borrowed": "~", "unknown": "?"}
-"""Behind an interval whose variance between seeds is not its own."""
 
 BEHIND = {
     "own": "",

@@ -14,7 +14,7 @@ from typing import Any
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.board import ALL, Board, Families, OverallRow, Pair, TaskRow
-from xglue_harness.leaderboard.reference import Published, Reference
+from xglue_harness.leaderboard.reference import CONTINUED, Published, Reference
 from xglue_harness.leaderboard.results import TaskResult
 from xglue_harness.results.schema import Diagnostics
 from xglue_harness.results.statistics import LEVEL, Estimate
@@ -62,13 +62,6 @@ PUBLISHED = "data/published.json"
 
 PAPER_JSON = "data/paper.json"
 """Where ours, the paper's and the differences lie, from the site's root."""
-
-CONTINUED: Mapping[str, str] = {
-    "mbart-m2m": "mbart-large-50",
-    "mbart-m2o": "mbart-large-50",
-    "mbart-o2m": "mbart-large-50",
-}
-"""The models of Ji et al. 2024 whose pretraining was continued on translation, and what it began with."""
 
 
 def page_of(backbone: str) -> str:
@@ -206,6 +199,33 @@ def comparisons(board: Board) -> dict[str, Any]:
         "read": "a difference is the first minus the second; p_holm is adjusted for all pairs of that task; p of a "
         "language is not adjusted",
     }
+
+
+def for_page(comparisons: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without what the page does not show: it holds all pairs, whose number grows with the square.
+
+    Args:
+        comparisons: of a recipe.
+    """
+    pairs = [
+        {
+            **pair,
+            "tasks": {
+                task: {
+                    **own,
+                    "difference": {**_short(own["difference"]), "seeds": own["difference"]["variance_between_seeds"]},
+                    "languages": {language: _short(value) for language, value in own["languages"].items()},
+                }
+                for task, own in pair["tasks"].items()
+            },
+        }
+        for pair in comparisons["pairs"]
+    ]
+    return {"backbones": comparisons["backbones"], "pairs": pairs}
+
+
+def _short(estimate: Mapping[str, Any]) -> dict[str, float]:
+    return {key: round(estimate[key], 5) for key in ("value", "low", "high", "p")}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from xglue_harness.leaderboard.reference import references
 from xglue_harness.leaderboard.tree import Tree
 from xglue_harness.results.statistics import Estimate, bootstrap
 
-SEEDS = {"own": "", "borrowed": "~", "unknown": "?"}
+MARKS = {"own": "", "borrowed": "~", "unknown": "?"}
 """Mark behind an interval, by where its variance between trainings comes from."""
 
 LEGEND = (
@@ -49,13 +49,13 @@ def _line(cells: Sequence[str]) -> str:
 
 def percent(estimate: Estimate) -> str:
     """A score with half of its interval."""
-    return f"{100 * estimate.value:.1f} ±{50 * (estimate.high - estimate.low):.1f}{SEEDS[estimate.seeds]}"
+    return f"{100 * estimate.value:.1f} ±{50 * (estimate.high - estimate.low):.1f}{MARKS[estimate.seeds]}"
 
 
 def signed(estimate: Estimate) -> str:
     """A difference with its interval."""
     low, high = 100 * estimate.low, 100 * estimate.high
-    return f"{100 * estimate.value:+.1f} ({low:+.1f} to {high:+.1f}){SEEDS[estimate.seeds]}"
+    return f"{100 * estimate.value:+.1f} ({low:+.1f} to {high:+.1f}){MARKS[estimate.seeds]}"
 
 
 def place(rank: tuple[int, int] | None) -> str:

@@ -96,7 +96,7 @@
         make("th", { scope: "row" }, task === "all" ? titles[task] : link(`task-${task}.html`, titles[task])),
         ...scores,
         cell(recipe.json, signed(difference.value), { kind }),
-        cell(recipe.json, `${span(difference)}${seeds[difference.variance_between_seeds]}`),
+        cell(recipe.json, `${span(difference)}${seeds[difference.seeds]}`),
         cell(recipe.json, inWords(difference.p)),
         cell(recipe.json, inWords(holm)),
         make("td", {}, better ? recipe.backbones[better].title : "tied"),
