@@ -52,6 +52,9 @@ def test_results_are_added_with_predictions_without_class_scores(run, empty):
     assert set(written.languages) == {"de", "en", "es", "fr"}
     kept = predictions.read(added.new[0].with_name("pawsx.de.parquet"))
     assert kept.scores is None
+    assert str(run) not in added.new[0].read_text()
+    assert written.languages["de"].record.backbone.name == "tiny-lm"
+    assert written.languages["de"].record.data.description == "sample"
     assert kept.complete
 
 

@@ -329,7 +329,7 @@ BAD = [
 def test_the_example_is_as_it_says(tree):
     checked = check(tree, example=True)
     assert checked.example
-    assert len(checked.results) == 16
+    assert len(checked.results) == 18
     for found in checked.results:
         assert set(found.items) == set(found.result.languages)
 

@@ -102,6 +102,13 @@ def test_equal_predictions_are_a_tie_without_doubt():
     assert (found.value, found.stderr, found.low, found.high, found.p) == (0, 0, 0, 0, 1)
 
 
+def test_rounding_parts_nobody():
+    """Three trainings of 0.1 have a mean that is not quite that of two."""
+    hits = np.tile(np.array([[1.0]] + [[0.0]] * 9), (1, 5))
+    found = difference(runs_of(hits, [0, 0, 0, 1, 1]))
+    assert (found.value, found.p) == (0, 1)
+
+
 def test_a_single_training_borrows_the_largest_variance_of_the_others():
     luck = np.array([0.0, 0.1, -0.1, 0.0, 0.4, -0.4])
     rows = np.random.default_rng(4).normal(size=(50, 1))

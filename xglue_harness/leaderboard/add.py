@@ -8,7 +8,8 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -123,7 +124,7 @@ def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tu
         files[language] = encoded(predictions)
         score, stderr, official, _ = rescored(predictions)
         try:
-            record = RunRecord.model_validate(runs[language].record)
+            record = RunRecord.model_validate(_without_places(runs[language].record))
         except ValidationError as error:
             raise LeaderboardError(f"{runs[language]}: {problems_of(error)}") from None
         rows = len(predictions.rows)
@@ -148,6 +149,17 @@ def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tu
     except ValidationError as error:
         raise LeaderboardError(f"{first.file}: {problems_of(error)}") from None
     return result, files
+
+
+def _without_places(value: Any) -> Any:
+    """A record without the folders of the machine that it was made on: of an absolute path only the last part."""
+    if isinstance(value, Mapping):
+        return {key: _without_places(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_places(item) for item in value]
+    if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
+        return PureWindowsPath(value).name or value
+    return value
 
 
 def _put(made: Sequence[tuple[TaskResult, dict[str, bytes]]], folder: Path, reason: str | None, example: bool) -> Added:

@@ -196,7 +196,8 @@ def _interplay(block: Block, runs: NDArray[np.int64], weight: Floats) -> float:
 
 
 def _student(value: float, variance: float, uncertain: Sequence[tuple[float, float]], source: Seeds) -> Estimate:
-    if variance == 0:  # no training and no row differs from another
+    if variance == 0:  # no training and no row differs from another; what is left of the value may be rounding
+        value = value if abs(value) > 1e-12 else 0.0
         return Estimate(value, 0.0, math.inf, value, value, float(value == 0), source)
     spread = sum(part**2 / df for part, df in uncertain if df > 0)
     df = variance**2 / spread if spread > 0 else math.inf
