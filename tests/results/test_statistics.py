@@ -103,8 +103,8 @@ def test_equal_predictions_are_a_tie_without_doubt():
 
 
 def test_rounding_parts_nobody():
-    """Three trainings of 0.1 have a mean that is not quite that of two."""
-    hits = np.tile(np.array([[1.0]] + [[0.0]] * 9), (1, 5))
+    """Three trainings of 1/60 have a mean that is not quite that of two."""
+    hits = np.tile(np.array([[1.0]] + [[0.0]] * 59), (1, 5))
     found = difference(runs_of(hits, [0, 0, 0, 1, 1]))
     assert (found.value, found.p) == (0, 1)
 
