@@ -129,6 +129,9 @@ def test_a_hub_id_and_revision_say_which_backbone_it_is(run, empty):
     results.write_text(json.dumps(content))
     (path,) = add([folder], empty, recipe="quick", example=True).new
     assert path.parent.parent.parent.name == "tiny-lm"
+    file.write_text(file.read_text().replace("c" * 40, "d" * 40))
+    with pytest.raises(LeaderboardError, match=r"tiny/lm at revision c{40}; tiny-lm.yaml has d{40}: run that one"):
+        add([folder], empty, recipe="quick", example=True)
 
 
 def test_a_missing_language_is_named(run, empty, tmp_path):

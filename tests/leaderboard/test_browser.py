@@ -12,7 +12,7 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.backbones import read_backbone
 from xglue_harness.leaderboard.board import boards
 from xglue_harness.leaderboard.checks import check
-from xglue_harness.leaderboard.site import build
+from xglue_harness.leaderboard.site.build import build
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'xglue-harness[test]'")
 if browser_path() is None:

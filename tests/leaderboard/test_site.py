@@ -15,17 +15,17 @@ import pytest
 from tests.leaderboard.site_helpers import Element, as_the_paper, read_page
 from xglue_harness.benchmark import LANGUAGES, TASKS
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard import site_assets
 from xglue_harness.leaderboard.backbones import read_backbone
 from xglue_harness.leaderboard.board import ALL, Families, FamilyScore, Versus, boards
 from xglue_harness.leaderboard.checks import check
-from xglue_harness.leaderboard.figures import script_json
 from xglue_harness.leaderboard.reference import references
 from xglue_harness.leaderboard.results import compared
-from xglue_harness.leaderboard.site import MARKER, build
-from xglue_harness.leaderboard.site_cells import Cell, heated, percent, rank_cell, signed
-from xglue_harness.leaderboard.site_diagnostics import diagnosis
-from xglue_harness.leaderboard.site_pages import answer
+from xglue_harness.leaderboard.site import assets
+from xglue_harness.leaderboard.site.build import MARKER, build
+from xglue_harness.leaderboard.site.cells import Cell, heated, percent, rank_cell, signed
+from xglue_harness.leaderboard.site.diagnostics import diagnosis
+from xglue_harness.leaderboard.site.figures import script_json
+from xglue_harness.leaderboard.site.pages import answer
 from xglue_harness.results.statistics import Estimate
 from xglue_harness.transfer.recipe import parse_options, resolve
 
@@ -504,7 +504,7 @@ def test_a_site_that_fails_leaves_the_older_one(checked, tmp_path, monkeypatch):
     few = replace(checked, results=())
     site = build(few, tmp_path / "site").parent
     before = contents(site)
-    monkeypatch.setattr(site_assets, "find_spec", lambda name: None)
+    monkeypatch.setattr(assets, "find_spec", lambda name: None)
     with pytest.raises(LeaderboardError, match=re.escape("pip install 'xglue-harness[site]'")):
         build(few, site)
     assert contents(site) == before
@@ -556,6 +556,6 @@ def test_heat_spans_a_column_but_no_less_than_5_points():
 
 
 def test_every_language_has_a_name():
-    from xglue_harness.leaderboard.site_cells import LANGUAGE_NAMES
+    from xglue_harness.leaderboard.site.cells import LANGUAGE_NAMES
 
     assert [*LANGUAGE_NAMES] == [*LANGUAGES]

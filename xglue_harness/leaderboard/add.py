@@ -92,18 +92,22 @@ def add(
 
 
 def _backbone_of(run: WrittenRun, backbones: Mapping[str, Backbone]) -> str:
+    """Name of the backbone that a run was of: by the hash of its weights where the YAML has it, else by its commit."""
     own = run.record["backbone"]
+    what = f"{own['name']} at revision {own['revision']}"
     for name, backbone in backbones.items():
-        known = backbone.encoder_sha256
-        if (
-            known == own["encoder_sha256"]
-            if known
-            else (backbone.hub, backbone.revision) == (own["name"], own["revision"])
-        ):
+        if backbone.encoder_sha256 == own["encoder_sha256"]:
             return name
+        if backbone.encoder_sha256 is None and (backbone.hub, backbone.revision) == (own["name"], own["revision"]):
+            return name
+    same = [f"{name}.yaml has {other.revision}" for name, other in backbones.items() if other.hub == own["name"]]
+    if same:
+        raise LeaderboardError(
+            f"{run}: {what}; {', '.join(same)}: run that one, or describe this one under a name of its own"
+        )
     raise LeaderboardError(
-        f"{run}: no backbone of the tree is {own['name']} at revision {own['revision']}: describe it with "
-        f"'xglue-harness backbone new NAME --from-hub {own['name']}', or name one with --backbone"
+        f"{run}: no backbone of the tree is {what}: describe it with 'xglue-harness backbone new NAME --from-hub "
+        f"{own['name']}', or name one with --backbone"
     )
 
 

@@ -74,7 +74,7 @@ def build_command(
 ) -> None:
     """Build the site: static pages, for no server and no network. Needs pip install 'xglue-harness[site]'."""
     from xglue_harness.leaderboard.checks import check
-    from xglue_harness.leaderboard.site import build
+    from xglue_harness.leaderboard.site.build import build
 
     typer.echo(build(check(tree, example=example), site))
 

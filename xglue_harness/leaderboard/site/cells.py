@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from xglue_harness.leaderboard.backbones import FAMILIES, Backbone
-from xglue_harness.leaderboard.site_data import page_of
+from xglue_harness.leaderboard.site.data import page_of
 from xglue_harness.leaderboard.tables import MARKS
 from xglue_harness.results.statistics import Estimate
 

@@ -11,7 +11,7 @@ from xglue_harness.leaderboard.board import Board, TaskRow
 from xglue_harness.leaderboard.checks import Checked
 from xglue_harness.leaderboard.reference import Published, Reference
 from xglue_harness.leaderboard.results import PAPER, TaskResult
-from xglue_harness.leaderboard.site_cells import (
+from xglue_harness.leaderboard.site.cells import (
     LANGUAGE_NAMES,
     NONE,
     Cell,
@@ -22,9 +22,9 @@ from xglue_harness.leaderboard.site_cells import (
     point_cell,
     signed_points,
 )
-from xglue_harness.leaderboard.site_data import PAPER_JSON, page_of, reference_path, summary_path
-from xglue_harness.leaderboard.site_diagnostics import ROLES, spectra_of
-from xglue_harness.leaderboard.site_pages import metric_of
+from xglue_harness.leaderboard.site.data import PAPER_JSON, page_of, reference_path, summary_path
+from xglue_harness.leaderboard.site.diagnostics import ROLES, spectra_of
+from xglue_harness.leaderboard.site.pages import metric_of
 from xglue_harness.results.paper import LAST_LAYER, NAMES, spectrum, tables
 from xglue_harness.results.statistics import Estimate
 

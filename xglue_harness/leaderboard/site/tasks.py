@@ -9,7 +9,7 @@ from xglue_harness.benchmark import TaskSpec
 from xglue_harness.leaderboard.board import Pair, TaskBoard, TaskRow
 from xglue_harness.leaderboard.checks import Checked
 from xglue_harness.leaderboard.reference import Reference
-from xglue_harness.leaderboard.site_cells import (
+from xglue_harness.leaderboard.site.cells import (
     LANGUAGE_NAMES,
     Cell,
     Head,
@@ -25,8 +25,8 @@ from xglue_harness.leaderboard.site_cells import (
     share_cell,
     signed,
 )
-from xglue_harness.leaderboard.site_data import PUBLISHED, compare_path, page_of, reference_path, summary_path
-from xglue_harness.leaderboard.site_pages import GAP, METRICS, RANK, legend_of, metric_of, system_cell
+from xglue_harness.leaderboard.site.data import PUBLISHED, compare_path, page_of, reference_path, summary_path
+from xglue_harness.leaderboard.site.pages import GAP, METRICS, RANK, legend_of, metric_of, system_cell
 
 
 def task_table(recipe: str, board: TaskBoard) -> Table:

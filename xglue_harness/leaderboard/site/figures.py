@@ -18,8 +18,8 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.backbones import FAMILIES, Family
 from xglue_harness.leaderboard.board import ALL, Board, Versus
 from xglue_harness.leaderboard.reference import Reference
-from xglue_harness.leaderboard.site_cells import interval, percent, signed, signed_points
-from xglue_harness.leaderboard.site_data import PUBLISHED, families_path, summary_path
+from xglue_harness.leaderboard.site.cells import interval, percent, signed, signed_points
+from xglue_harness.leaderboard.site.data import PUBLISHED, families_path, summary_path
 from xglue_harness.results.statistics import Estimate
 
 SYMBOLS: Mapping[str, str] = {"LM": "circle", "MT": "square", "CP": "diamond"}

@@ -1,7 +1,8 @@
 """The leaderboard as a static site: pages that need neither a server nor a network.
 
-Pages come from ``templates``, what they load from `site_assets`, and every number on them links to a JSON file under
-``data``: copies of the tree's results, and what is computed from them. The same tree gives the same bytes.
+Pages come from ``templates``, what they load from `xglue_harness.leaderboard.site.assets`, and every number on them
+links to a JSON file under ``data``: copies of the tree's results, and what is computed from them. The same tree gives
+the same bytes.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard import figures, site_data, site_pages, site_paper, site_tasks
 from xglue_harness.leaderboard.backbones import FAMILIES
 from xglue_harness.leaderboard.board import ALL, Board, boards
 from xglue_harness.leaderboard.reference import CONTINUED, references
-from xglue_harness.leaderboard.site_assets import write_assets
-from xglue_harness.leaderboard.site_backbone import card, sections
-from xglue_harness.leaderboard.site_cells import LANGUAGE_NAMES
+from xglue_harness.leaderboard.site import data, figures, pages, paper, tasks
+from xglue_harness.leaderboard.site.assets import write_assets
+from xglue_harness.leaderboard.site.backbone import card, sections
+from xglue_harness.leaderboard.site.cells import LANGUAGE_NAMES
 from xglue_harness.results.paper import reference_folder
 
 if TYPE_CHECKING:
@@ -87,15 +88,15 @@ def build(checked: Checked, folder: Path) -> Path:
 def _write_site(checked: Checked, folder: Path) -> None:
     found = boards(checked)
     write_assets(folder / "assets")
-    for name, value in site_data.files(found, checked.example):
-        _write(folder / name, site_data.encode(value))
-    paper = {"example": checked.example, **site_paper.paper_json(references()[0], found, checked)}
-    _write(folder / site_data.PAPER_JSON, site_data.encode(paper))
-    _write(folder / site_data.PUBLISHED, site_data.encode(site_data.published(references())))
+    for name, value in data.files(found, checked.example):
+        _write(folder / name, data.encode(value))
+    ours = {"example": checked.example, **paper.paper_json(references()[0], found, checked)}
+    _write(folder / data.PAPER_JSON, data.encode(ours))
+    _write(folder / data.PUBLISHED, data.encode(data.published(references())))
     for item in checked.results:
-        _copy(item.file, folder / site_data.result_path(item.result))
+        _copy(item.file, folder / data.result_path(item.result))
     for reference in references():
-        _copy(reference_folder() / f"{reference.name}.json", folder / site_data.reference_path(reference.name))
+        _copy(reference_folder() / f"{reference.name}.json", folder / data.reference_path(reference.name))
     environment = _environment(checked)
     for name, template, values in _pages(checked, found):
         _write(folder / name, environment.get_template(template).render(page=name, **values))
@@ -125,8 +126,8 @@ def _environment(checked: Checked) -> Environment:
 
 def _pages(checked: Checked, found: Sequence[Board]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """File, template and values of every page."""
-    paper = references()[0]
-    printed = (figures.published_families(paper), figures.published_continued(paper, CONTINUED))
+    published = references()[0]
+    printed = (figures.published_families(published), figures.published_continued(published, CONTINUED))
     titles = {name: figures.short(backbone.title) for name, backbone in checked.backbones.items()}
     yield (
         "index.html",
@@ -135,9 +136,9 @@ def _pages(checked: Checked, found: Sequence[Board]) -> Iterator[tuple[str, str,
             "title": "Leaderboard",
             "sections": [_section(board, checked, titles) for board in found],
             "printed": printed,
-            "printed_answer": site_pages.published_answer(paper),
-            "published": [(own, site_pages.published(own, checked)) for own in references()],
-            "backbones": site_pages.backbones_table(checked) if checked.backbones else None,
+            "printed_answer": pages.published_answer(published),
+            "published": [(own, pages.published(own, checked)) for own in references()],
+            "backbones": pages.backbones_table(checked) if checked.backbones else None,
         },
     )
     for spec in TASKS.values():
@@ -145,14 +146,13 @@ def _pages(checked: Checked, found: Sequence[Board]) -> Iterator[tuple[str, str,
         values = {
             "title": spec.title,
             "spec": spec,
-            "question": site_pages.QUESTIONS[spec.name],
-            "metric": site_pages.METRICS[spec.metric],
+            "question": pages.QUESTIONS[spec.name],
+            "metric": pages.METRICS[spec.metric],
             "languages": LANGUAGE_NAMES,
             "sections": [
-                (recipe, site_tasks.task_table(recipe, board), site_tasks.matrix(recipe, board))
-                for recipe, board in own
+                (recipe, tasks.task_table(recipe, board), tasks.matrix(recipe, board)) for recipe, board in own
             ],
-            "published": [site_tasks.published_task(spec, reference, checked) for reference in references()],
+            "published": [tasks.published_task(spec, reference, checked) for reference in references()],
         }
         yield f"task-{spec.name}.html", "task.html", values
     for backbone in checked.backbones.values():
@@ -162,10 +162,10 @@ def _pages(checked: Checked, found: Sequence[Board]) -> Iterator[tuple[str, str,
             "facts": card(backbone, checked),
             "sections": [*sections(backbone, found)],
         }
-        yield site_data.page_of(backbone.name), "backbone.html", values
+        yield data.page_of(backbone.name), "backbone.html", values
     yield "compare.html", "compare.html", {"title": "Compare two backbones", **_comparisons(found)}
-    values = {"title": "The paper's tables", "paper": paper, "printed": printed}
-    yield "paper.html", "paper.html", {**values, "tables": site_paper.paper_page(paper, found, checked)}
+    values = {"title": "The paper's tables", "paper": published, "printed": printed}
+    yield "paper.html", "paper.html", {**values, "tables": paper.paper_page(published, found, checked)}
     yield "contribute.html", "contribute.html", {"title": "Contribute"}
 
 
@@ -174,11 +174,11 @@ def _section(board: Board, checked: Checked, titles: dict[str, str]) -> dict[str
     drawn = [figures.families(board, titles), figures.continued(board, titles)] if board.families else []
     return {
         "recipe": board.recipe,
-        "text": site_pages.recipe_text(board),
-        "answer": site_pages.answer(board, checked.backbones),
+        "text": pages.recipe_text(board),
+        "answer": pages.answer(board, checked.backbones),
         "figures": [figure for figure in drawn if figure is not None],
-        "families": site_pages.families_table(board, checked.backbones),
-        "table": site_pages.overview(board),
+        "families": pages.families_table(board, checked.backbones),
+        "table": pages.overview(board),
     }
 
 
@@ -187,8 +187,8 @@ def _comparisons(found: Sequence[Board]) -> dict[str, Any]:
     recipes = [
         {
             "name": board.recipe,
-            "json": site_data.compare_path(board.recipe),
-            **site_data.for_page(site_data.comparisons(board)),
+            "json": data.compare_path(board.recipe),
+            **data.for_page(data.comparisons(board)),
         }
         for board in found
         if any(table.pairs for table in board.tasks.values())

@@ -12,7 +12,7 @@ from xglue_harness.leaderboard.board import ALL, Board, Families, OverallRow, Ta
 from xglue_harness.leaderboard.checks import Checked
 from xglue_harness.leaderboard.reference import Reference
 from xglue_harness.leaderboard.results import PAPER, compared
-from xglue_harness.leaderboard.site_cells import (
+from xglue_harness.leaderboard.site.cells import (
     NONE,
     Cell,
     Head,
@@ -28,7 +28,7 @@ from xglue_harness.leaderboard.site_cells import (
     seeds_in_words,
     signed,
 )
-from xglue_harness.leaderboard.site_data import PUBLISHED, families_path, page_of, reference_path, summary_path
+from xglue_harness.leaderboard.site.data import PUBLISHED, families_path, page_of, reference_path, summary_path
 from xglue_harness.results.statistics import LEVEL, holm
 from xglue_harness.transfer.recipe import Options, resolve
 

@@ -14,7 +14,7 @@ from xglue_harness.leaderboard.backbones import FAMILIES, Backbone
 from xglue_harness.leaderboard.board import Board, OverallRow, TaskRow
 from xglue_harness.leaderboard.checks import Checked
 from xglue_harness.leaderboard.results import TaskResult
-from xglue_harness.leaderboard.site_cells import (
+from xglue_harness.leaderboard.site.cells import (
     LANGUAGE_NAMES,
     NONE,
     Cell,
@@ -26,9 +26,9 @@ from xglue_harness.leaderboard.site_cells import (
     rank_cell,
     share_cell,
 )
-from xglue_harness.leaderboard.site_data import page_of, result_path, summary_path
-from xglue_harness.leaderboard.site_diagnostics import Diagnosis, diagnosis
-from xglue_harness.leaderboard.site_pages import GAP, RANK, changed_options, legend_of, metric_of
+from xglue_harness.leaderboard.site.data import page_of, result_path, summary_path
+from xglue_harness.leaderboard.site.diagnostics import Diagnosis, diagnosis
+from xglue_harness.leaderboard.site.pages import GAP, RANK, changed_options, legend_of, metric_of
 from xglue_harness.results.schema import RunRecord
 
 

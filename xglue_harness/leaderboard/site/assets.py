@@ -53,7 +53,7 @@ def write_assets(folder: Path) -> None:
     """
     folder.mkdir(parents=True)
     for name in OWN:
-        shutil.copyfile(Path(__file__).with_name("assets") / name, folder / name)
+        shutil.copyfile(Path(__file__).with_name("static") / name, folder / name)
     bundle = _package("itables") / "html"
     module = (bundle / "dt_bundle.js").read_bytes()
     _write(folder / "datatables.js", wrapped(module))
