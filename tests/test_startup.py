@@ -65,6 +65,9 @@ def test_help_imports_the_command_line_only():
         (["schema"], {"xglue_harness.results", "xglue_harness.results.schema"}),
         (["store", "--help"], {"xglue_harness.store_commands"}),
         (["demo", "--help"], set()),
+        (["leaderboard", "--help"], {"xglue_harness.leaderboard", "xglue_harness.leaderboard.commands"}),
+        (["leaderboard", "build", "--help"], {"xglue_harness.leaderboard", "xglue_harness.leaderboard.commands"}),
+        (["backbone", "--help"], {"xglue_harness.leaderboard", "xglue_harness.leaderboard.backbone_commands"}),
     ],
 )
 def test_a_command_imports_only_its_own_modules(arguments, theirs):
