@@ -5,6 +5,7 @@ Imports nothing heavy: it is imported with the tasks, long before any model is a
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
 import os
@@ -75,7 +76,17 @@ def several_processes() -> bool:
     available = torch.accelerator.is_available if hasattr(torch, "accelerator") else torch.cuda.is_available
     if not available():
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+    atexit.unregister(_leave)
+    atexit.register(_leave)
     return True
+
+
+def _leave() -> None:
+    """End gloo's threads before the interpreter goes: one that still runs then may abort a process that is done."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_backend() == "gloo":
+        distributed.destroy_process_group()
 
 
 def _count_processes(model: Any) -> None:
