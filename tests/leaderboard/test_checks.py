@@ -14,7 +14,7 @@ import yaml
 
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.checks import check
-from xglue_harness.leaderboard.results import read_result, render
+from xglue_harness.leaderboard.results import read_result, render, rescored
 from xglue_harness.results import predictions
 
 RESULT = "results/tiny-lm/toy/1/pawsx.json"
@@ -219,6 +219,10 @@ def bomb(tree):
     edited(tree, lambda value: value["languages"]["de"]["record"]["predictions"].update(sha256=digest))
 
 
+def deep_json(tree):
+    (tree / RESULT).write_text("[" * 900 + "]" * 900)
+
+
 def wrong_revision(tree):
     described(tree, hub="tiny/lm", revision="a" * 40, encoder_sha256=None)
 
@@ -282,18 +286,67 @@ def hidden_collapse(tree):
     edited(tree, change)
 
 
+def rewritten(tree, **changes):
+    """Change columns of the predictions, with the hash to match."""
+    path = tree / "results/tiny-lm/toy/1/pawsx.de.parquet"
+    found = predictions.read(path)
+    header = found.header.model_copy(update=changes.pop("header", {}))
+    path.write_bytes(predictions.encoded(replace(found, header=header, **changes)))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edited(tree, lambda value: value["languages"]["de"]["record"]["predictions"].update(sha256=digest))
+
+
+def endless_rows(tree):
+    rewritten(tree, header={"rows": 10**15})
+
+
+def joined_documents(tree):
+    rewritten(tree, documents=[row // 2 for row in range(60)])
+
+
+def sentence_without_words(tree):
+    path = tree / "results/tiny-lm/toy/1/ner.de.parquet"
+    found = predictions.read(path)
+    empty = {key: [[], *getattr(found, key)[1:]] for key in ("labels", "predictions")}
+    path.write_bytes(predictions.encoded(replace(found, **empty)))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edited(
+        tree,
+        lambda value: value["languages"]["de"]["record"]["predictions"].update(sha256=digest),
+        "results/tiny-lm/toy/1/ner.json",
+    )
+
+
+def classes_that_are_lists(tree):
+    """A sentence's classes where a pair has one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tree / "results/tiny-lm/toy/1/pawsx.de.parquet"
+    table = pq.read_table(path)
+    table = table.set_column(2, "label", pa.array([[["same"]]] * 60)).replace_schema_metadata(table.schema.metadata)
+    pq.write_table(table, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edited(tree, lambda value: value["languages"]["de"]["record"]["predictions"].update(sha256=digest))
+
+
 BAD = [
+    (deep_json, r"pawsx.json: is nested too deeply for a result"),
+    (endless_rows, r"pawsx.de.parquet: 60 of 1000000000000000 rows; expected all 60"),
+    (joined_documents, r"pawsx.de.parquet: document: expected the row itself, for pawsx ranks nothing"),
+    (sentence_without_words, r"ner.de.parquet: can't be scored: gold and predicted are empty"),
+    (classes_that_are_lists, r"pawsx.de.parquet: no column, or no class of PAWS-X"),
     (wrong_schema, r"pawsx.json: version_of_mine: Extra inputs are not permitted"),
     (renamed_key, r"languages.de.record.training.steps: Field required"),
     (edited_score, r"languages.de.score: 0.99; its predictions give 0\.\d+"),
     (edited_predictions, r"pawsx.de.parquet: sha256 \w+; expected \w+, as the record says"),
     (edited_predictions_with_their_hash, r"languages.de.score: 0\.\d+; its predictions give 1.0"),
-    (edited_labels, r"gold labels of the predictions: de is \w+; \S+ has \w+"),
+    (edited_labels, r"gold labels and queries of the predictions: de is \w+; \S+ has \w+"),
     (wrong_fingerprint, r"languages.de.record.data.fingerprint: 0{64}; expected \w+, that of the files"),
     (duplicate_seed, r"duplicate: every prediction equals those of"),
     (duplicate_backbone, r"duplicate: the same checkpoint as copy.yaml"),
     (missing_language, r"languages: fr missing; a result has all 4 of PAWS-X"),
-    (limited, r"pawsx.de.parquet: 30 of 60 rows; expected all 60, each once"),
+    (limited, r"pawsx.de.parquet: 30 of 60 rows; expected all 60, each once, in order"),
     (mixed_protocol, r"protocol 'prompt': the leaderboard ranks fine-tuned encoders"),
     (mixed_rule, r"recipe: selection rule is \w+; \S+ has \w+"),
     (mixed_rule_in_a_file, r"languages.fr.record.selection.rule: en_dev, but de has last"),
@@ -374,8 +427,36 @@ def test_gold_labels_are_compared_with_the_data_where_those_are_at_hand(tree):
             path.unlink()
     edited_labels(tree)  # of the only result there is, so that no other one disagrees
     check(tree, example=True)
-    with pytest.raises(LeaderboardError, match=r"gold labels of the predictions: de: not those of"):
+    with pytest.raises(LeaderboardError, match=r"gold labels and queries of the predictions: de: not those of"):
         check(tree, data="sample", example=True)
+
+
+def test_the_queries_of_a_ranking_are_those_of_the_data(example, tmp_path):
+    """Queries cut so that every ranking is right: two rows each, of those that were ranked well."""
+    for path in [example / "backbones/tiny-lm.yaml", *example.glob("results/tiny-lm/toy/*/wpr.*")]:
+        place = tmp_path / path.relative_to(example)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+    check(tmp_path, data="sample", example=True)
+    path = tmp_path / "results/tiny-lm/toy/1/wpr.de.parquet"
+    found = predictions.read(path)
+    forged = replace(found, documents=[row // 2 for row in found.rows])
+    path.write_bytes(predictions.encoded(forged))
+    score, stderr, official, _ = rescored(forged)
+
+    def change(value):
+        claimed(value, "de", score, stderr=stderr, official=official)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        value["languages"]["de"]["record"]["predictions"].update(sha256=digest)
+
+    edited(tmp_path, change, "results/tiny-lm/toy/1/wpr.json")
+    with pytest.raises(LeaderboardError, match=r"gold labels and queries of the predictions: de is \w+; \S+ has \w+"):
+        check(tmp_path, example=True)
+    for number in (2, 3):
+        shutil.rmtree(tmp_path / f"results/tiny-lm/toy/{number}")
+    check(tmp_path, example=True)  # nothing to compare with
+    with pytest.raises(LeaderboardError, match=r"gold labels and queries of the predictions: de: not those of"):
+        check(tmp_path, data="sample", example=True)
 
 
 def test_all_problems_are_listed_at_once(tree):

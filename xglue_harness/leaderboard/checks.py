@@ -6,16 +6,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from xglue_harness.benchmark import Kind, TaskSpec
 from xglue_harness.data import Source, open_source
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.backbones import Backbone, forgotten
 from xglue_harness.leaderboard.record_checks import problems_alone
-from xglue_harness.leaderboard.rescoring import Found, labels_sha256, scored
+from xglue_harness.leaderboard.rescoring import Found, gold_sha256, scored
 from xglue_harness.leaderboard.results import compared
 from xglue_harness.leaderboard.tree import Tree, read_tree
 from xglue_harness.results.schema import RunRecord
+from xglue_harness.transfer.scoring import queries
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,9 @@ def _together(found: Sequence[Found]) -> Iterator[str]:
     yield from _agree(
         found, "record.data.files (the test sets)", lambda item: item.result.task, lambda item: _files(item, "test")
     )
-    yield from _agree(found, "gold labels of the predictions", lambda item: item.result.task, lambda item: item.labels)
+    yield from _agree(
+        found, "gold labels and queries of the predictions", lambda item: item.result.task, lambda item: item.labels
+    )
     seen: dict[Any, Found] = {}
     for item in found:
         records = [*_records(item)]
@@ -156,6 +163,12 @@ def _agree(
                 yield f"{other.file}: {what}: {key} is {own[key]}; {first.file} has {expected[key]}"
 
 
+def _gold(spec: TaskSpec, dataset: Dataset) -> str:
+    """Hash of the gold labels and queries of a test set."""
+    groups = queries(spec, dataset) if spec.kind is Kind.RANKING else [range(i, i + 1) for i in range(len(dataset))]
+    return gold_sha256(dataset[spec.label_column][:], [number for number, rows in enumerate(groups) for _ in rows])
+
+
 def _official(found: Sequence[Found], source: Source) -> Iterator[str]:
     """Gold labels that are not those of the data."""
     known: dict[tuple[str, str], str] = {}
@@ -164,9 +177,10 @@ def _official(found: Sequence[Found], source: Source) -> Iterator[str]:
         for language, own in item.labels.items():
             key = (spec.name, language)
             if key not in known:
-                known[key] = labels_sha256(source.load(spec, "test", language).dataset[spec.label_column][:])
+                known[key] = _gold(spec, source.load(spec, "test", language).dataset)
             if own != known[key]:
-                yield f"{item.file}: gold labels of the predictions: {language}: not those of {source.description}"
+                what = f"gold labels and queries of the predictions: {language}"
+                yield f"{item.file}: {what}: not those of {source.description}"
 
 
 def _changes(tree: Tree, base: Tree) -> Iterator[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xglue_harness.benchmark import Kind
 from xglue_harness.errors import DataError, LeaderboardError
 from xglue_harness.leaderboard.results import (
     PREDICTIONS_LIMIT,
@@ -34,7 +35,7 @@ class Found:
         file: its path.
         result: the result.
         items: score of each document that counts, by language (`xglue_harness.leaderboard.results.rescored`).
-        labels: hash of the gold labels, by language.
+        labels: hash of gold labels and queries (`gold_sha256`), by language.
     """
 
     file: Path
@@ -58,8 +59,11 @@ def scored(path: Path, result: TaskResult) -> Found:
             predictions = _predictions(place, claimed.record)
         except DataError as error:
             raise LeaderboardError(str(error)) from None
-        score, stderr, official, items[language] = rescored(predictions)
-        labels[language] = labels_sha256(predictions.labels)
+        try:
+            score, stderr, official, items[language] = rescored(predictions)
+        except ValueError as error:
+            raise LeaderboardError(f"{place}: can't be scored: {error}") from None
+        labels[language] = gold_sha256(predictions.labels, predictions.documents)
         for key, own, again in (
             ("score", claimed.score, score),
             ("stderr", claimed.stderr, stderr),
@@ -77,9 +81,9 @@ def scored(path: Path, result: TaskResult) -> Found:
     return Found(path, result, items, labels)
 
 
-def labels_sha256(labels: Sequence[Any]) -> str:
-    """Hash (hex) of gold class ids, row by row."""
-    return hashlib.sha256(json.dumps([*labels]).encode()).hexdigest()
+def gold_sha256(labels: Sequence[Any], documents: Sequence[int]) -> str:
+    """Hash (hex) of what scores depend on beside predictions: gold class ids and the document (query) of each row."""
+    return hashlib.sha256(json.dumps([[*labels], [*documents]]).encode()).hexdigest()
 
 
 def _predictions(path: Path, record: RunRecord) -> RowPredictions:
@@ -107,17 +111,19 @@ def _predictions(path: Path, record: RunRecord) -> RowPredictions:
         raise LeaderboardError(f"{path}: unpacks to {values:,} values; at most {VALUES_LIMIT:,} are allowed")
     predictions = read(path)
     header = predictions.header
-    whole = [*range(header.rows)]
     expected_header = (record.task, record.target_language, "test", record.protocol)
     if (header.task, header.language, header.split, header.protocol) != expected_header:
         raise LeaderboardError(
             f"{path}: {header.task} in {header.language} ({header.split}, {header.protocol}); expected "
             f"{record.task} in {record.target_language} (test, {record.protocol})"
         )
-    if [*predictions.rows] != whole or header.rows != record.predictions.total:
+    count = len(predictions.rows)
+    if not count == header.rows == record.predictions.total or [*predictions.rows] != [*range(count)]:
         raise LeaderboardError(
-            f"{path}: {len(predictions.rows)} of {header.rows} rows; expected all {record.predictions.total}, each once"
+            f"{path}: {count} of {header.rows} rows; expected all {record.predictions.total}, each once, in order"
         )
+    if predictions.spec.kind is not Kind.RANKING and [*predictions.documents] != [*predictions.rows]:
+        raise LeaderboardError(f"{path}: document: expected the row itself, for {record.task} ranks nothing")
     for label, predicted in zip(predictions.labels, predictions.predictions, strict=True):
         if isinstance(label, list) and len(label) != len(predicted):
             raise LeaderboardError(f"{path}: a sentence of {len(label)} words has {len(predicted)} predictions")

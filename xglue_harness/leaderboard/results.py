@@ -116,7 +116,11 @@ def read_result(path: Path) -> TaskResult:
         LeaderboardError: where it is too large, or against the schema; the message names the keys.
     """
     value = read_json(path, RESULT_LIMIT)
-    if problems := check_texts(value):
+    try:
+        problems = check_texts(value)
+    except RecursionError:
+        raise LeaderboardError(f"{path}: is nested too deeply for a result") from None
+    if problems:
         raise LeaderboardError(f"{path}: {'; '.join(problems[:5])}")
     try:
         shared = dict(value.pop("record"))

@@ -176,7 +176,7 @@ def read(path: Path) -> RowPredictions:
     try:
         columns = {name: table.column(name).to_pylist() for name in _COLUMNS}
         labels, predicted = ([_numbered(numbers, value) for value in columns[name]] for name in ("label", "prediction"))
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
         raise DataError(f"{path}: no column, or no class of {spec.title}: {error}") from None
     scores = None if header.scores is None else columns["scores"]
     return RowPredictions(header, columns["document"], columns["row"], labels, predicted, scores)
