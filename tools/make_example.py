@@ -13,12 +13,9 @@ import tempfile
 from pathlib import Path
 
 from xglue_harness.benchmark import LANGUAGES, TASKS
-from xglue_harness.data.cache import replacing
-from xglue_harness.encoders.checkpoint import load_backbone
-from xglue_harness.encoders.identity import identify
 from xglue_harness.harness.demo import build_encoder, evaluate_sample, write_results
 from xglue_harness.leaderboard.add import add
-from xglue_harness.leaderboard.backbones import Backbone, render
+from xglue_harness.leaderboard.backbone_commands import new_command
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "leaderboard" / "example"
 RECIPE = "toy"
@@ -50,46 +47,24 @@ def main() -> None:
 
 
 def _describe(name: str, folder: Path) -> None:
-    """Build an encoder, and write its YAML."""
-    import torch
-
+    """Build an encoder, and describe it as a contributor would."""
     title, family, parent, unseen, seed, width, layers, _, _ = ENCODERS[name]
     build_encoder(Path(name), seed=seed, width=width, layers=layers)
-    loaded = load_backbone(name, torch.device("cpu"))
-    total = sum(parameter.numel() for parameter in loaded.encoder.parameters())
-    backbone = Backbone.model_validate(
-        {
-            "name": name,
-            "title": title,
-            "hub": None,
-            "revision": None,
-            "encoder_sha256": identify(loaded).weights,
-            "family": family,
-            "continued_from": parent,
-            "architecture": "bert",
-            "parameters": {
-                "all": total,
-                "encoder": total,
-                "embedding": loaded.encoder.get_input_embeddings().weight.numel(),
-            },
-            "layers": layers,
-            "width": width,
-            "tokenizer": f"WordPiece, {len(loaded.tokenizer):,} entries",
-            "pretraining": {
-                "data": "none: the weights are random",
-                "languages": [language for language in LANGUAGES if language not in unseen],
-                "languages_source": "made up, to show seen and unseen languages",
-            },
-            "parallel_data": "none" if family == "LM" else "made up",
-            "licence": "Apache-2.0",
-            "paper": "https://arxiv.org/abs/2403.16777",
-            "pooling": "first",
-            "pairs": "one separator, segment ids",
-            "contributor": "xglue-harness authors",
-        }
-    )
-    with replacing(folder / "backbones" / f"{name}.yaml") as temporary:
-        temporary.write_text(render(backbone), encoding="utf-8")
+    answers = {
+        "title": title,
+        "hub": "",
+        "family": family,
+        "pretraining.data": "none: the weights are random",
+        "pretraining.languages": ",".join(language for language in LANGUAGES if language not in unseen),
+        "pretraining.languages_source": "made up, to show seen and unseen languages",
+        "parallel_data": "none" if family == "LM" else "made up",
+        "licence": "Apache-2.0",
+        "paper": "https://arxiv.org/abs/2403.16777",
+        "contributor": "xglue-harness authors",
+    }
+    (folder / "backbones").mkdir(parents=True, exist_ok=True)
+    (folder / "backbones" / f"{name}.yaml").unlink(missing_ok=True)
+    new_command(name, name, folder, answers | ({"continued_from": parent} if parent else {}), ask=False)
 
 
 def _evaluate(name: str, seed: int, tasks: tuple[str, ...], folder: Path) -> None:

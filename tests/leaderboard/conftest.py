@@ -7,13 +7,46 @@ from pathlib import Path
 
 import pytest
 
+from tests.leaderboard.site_helpers import as_the_paper
+from xglue_harness.leaderboard.backbones import read_backbone
+from xglue_harness.leaderboard.board import boards
+from xglue_harness.leaderboard.checks import check
+from xglue_harness.leaderboard.site.build import build
+
 EXAMPLE = Path(__file__).with_name("example")
+PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboard" / "backbones"
 
 
 @pytest.fixture(scope="session")
 def example() -> Path:
     """Results of tiny encoders on the sample (`tools.make_example`); not to be changed."""
     return EXAMPLE
+
+
+@pytest.fixture(scope="session")
+def checked(example):
+    """The example, checked."""
+    return check(example, example=True)
+
+
+@pytest.fixture(scope="session")
+def board(checked):
+    """The example's one board."""
+    (found,) = boards(checked)
+    return found
+
+
+@pytest.fixture(scope="session")
+def site(checked, tmp_path_factory) -> Path:
+    """The example's site."""
+    return build(checked, tmp_path_factory.mktemp("site") / "built").parent
+
+
+@pytest.fixture(scope="session")
+def paper_site(checked, tmp_path_factory) -> Path:
+    """The site of the example's results under two recipes, the paper's one of them."""
+    backbones = {path.stem: read_backbone(path) for path in PUBLISHED.glob("*.yaml")}
+    return build(as_the_paper(checked, backbones), tmp_path_factory.mktemp("site") / "paper").parent
 
 
 @pytest.fixture

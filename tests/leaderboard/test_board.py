@@ -10,24 +10,12 @@ from typer.testing import CliRunner
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.board import ALL, boards
-from xglue_harness.leaderboard.checks import check
+from xglue_harness.leaderboard.board import ALL
 from xglue_harness.leaderboard.commands import app
 from xglue_harness.leaderboard.reference import references
 from xglue_harness.leaderboard.tables import Table, news
 from xglue_harness.leaderboard.tree import read_tree
 from xglue_harness.results.paper import tables
-
-
-@pytest.fixture(scope="module")
-def checked(example):
-    return check(example, example=True)
-
-
-@pytest.fixture(scope="module")
-def board(checked):
-    (found,) = boards(checked)
-    return found
 
 
 def results_of(checked, name, task):

@@ -7,12 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaderboard.site_helpers import BROWSERS, as_the_paper, browser_path, open_browser
+from tests.leaderboard.site_helpers import BROWSERS, browser_path, open_browser
 from xglue_harness.benchmark import TASKS
-from xglue_harness.leaderboard.backbones import read_backbone
-from xglue_harness.leaderboard.board import boards
-from xglue_harness.leaderboard.checks import check
-from xglue_harness.leaderboard.site.build import build
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'xglue-harness[test]'")
 if browser_path() is None:
@@ -38,27 +34,6 @@ READY = """() => document.readyState === "complete"
 def browser():
     with open_browser(browser_path()) as browser:
         yield browser
-
-
-@pytest.fixture(scope="module")
-def checked(example):
-    return check(example, example=True)
-
-
-@pytest.fixture(scope="module")
-def board(checked):
-    return boards(checked)[0]
-
-
-@pytest.fixture(scope="module")
-def site(checked, tmp_path_factory) -> Path:
-    return build(checked, tmp_path_factory.mktemp("site") / "built").parent
-
-
-@pytest.fixture(scope="module")
-def two_recipes(checked, tmp_path_factory) -> Path:
-    backbones = {path.stem: read_backbone(path) for path in PUBLISHED.glob("*.yaml")}
-    return build(as_the_paper(checked, backbones), tmp_path_factory.mktemp("site") / "two").parent
 
 
 @pytest.fixture
@@ -242,10 +217,10 @@ def signed(value: float) -> str:
     return text if float(text) == 0 else f"{'−' if value < 0 else '+'}{text}"
 
 
-def test_a_recipe_is_chosen_where_there_are_several(tab, two_recipes):
-    show(tab, two_recipes, "compare", "#a=mbart-m2m&b=xlmr-base&recipe=quick")
+def test_a_recipe_is_chosen_where_there_are_several(tab, paper_site):
+    show(tab, paper_site, "compare", "#a=mbart-m2m&b=xlmr-base&recipe=quick")
     assert tab.get_by_label("Recipe").input_value() == "quick"
-    value = json.loads((two_recipes / "data/compare/quick.json").read_text())
+    value = json.loads((paper_site / "data/compare/quick.json").read_text())
     pair = next(own for own in value["pairs"] if (own["first"], own["second"]) == ("mbart-m2m", "xlmr-base"))
     caption = "mBART-50 m2m minus XLM-R base, by task"
     assert column(tab, caption, "difference") == [signed(own["difference"]["value"]) for own in pair["tasks"].values()]
@@ -254,8 +229,8 @@ def test_a_recipe_is_chosen_where_there_are_several(tab, two_recipes):
     assert "recipe=paper" in tab.url
 
 
-def test_a_figure_in_a_closed_part_is_drawn_when_it_opens_and_follows_the_window(tab, two_recipes):
-    show(tab, two_recipes, "index")
+def test_a_figure_in_a_closed_part_is_drawn_when_it_opens_and_follows_the_window(tab, paper_site):
+    show(tab, paper_site, "index")
     part = tab.locator("details.recipe").nth(1)
     assert part.locator(".main-svg").count() == 0
     part.locator("summary").first.click()

@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.leaderboard.site_helpers import Element, as_the_paper, read_page
+from tests.leaderboard.site_helpers import Element, read_page
 from xglue_harness.benchmark import LANGUAGES, TASKS
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.backbones import read_backbone
-from xglue_harness.leaderboard.board import ALL, Families, FamilyScore, Versus, boards
+from xglue_harness.leaderboard.board import ALL, Families, FamilyScore, Versus
 from xglue_harness.leaderboard.checks import check
 from xglue_harness.leaderboard.reference import references
 from xglue_harness.leaderboard.results import compared
@@ -39,27 +39,6 @@ PAGES = (
     "paper.html",
     "contribute.html",
 )
-
-
-@pytest.fixture(scope="module")
-def checked(example):
-    return check(example, example=True)
-
-
-@pytest.fixture(scope="module")
-def board(checked):
-    return boards(checked)[0]
-
-
-@pytest.fixture(scope="module")
-def site(checked, tmp_path_factory) -> Path:
-    return build(checked, tmp_path_factory.mktemp("site") / "built").parent
-
-
-@pytest.fixture(scope="module")
-def paper_site(checked, tmp_path_factory) -> Path:
-    backbones = {path.stem: read_backbone(path) for path in PUBLISHED.glob("*.yaml")}
-    return build(as_the_paper(checked, backbones), tmp_path_factory.mktemp("site") / "paper").parent
 
 
 @pytest.fixture(scope="module")

@@ -90,6 +90,15 @@ class Pair:
         winner = self.comparison.winner
         return None if winner is None else self.first if winner == self.comparison.first else self.second
 
+    def minus(self, subtracted: str) -> Estimate:
+        """The difference with one of the two taken from the other.
+
+        Args:
+            subtracted: name of that one.
+        """
+        own = self.comparison.difference
+        return own if subtracted == self.second else -own
+
 
 @dataclass(frozen=True)
 class TaskBoard:
@@ -144,7 +153,12 @@ class OverallRow:
     @property
     def seeds(self) -> int:
         """Seeds behind the score: of the task that has the fewest."""
-        return min(len(row.results) for row in self.tasks.values())
+        return self.seed_counts[0]
+
+    @property
+    def seed_counts(self) -> list[int]:
+        """How many seeds its tasks have: the different numbers, ascending."""
+        return sorted({len(row.results) for row in self.tasks.values()})
 
 
 @dataclass(frozen=True)
@@ -175,6 +189,14 @@ class Versus:
     first: str
     second: str
     difference: Estimate
+
+    def minus(self, subtracted: str) -> Estimate:
+        """The difference with one of the two taken from the other.
+
+        Args:
+            subtracted: name of that one.
+        """
+        return self.difference if subtracted == self.second else -self.difference
 
 
 @dataclass(frozen=True)

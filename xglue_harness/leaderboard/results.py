@@ -189,8 +189,12 @@ def rescored(predictions: RowPredictions) -> tuple[float, float | None, float, l
 
 def is_paper(spec: TaskSpec, recipe: Mapping[str, Any], rule: str) -> bool:
     """Whether a run followed the paper: every option at its default, the last epoch's weights."""
-    own = resolve(Options(), spec, seed=0, precision="fp32", pooling="first").model_dump()
-    return rule == Options().select and compared(recipe) == compared(own)
+    return rule == Options().select and compared(recipe) == paper_terms(spec)
+
+
+def paper_terms(spec: TaskSpec) -> dict[str, Any]:
+    """The entries of the paper's recipe for a task that all runs under its name share."""
+    return compared(resolve(Options(), spec, seed=0, precision="fp32", pooling="first").model_dump())
 
 
 def compared(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xglue_harness.benchmark import TASKS
-from xglue_harness.leaderboard.board import ALL, Board, OverallRow, Pair, TaskBoard
+from xglue_harness.leaderboard.board import ALL, Board, OverallRow, TaskBoard
 from xglue_harness.leaderboard.reference import references
 from xglue_harness.leaderboard.tree import Tree
 from xglue_harness.results.statistics import Estimate, bootstrap
@@ -76,7 +76,7 @@ def overall(board: Board) -> Table:
 
 
 def _seeds(row: OverallRow) -> str:
-    counts = sorted({len(own.results) for own in row.tasks.values()})
+    counts = row.seed_counts
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
@@ -127,11 +127,10 @@ def comparison(board: Board, first: str, second: str, tasks: Sequence[str], repl
             continue
         own = [_score(board, task, name) for name in (first, second)]
         drawn = _bootstrapped(board, task, first, second, replicates)
-        sign = 1 if pair.first == first else -1
-        found = pair.comparison
-        numbers = (signed(_times(found.difference, sign)), f"{found.difference.p:.3g}", f"{found.p_holm:.3g}")
+        difference = pair.minus(second)
+        numbers = (signed(difference), f"{difference.p:.3g}", f"{pair.comparison.p_holm:.3g}")
         title = "mean of all" if task == ALL else TASKS[task].title
-        rows.append((title, *map(percent, own), *numbers, _winner(pair), drawn))
+        rows.append((title, *map(percent, own), *numbers, pair.winner or "tied", drawn))
     return Table(f"recipe {board.recipe}: {first} minus {second}", columns, tuple(rows))
 
 
@@ -141,18 +140,6 @@ def _score(board: Board, task: str, name: str) -> Estimate:
         assert row is not None
         return row.score
     return next(row.score for row in board.overall if row.backbone.name == name and row.score is not None)
-
-
-def _winner(pair: Pair) -> str:
-    return pair.winner or "tied"
-
-
-def _times(estimate: Estimate, sign: int) -> Estimate:
-    if sign > 0:
-        return estimate
-    return Estimate(
-        -estimate.value, estimate.stderr, estimate.df, -estimate.high, -estimate.low, estimate.p, estimate.seeds
-    )
 
 
 def _bootstrapped(board: Board, task: str, first: str, second: str, replicates: int) -> str:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -55,22 +55,15 @@ class Block:
     denominators: Floats
 
     @cached_property
-    def influence(self) -> Floats:
-        """What each row moves each score by, ``[rows, runs, languages]``; their squares sum to the squared stderr."""
-        n = len(self.numerators)
+    def covariance(self) -> Floats:
+        """Of the scores over draws of test rows, ``[runs, languages, runs, languages]``."""
+        n, *shape = self.numerators.shape
         totals = self.denominators.sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             ratios = np.where(totals > 0, self.numerators.sum(axis=0) / totals, 0.0)
             scale = np.where(totals > 0, np.sqrt(n / (n - 1)) / totals, 0.0) if n > 1 else np.zeros_like(totals)
-        found: Floats = (self.numerators - ratios * self.denominators) * scale
-        return found
-
-    @cached_property
-    def covariance(self) -> Floats:
-        """Of the scores over draws of test rows, ``[runs, languages, runs, languages]``."""
-        rows, *shape = self.numerators.shape
-        flat = self.influence.reshape(rows, -1)
-        found: Floats = (flat.T @ flat).reshape(*shape, *shape)
+        moves = ((self.numerators - ratios * self.denominators) * scale).reshape(n, -1)  # of each score, by each row
+        found: Floats = (moves.T @ moves).reshape(*shape, *shape)
         return found
 
 
@@ -119,6 +112,10 @@ class Estimate:
     high: float
     p: float
     seeds: Seeds
+
+    def __neg__(self) -> Estimate:
+        """The contrast the other way round."""
+        return replace(self, value=-self.value, low=-self.high, high=-self.low)
 
 
 Part: TypeAlias = "tuple[TaskRuns, Floats]"

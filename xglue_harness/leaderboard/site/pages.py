@@ -11,7 +11,7 @@ from xglue_harness.leaderboard.backbones import FAMILIES, Backbone
 from xglue_harness.leaderboard.board import ALL, Board, Families, OverallRow, TaskRow, Versus
 from xglue_harness.leaderboard.checks import Checked
 from xglue_harness.leaderboard.reference import Reference
-from xglue_harness.leaderboard.results import PAPER, compared
+from xglue_harness.leaderboard.results import PAPER, compared, paper_terms
 from xglue_harness.leaderboard.site.cells import (
     NONE,
     Cell,
@@ -30,7 +30,7 @@ from xglue_harness.leaderboard.site.cells import (
 )
 from xglue_harness.leaderboard.site.data import PUBLISHED, families_path, page_of, reference_path, summary_path
 from xglue_harness.results.statistics import LEVEL, holm
-from xglue_harness.transfer.recipe import Options, resolve
+from xglue_harness.transfer.recipe import Options
 
 METRICS: Mapping[str, str] = {"acc": "accuracy", "ndcg": "nDCG", "f1": "F1 over entities"}
 
@@ -78,7 +78,7 @@ def answer(board: Board, backbones: Mapping[str, Backbone]) -> Answer:
         return Answer("No backbone has all eight tasks yet; the tables below hold what there is.", "", (), None)
     href = families_path(board.recipe)
     rows = [row for row in board.overall if row.score is not None]
-    counts = sorted({len(own.results) for row in rows for own in row.tasks.values()})
+    counts = sorted({count for row in rows for count in row.seed_counts})
     seeds = seeds_in_words(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
     members = ", ".join(f"{len(own.members)} {own.family}" for own in found.scores)
     basis = f"Means over the backbones that have all eight tasks ({members}), {seeds} each."
@@ -132,9 +132,8 @@ def published_answer(reference: Reference) -> str:
 
 def _lead(versus: Versus, family: str) -> tuple[str, str]:
     """How far a family is ahead, and the interval."""
-    own, sign = versus.difference, 1 if versus.first == family else -1
-    low, high = sorted((sign * own.low, sign * own.high))
-    return percent(sign * own.value), f"{signed(low)} to {signed(high)}"
+    own = versus.minus(versus.second if versus.first == family else versus.first)
+    return percent(own.value), interval(own, sign=True)
 
 
 def recipe_text(board: Board) -> str:
@@ -157,8 +156,7 @@ def changed_options(recipe: Mapping[str, Any], rule: str, spec: TaskSpec) -> dic
         rule: by which the epoch was selected.
         spec: the task.
     """
-    defaults = compared(resolve(Options(), spec, seed=0, precision="fp32", pooling="first").model_dump())
-    own = compared(recipe)
+    defaults, own = paper_terms(spec), compared(recipe)
     names = Options.model_fields
     found = {key: own[key] for key in defaults if key in names and key in own and own[key] != defaults[key]}
     return found if rule == Options().select else {**found, "select": rule}
@@ -205,7 +203,7 @@ def metric_of(spec: TaskSpec) -> str:
 
 
 def _seeds_cell(row: OverallRow, href: str) -> Cell:
-    counts = sorted({len(own.results) for own in row.tasks.values()})
+    counts = row.seed_counts
     text = str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
     return Cell(text, href, order=counts[0])
 

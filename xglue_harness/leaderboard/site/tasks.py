@@ -18,6 +18,7 @@ from xglue_harness.leaderboard.site.cells import (
     estimate_cell,
     family_cell,
     heated,
+    interval,
     name_cell,
     p_value,
     point_cell,
@@ -118,12 +119,10 @@ def _pair_cell(recipe: str, found: Mapping[tuple[str, str], Pair], first: str, s
     if first == second:
         return Cell("", kind="num self")
     pair = found.get((first, second)) or found[second, first]
-    sign = 1 if pair.first == first else -1
-    own = pair.comparison.difference
-    low, high = sorted((sign * own.low, sign * own.high))
+    own = pair.minus(second)
     kind, mark = {first: ("num better", "▲"), second: ("num worse", "▼")}.get(pair.winner or "", ("num tied", ""))
-    note = f"95% interval {signed(low, 2)} to {signed(high, 2)}; Holm-adjusted {p_value(pair.comparison.p_holm)}"
-    return Cell(f"{signed(sign * own.value)}{mark}", compare_path(recipe), note=note, order=sign * own.value, kind=kind)
+    note = f"95% interval {interval(own, 2, sign=True)}; Holm-adjusted {p_value(pair.comparison.p_holm)}"
+    return Cell(f"{signed(own.value)}{mark}", compare_path(recipe), note=note, order=own.value, kind=kind)
 
 
 def published_task(spec: TaskSpec, reference: Reference, checked: Checked) -> Table:
