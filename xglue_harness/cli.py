@@ -47,7 +47,7 @@ app = typer.Typer(
 
     \b
       lm_eval --model hf --model_args pretrained=FacebookAI/xlm-roberta-base \\
-          --tasks xglue_xnli_zs --metadata '{"data": "xglue_full_dataset.tar.gz"}'
+          --tasks xglue_xnli_zs --output_path results
     """,
     no_args_is_help=True,
     add_completion=False,
@@ -57,7 +57,7 @@ app = typer.Typer(
 app.add_typer(
     typer.Typer(cls=_Group),
     name="data",
-    help="Check a folder or archive of XGLUE data, or unpack the official archive.",
+    help="Fetch the XGLUE data, check a folder or archive of them, or unpack an archive that is there.",
     no_args_is_help=True,
 )
 app.add_typer(
