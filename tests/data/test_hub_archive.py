@@ -150,6 +150,19 @@ def test_no_network(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "Connection refused" in message
 
 
+def test_a_proxy_that_does_not_answer(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import close_session
+
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    close_session()  # the client reads the environment when it is made
+    try:
+        assert "check the network, the proxy (HTTPS_PROXY) and HF_ENDPOINT" in refused()
+    finally:
+        close_session()
+    assert hub.heads == []
+
+
 def test_offline(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, hub.url, str(tmp_path / "hub"), offline=True)
     message = refused()
