@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.helpers.runs import QUICK
 from xglue_harness import cli
@@ -376,3 +377,28 @@ def test_the_notebook_of_the_analysis_runs(shell, tiny, capsys):
     printed = capsys.readouterr().out
     assert re.search(r"^CKA \S+ biased \S+$", printed, flags=re.MULTILINE)
     assert printed.splitlines()[-1].startswith("layers ")
+
+
+# What else they name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_links_lead_to_files_that_are_there(path):
+    for link in re.findall(r"\]\(([^)#\s]+)\)", path.read_text(encoding="utf-8")):
+        assert link.startswith("https://") or (path.parent / link).exists(), link
+
+
+def test_the_table_of_options_has_them_all_with_their_defaults():
+    from xglue_harness.transfer.recipe import Options
+
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Options\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|]*?)`? \|", section, flags=re.MULTILINE))
+    fields = Options.model_fields
+    rules = {"last", "en_dev", "all_dev", "oracle"}
+    assert rows.keys() - rules == fields.keys()
+    for name in fields.keys() - rules:
+        default, written = fields[name].default, yaml.safe_load(rows[name].strip())
+        if default in (None, ()):
+            assert isinstance(written, str), name
+        else:
+            assert written == default, name

@@ -55,6 +55,13 @@ def test_the_wheel_holds_packages_types_tasks_and_the_leaderboard_and_nothing_el
     assert not [name for name in found if "__pycache__" in name]
 
 
+def test_an_installed_wheel_finds_its_leaderboard(wheel, tmp_path):
+    wheel.extractall(tmp_path)
+    paper = _module(tmp_path / "xglue_harness" / "results" / "paper.py")
+    assert paper.published_tree() == tmp_path / "xglue_harness" / "published"
+    assert paper.tables()["table4"]
+
+
 def test_the_sdist_makes_the_same_wheel(wheel, tmp_path):
     from hatchling.builders.sdist import SdistBuilder
 
@@ -84,9 +91,8 @@ def test_the_description_is_the_readme_and_all_of_its_links_lead_somewhere(metad
     assert all(url.partition(", ")[2].startswith("https://") for url in metadata.get_all("Project-URL"))
 
 
-def _hook():
-    pytest.importorskip("hatchling")
-    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+def _module(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -105,7 +111,7 @@ def _hook():
 )
 def test_links_to_files_lead_to_the_repository_or_name_the_file(place, expected):
     text = "see [docs](docs/a.md), [`b.py`](b.py), [paper](https://x.org/y), [top](#top)"
-    assert _hook().without_relative_links(text, place) == expected
+    assert _module(ROOT / "hatch_build.py").without_relative_links(text, place) == expected
 
 
 def test_the_version_is_that_of_the_distribution(metadata, capsys):
