@@ -29,6 +29,7 @@ def _lm_eval(*arguments, check=True, program=("lm_eval",), cwd):
     return subprocess.run(command, check=check, capture_output=True, text=True, cwd=cwd, env=environment)
 
 
+@pytest.mark.processes
 def test_a_run_with_lm_evals_flags(tiny, tmp_path):
     done = _lm_eval(
         "--model", "hf", "--model_args", f"pretrained={tiny}", "--tasks", "xglue_qam_zs_??", "--device", "cpu",
@@ -49,6 +50,7 @@ def test_a_run_with_lm_evals_flags(tiny, tmp_path):
     assert len(list(tmp_path.glob("out/*/samples_xglue_qam_zs_*.jsonl"))) == 3
 
 
+@pytest.mark.processes
 def test_a_language_model_is_prompted_with_lm_evals_flags(tmp_path):
     build_decoder(tmp_path / "decoder")
     leaves = ["xglue_xnli_zs_sw", "xglue_ner_zs_de"]
@@ -83,6 +85,7 @@ def test_the_schema_of_either_protocol_is_printed():
     assert "'finetune', 'prompt'" in refused.output
 
 
+@pytest.mark.processes
 def test_lm_eval_validates_all_names_and_our_run_is_the_same_command(tmp_path):
     names = ",".join(["xglue_zs", *(spec.group for spec in TASKS.values()), "xglue_pos_zs_th"])
     done = _lm_eval("validate", "--tasks", names, program=("xglue-harness", "run"), cwd=tmp_path)

@@ -43,6 +43,7 @@ def hub(tiny, tmp_path):
     return tmp_path / "hub"
 
 
+@pytest.mark.processes
 def test_the_commit_of_a_backbone_on_the_hub_stands_in_its_record(hub, own_store):
     environment = {**os.environ, "HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(

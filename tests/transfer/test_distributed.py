@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from xglue_harness.transfer.distributed import World, _buckets
@@ -13,6 +14,7 @@ from xglue_harness.transfer.distributed import World, _buckets
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.processes
 def test_two_processes_agree():
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "tests.helpers.ranks"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
