@@ -50,8 +50,9 @@ def evaluate(tiny):
     def run(tasks, metadata=None, *, model="hf-encoder", **arguments):
         metadata = {**QUICK, **(metadata or {})}
         manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata=metadata)
-        model_args = None if not isinstance(model, str) else {"pretrained": str(tiny)}
+        if isinstance(model, str):
+            arguments = {"model_args": {"pretrained": str(tiny)}, **arguments}
         arguments = {"log_samples": False, "torch_random_seed": 1234, **arguments}
-        return simple_evaluate(model=model, model_args=model_args, tasks=tasks, task_manager=manager, **arguments)
+        return simple_evaluate(model=model, tasks=tasks, task_manager=manager, **arguments)
 
     return run

@@ -41,7 +41,7 @@ def _environment(store):
 
 
 def _several(count, command, store):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(count), *command]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count), *command]
     done = subprocess.run(launcher, cwd=ROOT, env=_environment(store), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
