@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from xglue_harness.results.statistics import Block, Estimate, TaskRuns, bootstrap, compare_all, estimate
 
@@ -71,7 +71,7 @@ def draw(setting: Setting, abilities: Sequence[float], generator: np.random.Gene
 
 def truth(setting: Setting, abilities: Sequence[float], backbone: int) -> float:
     """Expected score of a backbone over trainings and rows."""
-    return float(norm.cdf(abilities[backbone] / np.sqrt(ROW**2 + setting.lucks[backbone] ** 2 + NOISE**2)))
+    return float(ndtr(abilities[backbone] / np.sqrt(ROW**2 + setting.lucks[backbone] ** 2 + NOISE**2)))
 
 
 @dataclass

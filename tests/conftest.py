@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
+
+# Threads of torch spin while they wait for work, and our models have next to none. Set before torch is imported, and
+# for every process that a test starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ALLOWED = {"git", "uname"}
+"""What is asked for the facts of a record, and takes next to no time."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """A test that starts a process, and is not marked so, fails."""
+    start = subprocess.Popen.__init__
+
+    def refuse(self: Any, args: Any, *rest: Any, **options: Any) -> None:
+        if not isinstance(args, str) and Path(args[0]).name in ALLOWED:
+            return start(self, args, *rest, **options)
+        pytest.fail(f"an unmarked test starts {args}: mark it pytest.mark.processes")
+
+    def refuse_fork() -> NoReturn:
+        pytest.fail("an unmarked test forks: mark it pytest.mark.processes")
+
+    if any(item.iter_markers("processes")) or any(item.iter_markers("browser")):
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", refuse)
+        patch.setattr(os, "fork", refuse_fork)
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -130,6 +130,7 @@ def test_bad_input_is_one_clear_error(name: str, inputs: dict[str, Any], message
         load(name).compute(**inputs)
 
 
+@pytest.mark.processes
 def test_they_load_from_a_package_that_lies_elsewhere(tmp_path: Path) -> None:
     """As an installed one does, which is no checkout."""
     package = Path(xglue_harness.__file__).parent

@@ -13,6 +13,7 @@ import pytest
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "official.md"
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not DOCS.exists(), reason="the documentation is not beside the tests")
 def test_the_examples_give_what_they_say(tmp_path: Path) -> None:
     """In a process of its own, for ``evaluate`` settles at its import where copies of modules go."""

@@ -11,6 +11,8 @@ import pytest
 import xglue_harness
 from xglue_harness.data.folder import SAMPLE
 
+pytestmark = pytest.mark.processes
+
 HEAVY = {
     *("torch", "transformers", "datasets", "lm_eval", "pydantic", "numpy", "pyarrow", "sklearn", "seqeval"),
     *("accelerate", "evaluate", "huggingface_hub", "safetensors", "filelock", "tqdm"),

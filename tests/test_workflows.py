@@ -130,6 +130,7 @@ def _environment(tmp_path: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "PATH": path, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"), **more}
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize(("code", "valid"), [(0, True), (2, False)])
 def test_a_refusal_is_reported_and_fails(tmp_path, code, valid):
@@ -200,6 +201,7 @@ def _comment(tmp_path, *, number="7\n", comment=b"said", head=None, state="open"
     return done, json.loads(sent.read_text()) if sent.exists() else None
 
 
+@pytest.mark.processes
 def test_a_report_becomes_one_comment(tmp_path):
     done, sent = _comment(tmp_path, comment="| @someone | naïve |".encode() + b"\xff")
     assert done.returncode == 0, done.stderr
@@ -208,6 +210,7 @@ def test_a_report_becomes_one_comment(tmp_path):
     assert sent[1]["body"].endswith("\n\n| @\u200bsomeone | naïve |\ufffd")
 
 
+@pytest.mark.processes
 def test_the_comment_is_replaced_not_one_of_others(tmp_path):
     theirs = {"id": 1, "user": {"login": "them"}, "body": f"{MARKER} forged"}
     other = {"id": 2, "user": {"login": "github-actions[bot]"}, "body": "of another workflow"}
@@ -216,17 +219,20 @@ def test_the_comment_is_replaced_not_one_of_others(tmp_path):
     assert sent[0][:3] == ["--method", "PATCH", "repos/we/us/issues/comments/3"]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("letter", ["x", "é", "@", "😀"])
 def test_a_long_comment_is_cut(tmp_path, letter):
     _, sent = _comment(tmp_path, comment=(letter * 300_000).encode())
     assert sent[1]["body"].count(letter) == 60_000
 
 
+@pytest.mark.processes
 def test_a_report_without_a_comment_is_told(tmp_path):
     _, sent = _comment(tmp_path, comment=None)
     assert sent[1]["body"].endswith("did not come to a result.")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", ["", "7 ", "7\n8", "-7", "1" * 11, "７", "7/../8", "7?x", "$(id)", "7;id"])
 def test_a_forged_number_gets_no_comment(tmp_path, number):
     done, sent = _comment(tmp_path, number=number)
@@ -234,6 +240,7 @@ def test_a_forged_number_gets_no_comment(tmp_path, number):
     assert "names no pull request" in done.stderr
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "head", [{"sha": "b" * 40}, {"ref": "other"}, {"repo": {"full_name": "victim/fork"}}, {"repo": None}]
 )
@@ -243,12 +250,14 @@ def test_the_pull_request_of_another_gets_no_comment(tmp_path, head):
     assert "::notice::No comment" in done.stdout
 
 
+@pytest.mark.processes
 def test_closed_pull_requests_and_large_reports_get_no_comment(tmp_path):
     for name, options in (("closed", {"state": "closed"}), ("large", {"size": 2_000_000})):
         (tmp_path / name).mkdir()
         assert _comment(tmp_path / name, **options)[1] is None
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("command", "options"), [("actionlint", []), ("zizmor", ["--offline", "--quiet"])])
 def test_linters_find_nothing(command, options):
     program = shutil.which(command, path=str(Path(sys.executable).parent)) or shutil.which(command)

@@ -55,6 +55,7 @@ def test_peaks() -> None:
     del block
 
 
+@pytest.mark.processes
 def test_trainer_and_ours(tiny: str, tmp_path: Path, capsys) -> None:
     """Both sides see the same text in as many steps; ours pads less and trains fewer parameters."""
     written = tmp_path / "figures.json"
@@ -75,6 +76,7 @@ def test_trainer_and_ours(tiny: str, tmp_path: Path, capsys) -> None:
     assert {"torch", "transformers"} <= set(facts["versions"])
 
 
+@pytest.mark.processes
 def test_pairs_and_random_shapes(tiny: str, tmp_path: Path, monkeypatch) -> None:
     small = {**transfer.SHAPES["xlm-r-base"], "vocab_size": 8000, "hidden_size": 12, "intermediate_size": 8}
     monkeypatch.setitem(transfer.SHAPES, "small", small)
@@ -88,11 +90,13 @@ def test_pairs_and_random_shapes(tiny: str, tmp_path: Path, monkeypatch) -> None
         transfer.build("small", tiny, tmp_path)
 
 
+@pytest.mark.processes
 def test_failure_is_shown() -> None:
     with pytest.raises(SystemExit, match=r"(?s)benchmarks.nothing failed:.*No module named"):
         ask("benchmarks.nothing", Setting("", "sample"))
 
 
+@pytest.mark.processes
 def test_growth(tiny: str, tmp_path: Path, capsys) -> None:
     written = tmp_path / "figures.json"
     options = ["--rows", "4", "--eval-rows", "2", "--rounds", "1", "--json", str(written)]

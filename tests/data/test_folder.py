@@ -126,6 +126,7 @@ def test_fingerprint_is_of_the_set_of_pairs() -> None:
     assert fingerprint({"a": "1"}) == hashlib.sha256(b"a\x001\n").hexdigest()
 
 
+@pytest.mark.processes
 def test_opening_does_not_import_datasets() -> None:
     import subprocess
     import sys

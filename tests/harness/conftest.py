@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,17 @@ import pytest
 import xglue_harness.hook  # noqa: F401  (registers with lm_eval, however the package was installed)
 from tests.helpers.runs import QUICK
 from xglue_harness.harness.demo import build_encoder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_list_of_packages() -> Iterator[None]:
+    """lm_eval asks pip for all installed packages after each run, which takes longer than a run here.
+
+    Those who run in a process of their own ask as ever.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "not asked for in tests")
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +50,9 @@ def evaluate(tiny):
     def run(tasks, metadata=None, *, model="hf-encoder", **arguments):
         metadata = {**QUICK, **(metadata or {})}
         manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata=metadata)
-        model_args = None if not isinstance(model, str) else {"pretrained": str(tiny)}
+        if isinstance(model, str):
+            arguments = {"model_args": {"pretrained": str(tiny)}, **arguments}
         arguments = {"log_samples": False, "torch_random_seed": 1234, **arguments}
-        return simple_evaluate(model=model, model_args=model_args, tasks=tasks, task_manager=manager, **arguments)
+        return simple_evaluate(model=model, tasks=tasks, task_manager=manager, **arguments)
 
     return run

@@ -15,6 +15,8 @@ import pytest
 
 from xglue_harness.benchmark import TASKS
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"xglue_zs", *(spec.group for spec in TASKS.values())} | {
     spec.leaf(language) for spec in TASKS.values() for language in spec.languages

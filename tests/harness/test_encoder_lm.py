@@ -141,6 +141,7 @@ with open(f"{sys.argv[2]}/{lm.rank}.json", "w") as file:
 """
 
 
+@pytest.mark.processes
 def test_each_of_several_processes_knows_its_rank(checkpoint, tmp_path):
     (tmp_path / "process.py").write_text(PROCESS)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]

@@ -18,12 +18,6 @@ def checkpoint(tmp_path_factory):
     return families.Checkpoints(tmp_path_factory.mktemp("families"))
 
 
-@pytest.fixture(autouse=True)
-def _no_list_of_packages(monkeypatch):
-    """lm_eval asks pip for all installed packages after each run: half of the time of these."""
-    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)
-
-
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_both_models_run_all_kinds_of_tasks_with_equal_results(family, checkpoint, tmp_path, monkeypatch):
     found = []

@@ -18,6 +18,8 @@ from xglue_harness.results import predictions
 from xglue_harness.results.schema import comparable
 from xglue_harness.transfer.store import Store, read_entry
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {**QUICK, "epochs": 3, "train_limit": 75, "dropout": 0, "dev": "en", "diagnostics": ["cka", "spectra"]}
 LEAVES = ["xglue_pos_zs_th", "xglue_xnli_zs_sw", "xglue_wpr_zs_de"]
@@ -39,7 +41,7 @@ def _environment(store):
 
 
 def _several(count, command, store):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(count), *command]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count), *command]
     done = subprocess.run(launcher, cwd=ROOT, env=_environment(store), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return done

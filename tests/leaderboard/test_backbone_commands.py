@@ -385,6 +385,7 @@ def test_a_tree_without_backbones_has_nothing_to_check(tree):
     assert "no backbone in it" in str(invoke("check", "--tree", tree).exception)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("command", ["new", "check"])
 def test_help_imports_nothing_of_the_leaderboard(command):
     code = f"from xglue_harness.leaderboard.backbone_commands import app; app(['{command}', '--help'])"

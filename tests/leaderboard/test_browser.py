@@ -10,6 +10,8 @@ import pytest
 from tests.leaderboard.site_helpers import BROWSERS, browser_path, open_browser
 from xglue_harness.benchmark import TASKS
 
+pytestmark = pytest.mark.browser
+
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'xglue-harness[test]'")
 if browser_path() is None:
     pytest.skip(f"no browser: none of {', '.join(BROWSERS)} on the PATH", allow_module_level=True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from xglue_harness.transfer.distributed import World, _buckets
@@ -13,8 +14,18 @@ from xglue_harness.transfer.distributed import World, _buckets
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.processes
 def test_two_processes_agree():
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "tests.helpers.ranks"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "tests.helpers.ranks",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("all is well") == 2

@@ -304,6 +304,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM
 """
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of the size of files")
 def test_a_full_disk_is_one_error_and_nothing_half_written(tmp_path):
     root = Path(__file__).resolve().parents[2]

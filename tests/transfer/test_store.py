@@ -130,6 +130,7 @@ print(_finetune(Store(Path(sys.argv[1]))).session.trained_steps)
 """
 
 
+@pytest.mark.processes
 def test_two_processes_on_one_recipe_train_once(tmp_path):
     at = str(time.time() + 8)
     command = [sys.executable, "-c", TWO, str(tmp_path), at]
@@ -138,6 +139,7 @@ def test_two_processes_on_one_recipe_train_once(tmp_path):
     assert sorted(outputs) == ["0", "15"]
 
 
+@pytest.mark.processes
 def test_a_process_that_waits_says_so_and_a_killed_ones_lock_is_free(store, caplog):
     holder = subprocess.Popen(
         [sys.executable, "-c", "import sys, time; from xglue_harness.transfer.store import Store\n"

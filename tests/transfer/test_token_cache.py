@@ -254,6 +254,7 @@ token_cache.cached(TASKS["xnli"], pairs(7), tokenizers.bert(), "en", 16)
 """
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_process_that_is_killed_while_it_writes_leaves_no_wrong_file(root):
     tests = Path(__file__).resolve().parents[2]
