@@ -61,6 +61,13 @@ def test_help_imports_the_command_line_only():
     assert _ours(imported) == COMMAND_LINE
 
 
+@pytest.mark.processes
+def test_the_version_imports_what_looks_it_up_only():
+    imported = _imported_by("--version")
+    assert not imported & HEAVY
+    assert _ours(imported) == COMMAND_LINE
+
+
 @pytest.mark.parametrize(
     ("arguments", "theirs"),
     [

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from xglue_harness.benchmark import LANGUAGES, TASKS
-from xglue_harness.harness.demo import build_encoder, evaluate_sample, write_results
+from xglue_harness.harness.demo import build_encoder, evaluate_sample
 from xglue_harness.leaderboard.add import add
 from xglue_harness.leaderboard.backbone_commands import new_command
 
@@ -70,8 +70,7 @@ def _describe(name: str, folder: Path) -> None:
 def _evaluate(name: str, seed: int, tasks: tuple[str, ...], folder: Path) -> None:
     for task in tasks:
         options = {"diagnostics": ["cka", "spectra"], "diagnostic_rows": 16} if task in DIAGNOSED else {}
-        results = evaluate_sample(Path(name), tasks=[f"xglue_{task}_zs"], seed=seed, **options)
-        write_results(results, Path("results", name), f"results_{task}-{seed}")
+        evaluate_sample(Path(name), tasks=[f"xglue_{task}_zs"], seed=seed, output=Path("results"), **options)
     print(name, seed, add([Path("results", name)], folder, recipe=RECIPE, example=True))
 
 

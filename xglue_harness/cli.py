@@ -47,17 +47,44 @@ app = typer.Typer(
 
     \b
       lm_eval --model hf --model_args pretrained=FacebookAI/xlm-roberta-base \\
-          --tasks xglue_xnli_zs --metadata '{"data": "xglue_full_dataset.tar.gz"}'
+          --tasks xglue_xnli_zs --output_path results
     """,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_versions(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import version
+
+    for package in ("xglue-harness", "lm-eval", "torch", "transformers"):
+        typer.echo(f"{package} {version(package)}")
+    raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_print_versions,
+            help="Print ours, and those of lm-eval, torch and transformers.",
+        ),
+    ] = False,
+) -> None:
+    """Of the command itself; a docstring here would take the place of its help."""
+
+
 app.add_typer(
     typer.Typer(cls=_Group),
     name="data",
-    help="Check a folder or archive of XGLUE data, or unpack the official archive.",
+    help="Fetch the XGLUE data, check a folder or archive of them, or unpack an archive that is there.",
     no_args_is_help=True,
 )
 app.add_typer(
@@ -123,7 +150,7 @@ def run(context: typer.Context) -> None:
 def demo(
     keep: Annotated[Path | None, typer.Option(help="keep the tiny encoder in this folder")] = None,
     output: Annotated[
-        Path | None, typer.Option(help="write lm_eval's results JSON and the predictions into this folder")
+        Path | None, typer.Option(help="write what lm_eval writes into this folder: results JSON, predictions")
     ] = None,
 ) -> None:
     """Score all eight tasks on the embedded sample, offline, with a tiny encoder.

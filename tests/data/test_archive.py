@@ -58,7 +58,8 @@ def test_reads_like_a_folder(archive: Path, root: Path) -> None:
 def test_only_the_files_of_the_eight_tasks_are_unpacked(archive: Path, root: Path) -> None:
     folder = ArchiveSource(archive).folder()
     assert left_in(folder) == sorted(path for spec in TASKS.values() for _, _, path in spec.files())
-    assert left_in(root.parent) == [f"cache/archives/{folder.name}/{name}" for name in left_in(folder)]
+    unpacked = [f"cache/archives/{folder.name}/{name}" for name in left_in(folder)]
+    assert left_in(root.parent) == [*unpacked, f"cache/locks/{folder.name}.lock"]
     assert not Path("/tmp/xglue_escaped").exists()
 
 

@@ -12,7 +12,7 @@ from tests.helpers.layout import tagging_file
 from xglue_harness.benchmark import task
 from xglue_harness.data import cache
 from xglue_harness.data.cache import cache_root, cached_split, split_key
-from xglue_harness.data.official import Rows, read
+from xglue_harness.data.official import Rows, read, rows_sha256
 from xglue_harness.errors import DataError
 
 NER = task("ner")
@@ -37,28 +37,30 @@ class Maker:
 
 def test_second_load_does_not_parse(root: Path) -> None:
     make = Maker()
-    first, second = cached_split("k", NER, make), cached_split("k", NER, make)
+    first, second = cached_split("k", NER, "NER/en.test", make), cached_split("k", NER, "NER/en.test", make)
     assert make.calls == 1
-    assert first[:] == second[:]
-    assert second.column_names == ["words", "ner"]
-    assert second[0]["words"] == ["entest0.0", "entest0.1", "entest0.2"]
+    assert first.dataset[:] == second.dataset[:]
+    assert first.files == second.files == {"NER/en.test": rows_sha256(make())}
+    assert second.dataset.column_names == ["words", "ner"]
+    assert second.dataset[0]["words"] == ["entest0.0", "entest0.1", "entest0.2"]
     assert [file.name for file in (root / "arrow").iterdir()] == ["k.arrow"], "no temporary file is left"
 
 
 def test_types_and_memory_mapping() -> None:
-    dataset = cached_split("k", NER, Maker())
+    dataset = cached_split("k", NER, "NER/en.test", Maker()).dataset
     assert dataset.features["ner"].feature.dtype == "int64"
     assert dataset.features["words"].feature.dtype == "string"
     assert dataset.cache_files, "the rows are in a file, not in memory"
-    xnli = cached_split("x", task("xnli"), lambda: read(b"a\tb\tneutral\n", task("xnli"), "test", "F"))
+    row = read(b"a\tb\tneutral\n", task("xnli"), "test", "F")
+    xnli = cached_split("x", task("xnli"), "XNLI/en.test", lambda: row).dataset
     assert xnli.features["label"].dtype == "int64"
     assert xnli[0] == {"premise": "a", "hypothesis": "b", "label": 1}
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "other rows"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "other rows", "no sha256"])
 def test_damage_is_rebuilt_with_a_warning(damage: str, root: Path, caplog: pytest.LogCaptureFixture) -> None:
     make = Maker()
-    good = cached_split("k", NER, make)[:]
+    good = cached_split("k", NER, "NER/en.test", make)
     path = root / "arrow" / "k.arrow"
     content = path.read_bytes()
     bad = {
@@ -66,11 +68,13 @@ def test_damage_is_rebuilt_with_a_warning(damage: str, root: Path, caplog: pytes
         "cut": content[: len(content) // 2],
         "garbage": b"\x07" * 500,
         "other rows": content.replace(b"xglue_rows", b"xglue_oops"),
+        "no sha256": content.replace(b"xglue_sha256", b"xglue_sha999"),
     }
     path.unlink()
     path.write_bytes(bad[damage])
     with caplog.at_level(logging.WARNING):
-        assert cached_split("k", NER, make)[:] == good
+        found = cached_split("k", NER, "NER/en.test", make)
+    assert (found.dataset[:], found.files) == (good.dataset[:], good.files)
     assert make.calls == 2
     assert f"the cached file {path} is damaged" in caplog.text
     assert path.read_bytes() == content
@@ -81,7 +85,7 @@ def test_a_stream_that_lacks_its_last_batches_is_damage(root: Path, monkeypatch:
 
     monkeypatch.setattr(cache, "_BATCH", 2)
     make = Maker()
-    cached_split("k", NER, make)
+    cached_split("k", NER, "NER/en.test", make)
     path = root / "arrow" / "k.arrow"
     with pa.OSFile(str(path)) as file:
         reader = pa.ipc.open_stream(file)
@@ -90,7 +94,7 @@ def test_a_stream_that_lacks_its_last_batches_is_damage(root: Path, monkeypatch:
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[:end])
-    assert len(cached_split("k", NER, make)) == 5
+    assert len(cached_split("k", NER, "NER/en.test", make).dataset) == 5
     assert make.calls == 2
 
 
@@ -115,7 +119,7 @@ def test_errors_are_not_cached(root: Path) -> None:
 
     for _ in range(2):
         with pytest.raises(DataError, match="F:1: a word without a label"):
-            cached_split("k", NER, bad)
+            cached_split("k", NER, "NER/en.test", bad)
     assert not (root / "arrow").exists() or not list((root / "arrow").iterdir())
 
 
@@ -123,7 +127,7 @@ def test_unwritable_cache_is_one_clear_error(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XGLUE_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError) as caught:
-        cached_split("k", NER, Maker())
+        cached_split("k", NER, "NER/en.test", Maker())
     message = str(caught.value)
     assert message.startswith(f"cannot write the cache folder {tmp_path}/file/arrow (Not a directory)")
     assert "set the environment variable XGLUE_CACHE to a folder that can be written" in message

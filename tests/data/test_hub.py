@@ -12,10 +12,11 @@ import pytest
 from xglue_harness.benchmark import TASKS, task
 from xglue_harness.data import open_source
 from xglue_harness.data.hub import HubSource
-from xglue_harness.data.ports import PORTS, Port
+from xglue_harness.data.ports import COPY, KNOWN, Port
 from xglue_harness.errors import DataError
 
-XNLI, PAWSX, NER, NC, WPR = (task(name) for name in ("xnli", "pawsx", "ner", "nc", "wpr"))
+XNLI, PAWSX, NER, POS = (task(name) for name in ("xnli", "pawsx", "ner", "pos"))
+FACEBOOK = KNOWN["xnli"][0]
 ROWS = [{"premise": f"p{n}", "hypothesis": f"h{n}", "label": n % 3} for n in range(5)]
 
 
@@ -58,7 +59,7 @@ def test_jsonl_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert loaded.dataset.features["label"].dtype == "int64"
     assert "5 rows in de/validation" in caplog.text.replace("de/dev", "de/validation")
     assert "the official data has 2490" in caplog.text
-    assert list(loaded.files) == ["hub:port/de/dev"]
+    assert list(loaded.files) == ["XNLI/de.dev"]
     assert source.available(XNLI, "dev") == ("de",)
     assert (source.name, source.is_sample) == ("hub", False)
     assert f"xnli: {tmp_path}/port" in source.description
@@ -159,35 +160,21 @@ def test_no_network_is_a_clear_error() -> None:
     with pytest.raises(
         DataError, match=r"cannot load de/test of facebook/xnli@b8dd5d7af51114dbda02c0e3f6133f332186418e: "
     ):
-        HubSource().load(XNLI, "test", "de")
+        HubSource({"xnli": "facebook/xnli"}).load(XNLI, "test", "de")
     with pytest.raises(DataError, match=r"cannot load de/test of someone/xnli@v1: "):
         HubSource({"xnli": "someone/xnli@v1"}).load(XNLI, "test", "de")
     with pytest.raises(DataError, match=r"cannot load someone/xnli@v1: "):
         HubSource({"xnli": "someone/xnli@v1"}).available(XNLI)
 
 
-@pytest.mark.parametrize(
-    "spec", [spec for spec in TASKS.values() if spec.name not in PORTS], ids=lambda spec: spec.name
-)
-def test_tasks_without_a_port_point_to_the_archive(spec: Any) -> None:
-    source = HubSource()
-    assert source.available(spec) == ()
-    with pytest.raises(DataError) as caught:
-        source.load(spec, "test", "en")
-    message = str(caught.value)
-    assert message.startswith(f"{spec.title} has no faithful port on the Hugging Face Hub")
-    assert "https://microsoft.github.io/XGLUE/" in message
-    assert "xglue_full_dataset.tar.gz (875905871 bytes, sha256 e11016c02d8565d0" in message
-    assert """--metadata '{"data": "/path/xglue_full_dataset.tar.gz"}'""" in message
-    assert "XGLUE_DATA=/path/xglue_full_dataset.tar.gz" in message
-    assert ("SetFit/xglue_nc lacks the titles" in message) == (spec.name == "nc")
-
-
-def test_ports_are_pinned_to_commits_and_cover_the_languages() -> None:
-    assert all(port.is_immutable and port.faithful for port in PORTS.values())
-    for name in PORTS:
-        assert HubSource().available(task(name)) == task(name).languages
-        assert HubSource().available(task(name), "train") == ("en",)
+def test_known_repositories_are_pinned_to_commits_and_cover_the_languages() -> None:
+    for spec in TASKS.values():
+        assert all(port.is_immutable and port.is_known for port in KNOWN[spec.name])
+        assert KNOWN[spec.name][-1].repository == COPY
+        expected = tuple(lang for lang in spec.languages if (spec.name, lang) != ("pos", "pt"))
+        assert open_source(COPY).available(spec) == expected, "the old loader had no POS in Portuguese"
+        assert open_source(COPY).available(spec, "train") == ("en",)
+    assert HubSource({"xnli": "facebook/xnli"}).available(XNLI) == XNLI.languages
 
 
 @pytest.mark.parametrize(
@@ -195,10 +182,12 @@ def test_ports_are_pinned_to_commits_and_cover_the_languages() -> None:
     [
         ({"xnl": "a/b@c"}, "data: no XGLUE task 'xnl'; expected one of nc, xnli, pawsx"),
         (
-            {"xnli": "facebook/xnli"},
-            "data: xnli: 'facebook/xnli' is not a folder and names no revision; expected 'repo/id@rev",
+            {"xnli": "someone/xnli"},
+            "data: xnli: 'someone/xnli' is not a folder and names no revision; expected 'repo/id@revision' (best a "
+            "commit, for results that can be repeated), the path of a folder, or one of facebook/xnli, hgissbkh/xglue",
         ),
         ({"xnli": "facebook/xnli@"}, "names no revision"),
+        ({"ner": "facebook/xnli"}, "or one of hgissbkh/xglue"),
     ],
 )
 def test_bad_choices_of_repositories(data: dict[str, str], message: str) -> None:
@@ -212,33 +201,37 @@ class FakeHub:
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
+        self.names: list[str] | None = None
         self.asked: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         import datasets
 
         self.asked.append((args, kwargs))
-        return datasets.Dataset.from_dict(
+        found = datasets.Dataset.from_dict(
             {column: [f"{column}{n}" for n in range(self.rows)] for column in ("premise", "hypothesis")}
-            | {"label": [n % 3 for n in range(self.rows)]}
+            | {"label": [n % len(self.names or "abc") for n in range(self.rows)]}
         )
+        return found.cast_column("label", datasets.ClassLabel(names=self.names)) if self.names else found
 
 
 def test_pinned_port_loads_one_file_and_is_then_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     hub = FakeHub(2490)
     monkeypatch.setattr("datasets.load_dataset", hub)
-    first, second = (HubSource().load(XNLI, "dev", "de") for _ in range(2))
+    named = {"xnli": "facebook/xnli"}
+    first, second = (HubSource(named).load(XNLI, "dev", "de") for _ in range(2))
     assert hub.asked == [
         (
             ("parquet",),
             {
-                "data_files": {"validation": f"hf://datasets/{PORTS['xnli']}/de/validation-*.parquet"},
+                "data_files": {"validation": f"hf://datasets/{FACEBOOK}/de/validation-*.parquet"},
                 "split": "validation",
             },
         )
     ]
     assert first.files == second.files
-    assert list(first.files) == [f"hub:{PORTS['xnli']}/de/dev"]
+    assert list(first.files) == ["XNLI/de.dev"]
+    assert HubSource({"xnli": str(FACEBOOK)}).description == HubSource(named).description
     assert len(second.dataset) == 2490
 
 
@@ -247,7 +240,35 @@ def test_pinned_port_with_other_rows_is_refused(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(
         DataError, match=r"facebook/xnli@\w{40}: 2489 rows in de/dev; the official data has 2490: this is not"
     ):
-        HubSource().load(XNLI, "dev", "de")
+        HubSource({"xnli": "facebook/xnli"}).load(XNLI, "dev", "de")
+
+
+@pytest.mark.parametrize(
+    ("spec", "split", "language", "pattern"),
+    [
+        (XNLI, "train", "en", "xnli/train-*.parquet"),
+        (PAWSX, "test", "fr", "paws-x/test.fr-*.parquet"),
+        (POS, "dev", "th", "pos/validation.th-*.parquet"),
+    ],
+)
+def test_the_copy_is_read_where_its_splits_are(spec: Any, split: str, language: str, pattern: str) -> None:
+    assert KNOWN[spec.name][-1].parquet(spec, split, language) == f"hf://datasets/{KNOWN['ner'][0]}/{pattern}"
+
+
+def test_the_copy_is_held_to_the_official_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its columns were never seen: numbers without names, or other names, might be other classes."""
+    hub = FakeHub(2490)
+    monkeypatch.setattr("datasets.load_dataset", hub)
+    source = open_source(COPY)
+    with pytest.raises(DataError, match=r"classes without names; the official data have entailment, neutral, contr"):
+        source.load(XNLI, "dev", "de")
+    hub.names = ["entailment", "contradiction"]
+    with pytest.raises(DataError, match=r"classes entailment, contradiction; the official data have entailment, neu"):
+        source.load(XNLI, "dev", "de")
+    hub.names = ["contradiction", "entailment", "neutral"]
+    assert source.load(XNLI, "dev", "de").dataset["label"][:3] == [2, 0, 1]
+    assert "xnli: hgissbkh/xglue@de1926389545bc73d13a5b850f2596bdaf463f72" in source.description
+    assert "microsoft" not in source.description
 
 
 def test_a_users_branch_is_loaded_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

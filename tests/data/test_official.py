@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.layout import sentence_file, spelling, tagging_file
 from xglue_harness.benchmark import TASKS, Kind, TaskSpec, task
-from xglue_harness.data.official import Rows, parse, read
+from xglue_harness.data.official import Rows, parse, read, rows_sha256
 from xglue_harness.errors import DataError
 
 SENTENCE = [spec for spec in TASKS.values() if spec.kind is not Kind.TAGGING]
@@ -217,6 +219,18 @@ def test_tagged_sentences_come_back_as_written(sentences: list[list[tuple[str, i
     assert rows.texts["words"] == [[word for word, _ in sentence] for sentence in sentences]
     assert rows.labels == [[label for _, label in sentence] for sentence in sentences]
     assert rows.unterminated is not blank_line
+
+
+def test_the_hash_is_of_the_rows_and_not_of_their_spelling() -> None:
+    plain = b'premise\thypothesis\tlabel\n\xc3\xa9\t"h\tcontradictory\nq\tr\tneutral\n'
+    rows = read(plain, XNLI, "train", "F")
+    assert rows_sha256(rows) == hashlib.sha256('["é", "\\"h", 2]\n["q", "r", 1]\n'.encode()).hexdigest()
+    spelt = b"\xef\xbb\xbfP\tH\tL\r\n" + plain.split(b"\n", 1)[1].replace(b"\n", b"\r\n").replace(b"ctory", b"ction")
+    assert rows_sha256(read(spelt, XNLI, "train", "F")) == rows_sha256(rows)
+    for before, after in ((b"\nq", b"\nr"), (b"\tr", b"\tq"), (b"neutral", b"entailment")):
+        assert rows_sha256(read(plain.replace(before, after), XNLI, "train", "F")) != rows_sha256(rows)
+    tagged = read(b"a O\nb I-PER\n\nc O\n\n", NER, "test", "F")
+    assert rows_sha256(tagged) == hashlib.sha256(b'[["a", "b"], [0, 2]]\n[["c"], [0]]\n').hexdigest()
 
 
 def test_the_helper_spells_labels_as_the_files_do() -> None:

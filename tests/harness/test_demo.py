@@ -8,9 +8,13 @@ import json
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
+from xglue_harness import cli
 from xglue_harness.benchmark import TASKS
+from xglue_harness.errors import DataError
 from xglue_harness.harness import demo
+from xglue_harness.leaderboard import backbone_commands
 from xglue_harness.results import predictions
+from xglue_harness.submission.score import score_folder
 
 
 def _hashes(folder):
@@ -29,10 +33,13 @@ def test_the_encoder_is_the_same_every_time_and_knows_every_character(tmp_path):
 
 def test_the_demonstration_scores_all_59_leaves(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(demo, "RECIPE", {**demo.RECIPE, "epochs": 1, "train_limit": 16})
-    demo.run_demo(output=tmp_path)
+    demo.run_demo(keep=tmp_path / "tiny", output=tmp_path / "results")
     printed = capsys.readouterr().out
     assert "SAMPLE" in printed
-    results = json.loads((tmp_path / "demo.json").read_text())
+    [path] = (tmp_path / "results").rglob("*.json")
+    date = path.stem.removeprefix("results_")
+    assert path == tmp_path / "results" / "tiny" / f"results_{date}.json"
+    results = json.loads(path.read_text())
     leaves = {spec.leaf(language) for spec in TASKS.values() for language in spec.languages}
     assert set(results["results"]) == leaves | {"xglue_zs"} | {spec.group for spec in TASKS.values()}
     for name in results["results"]:
@@ -41,7 +48,45 @@ def test_the_demonstration_scores_all_59_leaves(tmp_path, capsys, monkeypatch):
     groups = results["groups"]
     mean = sum(groups[spec.group]["score,none"] for spec in TASKS.values()) / 8
     assert groups["xglue_zs"]["score,none"] == pytest.approx(mean)
-    kept = {f"predictions_{leaf}_demo.parquet" for leaf in leaves}
-    assert {path.name for path in tmp_path.iterdir()} == {"demo.json"} | kept
-    for path in tmp_path.glob("*.parquet"):
-        assert predictions.read(path).complete
+    kept = {f"predictions_{leaf}_{date}.parquet" for leaf in leaves}
+    assert {other.name for other in path.parent.iterdir()} == {path.name} | kept
+    for file in path.parent.glob("*.parquet"):
+        assert predictions.read(file).complete
+    _submitted(tmp_path, results)
+    _contributed(tmp_path)
+
+
+def _run(*arguments):
+    with pytest.raises(SystemExit) as end:
+        cli.main([*map(str, arguments)])
+    assert not end.value.code
+
+
+def _submitted(folder, results):
+    """What the demonstration wrote makes a submission with its scores."""
+    _run("export", folder / "results", folder / "submission")
+    scores = score_folder(folder / "submission", "sample")
+    assert scores.mean.score == pytest.approx(results["groups"]["xglue_zs"]["score,none"], abs=1e-12)
+
+
+def _contributed(folder):
+    """And it goes into a leaderboard of its own."""
+    tree = ("--tree", folder / "rehearsal")
+    (folder / "rehearsal" / "backbones").mkdir(parents=True)
+    answers = {**backbone_commands._EXAMPLES, "hub": "", "pretraining.languages": "en"}
+    options = [word for key, value in answers.items() for word in ("--set", f"{key}={value}")]
+    _run("backbone", "new", "tiny", "--from-hub", folder / "tiny", *tree, *options)
+    _run("leaderboard", "add", folder / "results", *tree, "--example", "--recipe", "demo")
+    added = {path.stem for path in (folder / "rehearsal" / "results" / "tiny" / "demo").rglob("*.json")}
+    assert added == TASKS.keys()
+    _run("leaderboard", "validate", *tree, "--example", "--data", "sample")
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
+    """lm_eval itself only logs it."""
+    demo.build_encoder(tmp_path / "tiny", width=8, layers=1)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file/tiny/results_.*\.json: can't be written"):
+        demo.evaluate_sample(
+            tmp_path / "tiny", tasks=["xglue_qam_zs_de"], output=tmp_path / "file", epochs=1, train_limit=8
+        )

@@ -85,13 +85,15 @@ def test_spectra_are_of_the_fine_tuned_and_the_pretrained_weights(xnli, tiny):
 
 
 def test_scores_are_those_of_a_run_without_diagnostics(xnli, evaluate):
-    plain = evaluate(["xglue_xnli_zs_de"])
-    one, other = (_record(results, "xglue_xnli_zs_de") for results in (xnli, plain))
-    assert one["selection"] == other["selection"]
-    assert one["training"]["store_key"] == other["training"]["store_key"], "the training does not depend on them"
-    assert other["diagnostics"] is None
-    same, other = comparable(one), comparable(other)
-    assert {name for name in same if same[name] != other[name]} <= {"diagnostics", "data", "evaluation"}
+    """To the bit, so of the same languages: they share batches, which move a score's last digits on some processors."""
+    leaves = ["xglue_xnli_zs_de", "xglue_xnli_zs_en"]
+    plain = evaluate(leaves)
+    for leaf in leaves:
+        one, other = (comparable(_record(results, leaf)) for results in (xnli, plain))
+        assert one["training"]["store_key"] == other["training"]["store_key"], "the training does not depend on them"
+        assert one["predictions"]["sha256"] == other["predictions"]["sha256"]
+        assert other["diagnostics"] is None
+        assert {name for name in one if one[name] != other[name]} == {"diagnostics"}
 
 
 def test_english_is_read_where_only_another_language_is_scored(xnli, evaluate):

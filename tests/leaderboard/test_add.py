@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.harness.demo import build_encoder, evaluate_sample, write_results
+from xglue_harness.harness.demo import build_encoder, evaluate_sample
 from xglue_harness.leaderboard.add import add
 from xglue_harness.leaderboard.checks import check
 from xglue_harness.leaderboard.results import read_result
@@ -23,8 +23,8 @@ def run(no_list_of_packages, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     build_encoder(folder / "tiny-lm", seed=1)
     for seed in (1, 2):
-        results = evaluate_sample(folder / "tiny-lm", tasks=["xglue_pawsx_zs"], seed=seed, **QUICK)
-        write_results(results, folder / f"seed{seed}", f"results_{seed}")
+        output = folder / f"seed{seed}"
+        evaluate_sample(folder / "tiny-lm", tasks=["xglue_pawsx_zs"], seed=seed, output=output, **QUICK)
     return folder
 
 
@@ -122,7 +122,7 @@ def test_a_hub_id_and_revision_say_which_backbone_it_is(run, empty):
     file.write_text(yaml.safe_dump({**value, "hub": "tiny/lm", "revision": "c" * 40, "encoder_sha256": None}))
     folder = empty.parent / "from-hub"
     shutil.copytree(run / "seed1", folder)
-    (results,) = folder.glob("*.json")
+    (results,) = folder.rglob("*.json")
     content = json.loads(results.read_text())
     for config in content["configs"].values():
         config["metadata"]["xglue"]["backbone"].update(name="tiny/lm", revision="c" * 40)
@@ -138,7 +138,7 @@ def test_a_missing_language_is_named(run, empty, tmp_path):
     import json
 
     shutil.copytree(run / "seed1", tmp_path / "part")
-    (results,) = (tmp_path / "part").glob("*.json")
+    (results,) = (tmp_path / "part").rglob("*.json")
     content = json.loads(results.read_text())
     del content["configs"]["xglue_pawsx_zs_es"]
     results.write_text(json.dumps(content))
@@ -156,7 +156,7 @@ def test_prompted_results_are_refused(run, empty, tmp_path):
     import json
 
     shutil.copytree(run / "seed1", tmp_path / "prompt")
-    (results,) = (tmp_path / "prompt").glob("*.json")
+    (results,) = (tmp_path / "prompt").rglob("*.json")
     content = json.loads(results.read_text())
     for config in content["configs"].values():
         config["metadata"]["xglue"]["protocol"] = "prompt"

@@ -184,7 +184,7 @@ def test_compare_prints_a_line_a_task(tree):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("compare", "tiny-lm", "nobody"), "no recipe has results of both tiny-lm and nobody"),
+        (("compare", "tiny-lm", "nobody"), "results of both tiny-lm and nobody on a common task.*: toy: .*tiny-mt"),
         (("show", "--recipe", "none"), "no results under the recipe 'none'; there are: toy"),
         (("show", "--task", "squad"), "no XGLUE task squad; expected some of nc, xnli"),
     ],
@@ -192,6 +192,30 @@ def test_compare_prints_a_line_a_task(tree):
 def test_what_is_not_there_is_named(tree, arguments, reason):
     with pytest.raises(LeaderboardError, match=reason):
         invoke(*arguments, "--tree", tree, "--example")
+
+
+def test_outside_a_checkout_the_published_tree_is_read_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = invoke("show")
+    assert "no folder leaderboard here: this is the one of xglue-harness" in shown.stderr
+    assert "mbart-m2o" in shown.stdout
+    with pytest.raises(LeaderboardError, match=r"results of both xlmr-base and mbert .*there are: "):
+        invoke("compare", "xlmr-base", "mbert")
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("arguments", [("add", "results"), ("validate",)])
+def test_outside_a_checkout_nothing_is_added_or_judged(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LeaderboardError, match=r"leaderboard: no leaderboard; .*: go to a checkout, or give --tree"):
+        invoke(*arguments)
+
+
+def test_a_folder_that_is_no_tree_is_not_replaced_by_the_published_one(tmp_path, monkeypatch):
+    (tmp_path / "leaderboard").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LeaderboardError, match=r"leaderboard: no leaderboard"):
+        invoke("show")
 
 
 def test_validate_says_what_it_saw(tree):

@@ -19,7 +19,7 @@ ENVIRONMENT = {
     "code_sha256": "1" * 64,
 }
 RECORD = {
-    "schema_version": 1,
+    "schema_version": SCHEMA_VERSION,
     "protocol": "finetune",
     "task": "ner",
     "source_language": "en",
@@ -178,7 +178,7 @@ def test_no_number_is_nan_or_infinite_wherever_it_stands(path, value):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("schema_version", 2),
+        ("schema_version", 1),
         ("protocol", "prompt"),
         ("data.fingerprint", "2" * 12),
         ("selection.rule", "best"),

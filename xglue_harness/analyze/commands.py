@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -82,8 +81,8 @@ def cka_command(
     out.table("cka", table)
     title = f"{names[0]} vs {names[1]}"
     if len(xs) == len(ys):
-        out.figure("cka_lines", lambda: out.plots.cka_lines(table, title=title))
-    out.figure("cka_layers", lambda: out.plots.cka_heatmaps(table, title=title, name_a=names[0], name_b=names[1]))
+        out.figure("cka_lines", "cka_lines", table, title=title)
+    out.figure("cka_layers", "cka_heatmaps", table, title=title, name_a=names[0], name_b=names[1])
     encoders = {"encoders": [facts_of(one), facts_of(other)]}
     out.record(
         "cka", one.device, {**encoders, **_facts(texts, seed, pooling, max_length), **_draws(permutations, replicates)}
@@ -141,12 +140,10 @@ def languages_command(
     table = [{"model": encoder, "pooling": pooling, **row} for row in found]
     out.table("languages", table)
     for measure in ("cka", "anc", "p1_csls"):
-        draw = partial(
-            out.plots.language_matrix, table, measure=measure, layer=at, title=f"{_short(encoder)}, layer {at}"
-        )
-        out.figure(f"languages_{measure}", draw)
+        title = f"{_short(encoder)}, layer {at}"
+        out.figure(f"languages_{measure}", "language_matrix", table, measure=measure, layer=at, title=title)
     pivot = "en" if "en" in states else next(iter(states))
-    out.figure("languages_layers", lambda: out.plots.language_lines(table, pivot=pivot, title=_short(encoder)))
+    out.figure("languages_layers", "language_lines", table, pivot=pivot, title=_short(encoder))
     facts = {"encoders": [facts_of(one)], "layer_of_matrices": at, "pivot": pivot}
     out.record(
         "languages",
@@ -192,7 +189,7 @@ def spectra_command(
     table: list[dict[str, Any]] = [dict(row) for row in found]
     out.table("spectra", table)
     out.text("spectra.md", spectra_markdown(table))
-    out.figure("spectra", lambda: out.plots.spectra_lines([{**row, "model": _short(row["model"])} for row in table]))
+    out.figure("spectra", "spectra_lines", [{**row, "model": _short(row["model"])} for row in table])
     out.record("spectra", torch.device("cpu"), {"base": base, "models": list(opened), "totals": totals(found)})
     last = max(row["layer"] for row in table)
     at = last if layer is None else layer
@@ -240,7 +237,7 @@ def correlate_command(
         found = correlate.correlate(points, diagnostic, seed=seed)
         table += found
         labels = [{**row, "model": _label(row)} for row in points]
-        out.figure(f"correlate_{diagnostic}", partial(out.plots.correlation, labels, found, x=diagnostic))
+        out.figure(f"correlate_{diagnostic}", "correlation", labels, found, x=diagnostic)
     out.table("correlate", table)
     out.record(
         "correlate", torch.device("cpu"), {"over": over, "results": [str(path) for path in results], "seed": seed}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import ModuleType
+from typing import Any, Literal
 
 import torch
 
@@ -15,36 +18,37 @@ from xglue_harness.errors import DataError
 from xglue_harness.results.provenance import environment
 from xglue_harness.transfer.store import code_sha256
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 logger = logging.getLogger(__name__)
 
 Format = Literal["csv", "parquet"]
+
+_NO_FIGURES = "table and record only: figures need matplotlib: pip install 'xglue-harness[plots]'"
 
 
 class Output:
     """A folder that an analysis writes into; every file in it is whole or absent."""
 
     def __init__(self, folder: Path, form: Format) -> None:
-        """Make the folder, and see that figures can be drawn, before anything is computed.
+        """Make the folder, and say where no figures can be drawn, before anything is computed.
 
         Args:
             folder: where to.
             form: of the table.
 
         Raises:
-            DataError: where the folder can't be made, or matplotlib is not installed.
+            DataError: where the folder can't be made.
         """
+        self.plots: ModuleType | None
         try:
-            from xglue_analysis import plots
+            self.plots = import_module("xglue_analysis.plots")
         except ImportError:
-            raise DataError("figures need matplotlib: pip install 'xglue-harness[plots]'") from None
+            self.plots = None
+            print(_NO_FIGURES, file=sys.stderr)  # noqa: T201
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"{folder} can't be made ({error.strerror}): choose another --output") from error
-        self.folder, self.form, self.plots = folder, form, plots
+        self.folder, self.form = folder, form
         self.written: list[Path] = []
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -75,9 +79,18 @@ class Output:
         value = {"analysis": name, **facts, "environment": where, "files": [file.name for file in self.written]}
         self.text(f"{name}.json", json.dumps(value, indent=1, allow_nan=False))
 
-    def figure(self, name: str, draw: Callable[[], Figure]) -> None:
-        """Write a figure as PNG and SVG; where there is nothing to draw, say why."""
+    def figure(self, name: str, kind: str, *rows: Sequence[Mapping[str, Any]], **options: Any) -> None:
+        """Write a figure as PNG and SVG; where there is nothing to draw, say why.
+
+        Args:
+            name: of its files.
+            kind: the function of `xglue_analysis.plots` that draws it.
+            rows: what it draws.
+            options: others of its arguments.
+        """
+        if self.plots is None:
+            return
         try:
-            self.written += self.plots.save(draw(), self.folder / name)
+            self.written += self.plots.save(getattr(self.plots, kind)(*rows, **options), self.folder / name)
         except ValueError as error:
             logger.warning("no figure %s: %s", name, error)

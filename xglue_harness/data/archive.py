@@ -5,14 +5,14 @@ from __future__ import annotations
 import gzip
 import shutil
 import tarfile
-import tempfile
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from xglue_harness.benchmark import TASKS, TaskSpec
-from xglue_harness.data.cache import cache_root
+from xglue_harness.data.cache import appearing_folder, cache_root, locked
 from xglue_harness.data.folder import ARCHIVE_FOLDER, FolderSource, file_sha256
 from xglue_harness.data.manifest import official_archive
 from xglue_harness.data.source import LoadedSplit
@@ -53,10 +53,7 @@ def unpack(archive: Path, folder: Path) -> None:
         DataError: if the archive is not a complete gzip tar or holds no file of the eight tasks.
         OSError: if ``folder`` can't be written or is not empty.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        inner = Path(temporary) / "unpacked"
-        inner.mkdir()
+    with appearing_folder(folder) as inner:
         try:
             found = _extract(archive, inner)
         except _BROKEN as error:
@@ -68,7 +65,45 @@ def unpack(archive: Path, folder: Path) -> None:
             raise DataError(
                 f"{archive}: holds no file of the eight tasks; expected members such as {ARCHIVE_FOLDER}/NER/en.train"
             )
-        inner.replace(folder)
+
+
+def unpacked_folder(sha256: str) -> Path:
+    """Where in the cache an archive's files are kept, there or not.
+
+    Args:
+        sha256: of the archive (hex).
+    """
+    return cache_root() / "archives" / sha256
+
+
+def unpack_once(folder: Path, archive: Callable[[], Path]) -> Path | None:
+    """Unpack an archive into the cache unless it is there. One process does it; others that want it wait.
+
+    Args:
+        folder: of `unpacked_folder`.
+        archive: gives the archive, where it is needed.
+
+    Returns:
+        The archive that was unpacked; ``None`` where another had been faster.
+
+    Raises:
+        DataError: if the archive is broken or the cache can't be written; and what ``archive`` raises.
+    """
+    if folder.is_dir():
+        return None
+    lock = cache_root() / "locks" / f"{folder.name}.lock"
+    try:
+        with locked(lock, f"another process fetches or unpacks {folder}; waiting for it"):
+            if folder.is_dir():
+                return None
+            found = archive()
+            unpack(found, folder)
+            return found
+    except OSError as error:
+        raise DataError(
+            f"cannot unpack the archive to {folder} ({error.strerror or error}); "
+            "set the environment variable XGLUE_CACHE to a folder that can be written and has room"
+        ) from error
 
 
 def _extract(archive: Path, folder: Path) -> int:
@@ -154,16 +189,8 @@ class ArchiveSource:
         Raises:
             DataError: if the archive is broken or the cache can't be written.
         """
-        folder = cache_root() / "archives" / self.sha256
-        if not folder.is_dir():
-            try:
-                unpack(self._path, folder)
-            except OSError as error:
-                if not folder.is_dir():  # else another process was faster
-                    raise DataError(
-                        f"cannot unpack {self._path} to {folder} ({error.strerror or error}); "
-                        "set the environment variable XGLUE_CACHE to a folder that can be written and has room"
-                    ) from error
+        folder = unpacked_folder(self.sha256)
+        unpack_once(folder, lambda: self._path)
         return folder
 
     def _unpacked(self) -> FolderSource:

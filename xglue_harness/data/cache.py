@@ -10,22 +10,29 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from xglue_harness.benchmark import Kind, TaskSpec
-from xglue_harness.data.official import READER_VERSION, Rows
+from xglue_harness.data.official import READER_VERSION, Rows, rows_sha256
+from xglue_harness.data.source import LoadedSplit
 from xglue_harness.errors import DataError
 
 if TYPE_CHECKING:
-    import datasets
     import pyarrow as pa
 
 _ROWS = b"xglue_rows"
+_SHA256 = b"xglue_sha256"
+_FORMAT = 2  # raised when the cached file holds other things than before
 _BATCH = 1000
+_POLL = 0.5
+_REMIND = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +74,48 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def appearing_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder that becomes ``folder`` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        OSError: where it can't be written, or ``folder`` is not empty; nothing is left behind.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+        inner = Path(temporary) / "inner"
+        inner.mkdir()
+        yield inner
+        inner.replace(folder)
+        flush_folder(folder.parent)
+
+
+@contextmanager
+def locked(path: Path, waiting: str) -> Iterator[None]:
+    """Hold a lock that one process at a time can have; a killed process's lock is free.
+
+    Args:
+        path: of the lock's file.
+        waiting: what the log says, again every minute, while another process has it.
+
+    Raises:
+        OSError: where it can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, patience = FileLock(path), 0.0
+    while True:
+        try:
+            lock.acquire(timeout=patience, poll_interval=_POLL)
+            break
+        except Timeout:
+            logger.warning("%s", waiting)
+            patience = _REMIND
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def flush_folder(folder: Path) -> None:
     """Make renames within a folder survive a power cut, where the system can."""
     if os.name != "posix":
@@ -88,47 +137,55 @@ def split_key(content: str, task: TaskSpec, split: str) -> str:
         split: ``train``, ``dev`` or ``test``.
     """
     facts = [content, task.name, split, READER_VERSION, task.columns, task.labels, sorted(task.aliases.items())]
-    facts += [split in task.header, task.skipped_columns]
+    facts += [split in task.header, task.skipped_columns, _FORMAT]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def cached_split(key: str, task: TaskSpec, make: Callable[[], Rows]) -> datasets.Dataset:
+def cached_split(key: str, task: TaskSpec, path: str, make: Callable[[], Rows]) -> LoadedSplit:
     """The split of that key, memory-mapped; ``make`` is called and its rows are stored where the cache lacks it.
 
     A damaged file is rebuilt, with a warning.
 
+    Args:
+        key: of `split_key`.
+        task: the task that it belongs to.
+        path: the split's official path, for ``LoadedSplit.files``.
+        make: reads the rows.
+
     Raises:
         DataError: if the cache can't be written; and what ``make`` raises.
     """
-    path = cache_root() / "arrow" / f"{key}.arrow"
-    if path.exists():
-        dataset = _open(path)
-        if dataset is not None:
-            return dataset
-        logger.warning("the cached file %s is damaged; it is built anew", path)
+    file = cache_root() / "arrow" / f"{key}.arrow"
+    if file.exists():
+        found = _open(file, path)
+        if found is not None:
+            return found
+        logger.warning("the cached file %s is damaged; it is built anew", file)
     table = _table(make(), task)
     try:
-        _write(table, path)
+        _write(table, file)
     except OSError as error:
-        raise unwritable(path.parent, error) from error
-    dataset = _open(path)
-    if dataset is None:
-        raise DataError(f"the cached file {path} was damaged while it was written; is the disk full or failing?")
-    return dataset
+        raise unwritable(file.parent, error) from error
+    found = _open(file, path)
+    if found is None:
+        raise DataError(f"the cached file {file} was damaged while it was written; is the disk full or failing?")
+    return found
 
 
-def _open(path: Path) -> datasets.Dataset | None:
+def _open(file: Path, path: str) -> LoadedSplit | None:
     import datasets
     import pyarrow as pa
 
     try:
-        with pa.memory_map(str(path)) as file:
-            expected = (pa.ipc.open_stream(file).schema.metadata or {}).get(_ROWS)
-        dataset = datasets.Dataset.from_file(str(path))
+        with pa.memory_map(str(file)) as mapped:
+            facts = pa.ipc.open_stream(mapped).schema.metadata or {}
+        dataset = datasets.Dataset.from_file(str(file))
     except (pa.ArrowException, OSError, ValueError):
         return None
     # An Arrow stream that is cut between two batches opens without an error: hence the count.
-    return dataset if expected == str(dataset.num_rows).encode() else None
+    if facts.get(_ROWS) != str(dataset.num_rows).encode() or _SHA256 not in facts:
+        return None
+    return LoadedSplit(dataset, {path: facts[_SHA256].decode()})
 
 
 def _table(rows: Rows, task: TaskSpec) -> pa.Table:
@@ -138,7 +195,7 @@ def _table(rows: Rows, task: TaskSpec) -> pa.Table:
     text, label = (pa.list_(pa.string()), pa.list_(pa.int64())) if tagging else (pa.string(), pa.int64())
     arrays = [pa.array(rows.texts[column], text) for column in task.columns[:-1]]
     arrays.append(pa.array(rows.labels, label))
-    metadata = {_ROWS: str(len(rows)).encode()}
+    metadata = {_ROWS: str(len(rows)).encode(), _SHA256: rows_sha256(rows).encode()}
     return pa.table(arrays, names=list(task.columns)).replace_schema_metadata(metadata)
 
 

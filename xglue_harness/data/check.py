@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from pathlib import Path
 
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.data.archive import ArchiveSource
-from xglue_harness.data.folder import layout_root
+from xglue_harness.data.folder import SAMPLE, layout_root
+from xglue_harness.data.hub_archive import official_folder
 from xglue_harness.data.manifest import manifest_rows
 from xglue_harness.data.official import Rows, parse
+from xglue_harness.data.opening import VARIABLE
 from xglue_harness.errors import DataError
 
 MOST_PROBLEMS = 20
@@ -109,6 +112,25 @@ class Report:
             elif file.present and not allow_partial and not file.rows_agree and not file.problems:
                 found.append(f"{file.path}: {file.rows} rows; the official file has {file.expected}")
         return found
+
+
+def what_is_there() -> Path:
+    """The data that a run would read, without a download: ``$XGLUE_DATA``, else what lies in the cache.
+
+    Raises:
+        DataError: if there is nothing.
+    """
+    named = os.environ.get(VARIABLE) or "hub"
+    if named == "sample":
+        return SAMPLE
+    if named != "hub":
+        return Path(named).expanduser()
+    if (folder := official_folder()) is None:
+        raise DataError(
+            "no data on this machine yet: `xglue-harness data get` fetches them, or name a folder or an archive: "
+            "`xglue-harness data check PATH`"
+        )
+    return folder
 
 
 def check(path: Path, tasks: Iterable[TaskSpec] | None = None) -> Report:

@@ -1,4 +1,4 @@
-"""``xglue-harness data``: look data through, or unpack the official archive."""
+"""``xglue-harness data``: fetch the data, look them through, or unpack an archive that is there."""
 
 from __future__ import annotations
 
@@ -12,18 +12,57 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in cli.py, which imports this module only when it is wanted
 
+_GET_EPILOG = (
+    "Examples: `xglue-harness data get` on a machine that has the network, then the run, offline if need be; "
+    "`xglue-harness data get /shared/xglue` for a folder of your own, then `export XGLUE_DATA=/shared/xglue`"
+)
 _CHECK_EPILOG = (
-    "Examples: `xglue-harness data check xglue_full_dataset.tar.gz`, "
+    "Examples: `xglue-harness data check`, `xglue-harness data check xglue_full_dataset.tar.gz`, "
     "`xglue-harness data check ~/xglue --allow-partial`, `xglue-harness data check ~/xglue --json > report.json`"
 )
 _PREPARE_EPILOG = "Example: `xglue-harness data prepare xglue_full_dataset.tar.gz ~/xglue`"
 
 
+@app.command("get", epilog=_GET_EPILOG)
+def get_command(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Where the files go: a new or an empty folder; by default the cache.", metavar="DIR"),
+    ] = None,
+) -> None:
+    """Fetch the official archive from the Hugging Face Hub, check its sha256 and unpack the eight tasks.
+
+    A run does this by itself where the data are not there yet; this is for machines whose jobs have no network.
+
+    Exit status: 0 if the data are there, 2 if nothing was done.
+    """
+    import logging
+
+    from xglue_harness.data.hub_archive import fetch_folder, get
+    from xglue_harness.errors import DataError
+
+    logging.basicConfig(format="%(message)s")
+    try:
+        if folder is None:
+            there = fetch_folder()
+            typer.echo(f'{there}: ready; data "hub", the default, finds it, offline too')
+        else:
+            get(folder)
+            _tell_how_to_use(folder)
+    except DataError as error:
+        raise _refused(error) from error
+
+
 @app.command("check", epilog=_CHECK_EPILOG)
 def check_command(
     path: Annotated[
-        Path, typer.Argument(help="A folder in the official layout, or the official .tar.gz.", metavar="PATH")
-    ],
+        Path | None,
+        typer.Argument(
+            help="A folder in the official layout, or the official .tar.gz; by default $XGLUE_DATA, else what "
+            "`data get` has fetched.",
+            metavar="PATH",
+        ),
+    ] = None,
     allow_partial: Annotated[
         bool,
         typer.Option(
@@ -34,7 +73,7 @@ def check_command(
 ) -> None:
     """Read every file: rows against the official ones, label counts, and each bad line with what was expected.
 
-    Exit status: 0 if all is well, 1 if there are problems, 2 if PATH can't be read at all.
+    Nothing is downloaded. Exit status: 0 if all is well, 1 if there are problems, 2 if PATH can't be read at all.
     """
     import json
     import os
@@ -42,11 +81,12 @@ def check_command(
 
     from rich.console import Console
 
-    from xglue_harness.data.check import check
+    from xglue_harness.data.check import check, what_is_there
     from xglue_harness.data.render import remarks, render
     from xglue_harness.errors import DataError
 
     try:
+        path = what_is_there() if path is None else path
         report = check(path)
     except DataError as error:
         raise _refused(error) from error
@@ -85,7 +125,12 @@ def prepare_command(
         prepare(archive, folder, sha256)
     except DataError as error:
         raise _refused(error) from error
-    typer.echo(f'{folder}: ready; use it with --metadata \'{{"data": "{folder}"}}\' or XGLUE_DATA={folder}')
+    _tell_how_to_use(folder)
+
+
+def _tell_how_to_use(folder: Path) -> None:
+    place = folder.absolute()
+    typer.echo(f'{folder}: ready; now: export XGLUE_DATA={place}  (or --metadata \'{{"data": "{place}"}}\')')
 
 
 def _refused(error: DataError) -> typer.Exit:

@@ -81,8 +81,7 @@ class FolderSource:
                 raise DataError(f"{path}: the file changed while it was read; run again once it is complete")
             return read(data, task, split, str(path))
 
-        dataset = cached_split(split_key(digest, task, split), task, parse)
-        return LoadedSplit(dataset, {relative: digest})
+        return cached_split(split_key(digest, task, split), task, relative, parse)
 
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
         """Languages of ``split`` whose file is there, in the task's order."""

@@ -1,19 +1,19 @@
-"""Ports of some tasks on the Hugging Face Hub, at pinned revisions, or a user's own repositories of the same shape."""
+"""The Hugging Face Hub: the official archive, or repositories of single tasks where a user names them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, Kind, TaskSpec
 from xglue_harness.data.cache import cached_split, split_key
-from xglue_harness.data.manifest import manifest_rows, official_archive
-from xglue_harness.data.official import Rows
-from xglue_harness.data.ports import SPLITS, Port, chosen_ports, not_on_the_hub
+from xglue_harness.data.folder import FolderSource
+from xglue_harness.data.hub_archive import describe, fetch_folder
+from xglue_harness.data.manifest import manifest_rows
+from xglue_harness.data.official import Rows, rows_sha256
+from xglue_harness.data.ports import COPY, SPLITS, Port, chosen_ports
 from xglue_harness.data.source import LoadedSplit
 from xglue_harness.errors import DataError
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class HubSource:
-    """Data from repositories with one configuration a language; see ``Source``."""
+    """Data from the Hub; see ``Source``."""
 
     name = "hub"
     is_sample = False
@@ -35,56 +35,59 @@ class HubSource:
         """Choose the repositories; nothing is loaded yet.
 
         Args:
-            repositories: ``repo/id@revision`` or a local folder by task, in place of or beside the faithful ports.
+            repositories: by task, what its rows come from instead of the official archive (`chosen_ports`).
 
         Raises:
             DataError: for an unknown task or a repository without a revision.
         """
         self._ports = chosen_ports(repositories or {})
-        self.description = ", ".join(f"{task}: {port}" for task, port in self._ports.items())
+        named = [f"{task}: {port}" for task, port in self._ports.items()]
+        others = [] if len(named) == len(TASKS) else [f"other tasks: {describe()}" if named else describe()]
+        self.description = "; ".join([*named, *others])
+        self._archive: FolderSource | None = None
 
     def load(self, task: TaskSpec, split: str, language: str) -> LoadedSplit:
         """Read one split, or take it from the cache.
 
-        ``files`` holds one entry, ``hub:<repository>@<revision>/<language>/<split>``, and a sha256 over the rows.
-
         Raises:
-            DataError: if the task has no port, or the port can't be loaded, or its rows are not the task's.
+            DataError: if the archive or the repository can't be had, or its rows are not the task's.
             KeyError: for a split or a language that is not the task's.
         """
-        task.path(split, language)
+        path = task.path(split, language)
         port = self._ports.get(task.name)
         if port is None:
-            raise not_on_the_hub(task)
+            return self._official().load(task, split, language)
         identity = f"hub:{Path(port.repository).name if port.is_local else port}/{language}/{split}"
 
         def make() -> Rows:
-            rows = _rows(_fetch(port, language, split), task, identity)
+            rows = _rows(_fetch(port, task, language, split), task, identity, named=port.repository == COPY)
             _check_count(len(rows), task, split, language, port)
             return rows
 
         if port.is_immutable:  # found in the cache without the network
-            dataset = cached_split(split_key(identity, task, split), task, make)
-        else:
-            rows = make()
-            content = _digest(zip(*(rows.texts[c] for c in task.columns[:-1]), rows.labels, strict=True))
-            dataset = cached_split(split_key(content, task, split), task, lambda: rows)
-        return LoadedSplit(dataset, {identity: _digest(_tuples(dataset, task))})
+            return cached_split(split_key(identity, task, split), task, path, make)
+        rows = make()
+        return cached_split(split_key(rows_sha256(rows), task, split), task, path, lambda: rows)
 
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
-        """Languages of the task's port, in the task's order; empty for a task without one.
+        """Languages that the task's rows are there in, in the task's order.
 
         Raises:
-            DataError: if the repository can't be asked.
+            DataError: if the archive can't be had or the repository can't be asked.
         """
         port = self._ports.get(task.name)
         if port is None:
-            return ()
+            return self._official().available(task, split)
         languages = (SOURCE_LANGUAGE,) if split == "train" else task.languages
-        if port.faithful:
-            return languages
+        if port.is_known:
+            return tuple(lang for lang in languages if manifest_rows(task, split, lang) is not None)
         names = _configurations(port)
         return tuple(language for language in languages if language in names)
+
+    def _official(self) -> FolderSource:
+        if self._archive is None:
+            self._archive = FolderSource(fetch_folder(), name=self.name, description=self.description)
+        return self._archive
 
 
 def _configurations(port: Port) -> set[str]:
@@ -103,7 +106,7 @@ def _configurations(port: Port) -> set[str]:
     return folders | set(_guarded(ask, port))
 
 
-def _fetch(port: Port, language: str, split: str) -> datasets.Dataset:
+def _fetch(port: Port, task: TaskSpec, language: str, split: str) -> datasets.Dataset:
     name = SPLITS[split]
 
     def load() -> Any:
@@ -114,10 +117,10 @@ def _fetch(port: Port, language: str, split: str) -> datasets.Dataset:
             if (folder / language).is_dir():
                 return datasets.load_dataset(str(folder / language), split=name)
             return datasets.load_dataset(str(folder), language, split=name)
-        if port.faithful:
+        if port.is_known:
             # Not by configuration, which would fetch its translated training set as well: 60 MB a language.
-            files = f"hf://datasets/{port}/{language}/{name}-*.parquet"
-            return datasets.load_dataset("parquet", data_files={name: files}, split=name)
+            files = {name: port.parquet(task, split, language)}
+            return datasets.load_dataset("parquet", data_files=files, split=name)
         return datasets.load_dataset(port.repository, language, revision=port.revision, split=name)
 
     return _guarded(load, port, f"{language}/{split} of ")
@@ -130,24 +133,24 @@ def _guarded(call: Callable[[], Any], port: Port, what: str = "") -> Any:
         return call()
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if port.faithful:
+        if port.is_known:
             way_out = (
-                "the first use needs the network and HF_HUB_OFFLINE unset; without it, "
-                f"point to the official archive, e.g. XGLUE_DATA=/path/{official_archive().file}"
+                "the first use needs the network and HF_HUB_OFFLINE unset; without a repository for the task, its rows "
+                "come from the official archive"
             )
         else:
             way_out = "expected one configuration a language and the splits train, validation and test"
         raise DataError(f"cannot load {what}{port}: {reason}; {way_out}") from error
 
 
-def _rows(dataset: datasets.Dataset, task: TaskSpec, identity: str) -> Rows:
+def _rows(dataset: datasets.Dataset, task: TaskSpec, identity: str, *, named: bool) -> Rows:
     missing = [column for column in task.columns if column not in dataset.column_names]
     if missing:
         raise DataError(
             f"{identity}: no column {', '.join(missing)}; expected {', '.join(task.columns)}, found "
             f"{', '.join(dataset.column_names)}"
         )
-    to_id = _label_reader(dataset.features[task.label_column], task, identity)
+    to_id = _label_reader(dataset.features[task.label_column], task, identity, named)
     rows = Rows({column: [] for column in task.columns[:-1]})
     columns: list[list[Any]] = [*rows.texts.values(), rows.labels]
     for number, (*texts, label) in enumerate(_tuples(dataset, task)):
@@ -173,8 +176,13 @@ def _check_words(words: Any, labels: Any, where: str) -> None:
         raise DataError(f"{where}: no word, or a word that is empty or no string; expected strings")
 
 
-def _label_reader(feature: Any, task: TaskSpec, identity: str) -> Callable[[Any, str], int]:
+def _label_reader(feature: Any, task: TaskSpec, identity: str, named: bool) -> Callable[[Any, str], int]:
     names = getattr(getattr(feature, "feature", feature), "names", None)
+    if named and (names is None or {task.label_id(name) for name in names} != set(range(len(task.labels)))):
+        raise DataError(
+            f"{identity}: classes {', '.join(names) if names else 'without names'}; the official data have "
+            f"{', '.join(task.labels)}: these are not the rows that were expected"
+        )
     if names is not None and (unknown := [name for name in names if task.label_id(name) is None]):
         raise DataError(f"{identity}: unknown class {', '.join(unknown)}; expected {', '.join(task.labels)}")
 
@@ -197,7 +205,7 @@ def _check_count(found: int, task: TaskSpec, split: str, language: str, port: Po
     if expected is None or found == expected:
         return
     message = f"{port}: {found} rows in {language}/{split}; the official data has {expected}"
-    if port.faithful:
+    if port.is_known:
         raise DataError(
             f"{message}: this is not the revision that was checked; remove it from the Hub's cache and retry"
         )
@@ -207,10 +215,3 @@ def _check_count(found: int, task: TaskSpec, split: str, language: str, port: Po
 def _tuples(dataset: datasets.Dataset, task: TaskSpec) -> Iterator[tuple[Any, ...]]:
     for batch in dataset.select_columns(list(task.columns)).iter(_BATCH):
         yield from zip(*(batch[column] for column in task.columns), strict=True)
-
-
-def _digest(rows: Iterable[tuple[Any, ...]]) -> str:
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
-    return digest.hexdigest()

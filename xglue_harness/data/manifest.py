@@ -10,9 +10,6 @@ from typing import Any
 
 from xglue_harness.benchmark import TaskSpec
 
-HOMEPAGE = "https://microsoft.github.io/XGLUE/"
-"""Where the archive is to be had."""
-
 _KEYS = {"pawsx": "paws-x"}
 _SPLITS = {"dev": "validation", "test": "test"}
 

@@ -8,6 +8,8 @@ on tabs alone, never with a csv reader (it eats rows that hold a quote).
 from __future__ import annotations
 
 import codecs
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -37,6 +39,17 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def rows_sha256(rows: Rows) -> str:
+    """sha256 (hex) over rows: the same for the same texts and classes, whatever kind of file they were read from.
+
+    Each row counts as one line of JSON: the list of its columns, the label as class id, or ids of its words' classes.
+    """
+    digest = hashlib.sha256()
+    for row in zip(*rows.texts.values(), rows.labels, strict=True):
+        digest.update(json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+    return digest.hexdigest()
 
 
 def read(data: bytes, task: TaskSpec, split: str, path: str) -> Rows:

@@ -6,9 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from xglue_harness.benchmark import TASKS
 from xglue_harness.data.archive import ArchiveSource
 from xglue_harness.data.folder import SAMPLE, FolderSource
 from xglue_harness.data.hub import HubSource
+from xglue_harness.data.ports import COPY
 from xglue_harness.data.source import Source
 from xglue_harness.errors import DataError
 
@@ -20,9 +22,10 @@ def open_source(data: str | Mapping[str, str] | None) -> Source:
     """Open a source of data.
 
     Args:
-        data: ``sample``, ``hub``, the path of a folder in the official layout, the path of the official
-            ``.tar.gz`` or, by short name of the task, ``repo/id@revision`` or a local folder (the Hub with other
-            repositories). ``None``: what ``XGLUE_DATA`` says, else ``hub``. A folder named ``hub`` is ``./hub``.
+        data: ``sample``, ``hub`` (the official archive from the Hub), the path of a folder in the official layout,
+            the path of the official ``.tar.gz``, the copy ``hgissbkh/xglue`` or, by short name of the task,
+            ``repo/id@revision`` or a local folder, the other tasks then being those of ``hub``. ``None``: what
+            ``XGLUE_DATA`` says, else ``hub``. A folder named ``hub`` is ``./hub``.
 
     Raises:
         DataError: if there is no such thing.
@@ -35,6 +38,8 @@ def open_source(data: str | Mapping[str, str] | None) -> Source:
         return FolderSource(SAMPLE, name="sample")
     if data == "hub":
         return HubSource()
+    if data == COPY:
+        return HubSource(dict.fromkeys(TASKS, COPY))
     path = Path(data).expanduser()
     if path.is_dir():
         return FolderSource(path)

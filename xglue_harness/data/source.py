@@ -20,7 +20,8 @@ class LoadedSplit:
     Attributes:
         dataset: the rows, memory-mapped. Its columns are ``TaskSpec.columns``; the label column holds int64 class ids;
             for tagging, ``words`` is a list of str a row and the labels are a list of int64 as long.
-        files: sha256 (hex) of what was read, by path relative to the source.
+        files: sha256 (hex) over the rows (`xglue_harness.data.official.rows_sha256`), by the split's official path:
+            the same from every source that has the same rows.
     """
 
     dataset: datasets.Dataset
@@ -36,7 +37,7 @@ class Source(Protocol):
 
     @property
     def description(self) -> str:
-        """Path or repositories, for humans and for a result's provenance."""
+        """Path or repositories with their commits, for humans and for a result's provenance."""
 
     @property
     def is_sample(self) -> bool:
@@ -55,7 +56,7 @@ class Source(Protocol):
 
 
 def fingerprint(files: Mapping[str, str]) -> str:
-    """One sha256 (hex) over a set of files: of the sorted pairs of path and sha256, each on a line of its own."""
+    """One sha256 (hex) over a set of splits: of the sorted pairs of path and sha256, each on a line of its own."""
     digest = hashlib.sha256()
     for path, sha256 in sorted(files.items()):
         digest.update(f"{path}\0{sha256}\n".encode())

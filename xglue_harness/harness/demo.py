@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
@@ -16,7 +15,7 @@ from typing import Any
 
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.data import open_source
-from xglue_harness.data.cache import replacing
+from xglue_harness.errors import DataError
 from xglue_harness.transfer.files import VARIABLE
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -102,7 +101,12 @@ def build_encoder(folder: Path, *, seed: int = SEED, width: int = 96, layers: in
 
 
 def evaluate_sample(
-    encoder: Path, *, tasks: Sequence[str] = ("xglue_zs",), seed: int = SEED, **options: Any
+    encoder: Path,
+    *,
+    tasks: Sequence[str] = ("xglue_zs",),
+    seed: int = SEED,
+    output: Path | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """lm_eval's results on the sample.
 
@@ -110,15 +114,22 @@ def evaluate_sample(
         encoder: its folder.
         tasks: lm-eval's names; by default all eight tasks.
         seed: of the training.
+        output: where lm_eval writes what it writes: ``<name of the encoder>/results_<date>.json``, with the predictions
+            beside it; by default nowhere.
         options: beside those of `RECIPE`, as in ``--metadata``.
+
+    Raises:
+        DataError: where ``output`` can't be written.
     """
     from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
 
     from xglue_harness.harness.register import register, tasks_folder
 
     register()  # also where no .pth is read
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={**RECIPE, **options})
+    tracker = EvaluationTracker(output_path=None if output is None else str(output))
     results: dict[str, Any] = simple_evaluate(
         model="hf-encoder",
         model_args={"pretrained": str(encoder)},
@@ -126,20 +137,18 @@ def evaluate_sample(
         task_manager=manager,
         log_samples=False,
         torch_random_seed=seed,
+        evaluation_tracker=tracker,
     )
+    if output is not None:
+        name = (
+            encoder.resolve().name
+        )  # lm_eval would name its folder after the whole path, which may be a temporary one
+        tracker.general_config_tracker.model_name_sanitized = name
+        tracker.save_results_aggregated(results)
+        path = output / name / f"results_{tracker.date_id}.json"
+        if not path.is_file():  # lm_eval only logs what it could not write
+            raise DataError(f"{path}: can't be written: choose another folder, or make room")
     return results
-
-
-def write_results(results: dict[str, Any], folder: Path, name: str) -> None:
-    """Write lm_eval's results to ``<name>.json``, and the predictions beside it."""
-    from lm_eval.utils import handle_non_serializable
-
-    from xglue_harness.harness.predictions import put_beside
-
-    with replacing(folder / f"{name}.json") as temporary:
-        text = json.dumps(results, indent=2, default=handle_non_serializable, ensure_ascii=False)
-        temporary.write_text(text, encoding="utf-8")
-    put_beside(results, folder, name.rpartition("_")[2])
 
 
 @contextmanager
@@ -160,7 +169,7 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
 
     Args:
         keep: where to leave the encoder; a temporary folder otherwise.
-        output: folder for the results JSON and the predictions.
+        output: folder for lm_eval's results JSON and the predictions.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -173,17 +182,15 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     level = loud.level
     loud.setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="xglue-demo-") as temporary:
-        folder = keep or Path(temporary) / "encoder"
+        folder = keep or Path(temporary) / "demo"
         console.print("Building a tiny encoder from the sample ...")
         build_encoder(folder)
         console.print("Fine-tuning it on English and scoring every language, task by task ...")
         with _store(Path(temporary) / "store"):
-            results = evaluate_sample(folder)
+            results = evaluate_sample(folder, output=output)
     loud.setLevel(level)
     print(make_table(results))  # noqa: T201
     print(make_table(results, "groups"))  # noqa: T201
-    if output:
-        write_results(results, output, "demo")
     console.print(
         f"SAMPLE data and an encoder without pretraining: the scores mean nothing. {time.perf_counter() - began:.0f} s."
     )

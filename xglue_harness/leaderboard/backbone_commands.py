@@ -178,8 +178,8 @@ def _folder(tree: Path) -> Path:
     folder = tree / "backbones"
     if not folder.is_dir():
         raise LeaderboardError(
-            f"{tree}: no leaderboard; expected a folder with backbones in it: give --tree DIR, or begin one with "
-            f"mkdir -p {tree}/backbones"
+            f"{tree}: no leaderboard; expected a folder with backbones in it: go to a checkout, give --tree DIR, or "
+            f"begin one with mkdir -p {tree}/backbones"
         )
     return folder
 

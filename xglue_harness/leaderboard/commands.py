@@ -10,12 +10,22 @@ import typer
 from xglue_harness.errors import LeaderboardError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from xglue_harness.leaderboard.board import Board
     from xglue_harness.leaderboard.tables import Table
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in cli.py, which imports this module only when it is wanted
 
 TreeOption = Annotated[Path, typer.Option("--tree", metavar="DIR", help="folder with backbones, results and reference")]
+ReadOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tree",
+        metavar="DIR",
+        help="folder with backbones, results and reference; by default leaderboard, else what came with this version",
+    ),
+]
 ExampleOption = Annotated[
     bool, typer.Option("--example", help="the data are the packaged toy (and no others); pages say EXAMPLE")
 ]
@@ -69,23 +79,23 @@ def build_command(
     site: Annotated[
         Path, typer.Argument(metavar="SITE_DIR", help="where the pages go; a site that is there is replaced")
     ],
-    tree: TreeOption = _TREE,
+    tree: ReadOption = None,
     example: ExampleOption = False,
 ) -> None:
     """Build the site: static pages, for no server and no network. Needs pip install 'xglue-harness[site]'."""
     from xglue_harness.leaderboard.checks import check
     from xglue_harness.leaderboard.site.build import build
 
-    typer.echo(build(check(tree, example=example), site))
+    typer.echo(build(check(_to_read(tree), example=example), site))
 
 
-@app.command("compare", epilog="Example: `xglue-harness leaderboard compare xlmr-base mbert --task xnli`")
+@app.command("compare", epilog="Example: `xglue-harness leaderboard compare A B --task xnli` (two that have results)")
 def compare_command(
     first: Annotated[str, typer.Argument(metavar="A", help="name of a backbone")],
     second: Annotated[str, typer.Argument(metavar="B", help="name of another one")],
     task: TaskOption = None,
     recipe: RecipeOption = None,
-    tree: TreeOption = _TREE,
+    tree: ReadOption = None,
     bootstrap: Annotated[int, typer.Option(min=100, help="replicates of the paired bootstrap")] = 2000,
     example: ExampleOption = False,
 ) -> None:
@@ -93,15 +103,16 @@ def compare_command(
     from xglue_harness.leaderboard.board import ALL
     from xglue_harness.leaderboard.tables import LEGEND, comparison
 
-    shown = False
-    for board in _boards(tree, example, recipe):
+    tree, shown = _to_read(tree), False
+    boards = _boards(tree, example, recipe)
+    for board in boards:
         tasks = _tasks(board, task) or [*board.tasks, ALL]
         table = comparison(board, first, second, tasks, bootstrap)
         if table.rows:
             shown = True
             _print(table)
     if not shown:
-        raise LeaderboardError(f"{tree}: no recipe has results of both {first} and {second} on a common task")
+        raise LeaderboardError(_incomparable(tree, boards, first, second))
     typer.echo(LEGEND)
     typer.echo("The interval and p are Student's, and decide: the bootstrap counts a few trainings for too little.")
 
@@ -110,7 +121,7 @@ def compare_command(
 def show_command(
     task: TaskOption = None,
     recipe: RecipeOption = None,
-    tree: TreeOption = _TREE,
+    tree: ReadOption = None,
     base: Annotated[Path | None, typer.Option(metavar="DIR", help="the tree before: list what is new")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="print Markdown, as for a pull request")] = False,
     example: ExampleOption = False,
@@ -119,6 +130,7 @@ def show_command(
     from xglue_harness.leaderboard.tables import LEGEND, by_language, news, overall, published
     from xglue_harness.leaderboard.tree import read_tree
 
+    tree = _to_read(tree)
     if base is not None:
         lines = news(read_tree(tree), read_tree(base))
         typer.echo("\n".join(["Results of this change:", "", *(f"- {line}" for line in lines or ["none"]), ""]))
@@ -129,6 +141,25 @@ def show_command(
     for table in tables + ([] if task else published()):
         typer.echo(table.markdown()) if markdown else _print(table)
     typer.echo(LEGEND)
+
+
+def _to_read(tree: Path | None) -> Path:
+    """The tree to look at; outside a checkout the one that came with this version, and that is said."""
+    if tree is not None or _TREE.is_dir():
+        return tree or _TREE
+    from xglue_harness import __version__
+    from xglue_harness.results.paper import published_tree
+
+    found = published_tree()
+    typer.echo(f"no folder {_TREE} here: this is the one of xglue-harness {__version__}, {found}", err=True)
+    return found
+
+
+def _incomparable(tree: Path, boards: Sequence[Board], first: str, second: str) -> str:
+    """Why two backbones have no common line: who has results, by recipe."""
+    lines = [f"{board.recipe}: {', '.join(row.backbone.name for row in board.overall)}" for board in boards]
+    there = "; ".join(lines) or "none yet"
+    return f"{tree}: no recipe has results of both {first} and {second} on a common task; results there are: {there}"
 
 
 def _boards(tree: Path, example: bool, recipe: str | None) -> list[Board]:

@@ -47,7 +47,9 @@ def read_tree(folder: Path) -> Tree:
         LeaderboardError: where there is no such folder, or it holds none of the parts.
     """
     if not folder.is_dir() or not any((folder / part).is_dir() for part in PARTS):
-        raise LeaderboardError(f"{folder}: no leaderboard; expected a folder with {', '.join(PARTS)}: give --tree DIR")
+        raise LeaderboardError(
+            f"{folder}: no leaderboard; expected a folder with {', '.join(PARTS)}: go to a checkout, or give --tree DIR"
+        )
     problems: list[str] = []
     backbones: dict[str, Backbone] = {}
     results = []

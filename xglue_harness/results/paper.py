@@ -30,16 +30,25 @@ def tables() -> dict[str, Any]:
 
 
 def reference_folder() -> Path:
-    """Folder of published numbers: inside the package in a wheel, ``leaderboard/reference`` in a checkout.
+    """Folder of published numbers, in the `published_tree`.
+
+    Raises:
+        FileNotFoundError: when the installation lost it.
+    """
+    return published_tree() / "reference"
+
+
+def published_tree() -> Path:
+    """The leaderboard that comes with this version: inside the package in a wheel, ``leaderboard`` in a checkout.
 
     Raises:
         FileNotFoundError: when the installation lost it.
     """
     package = Path(__file__).resolve().parents[1]
-    for folder in (package / "reference", package.parent / "leaderboard" / "reference"):
-        if (folder / "ji2024.json").is_file():
+    for folder in (package / "published", package.parent / "leaderboard"):
+        if (folder / "reference" / "ji2024.json").is_file():
             return folder
-    raise FileNotFoundError(f"no ji2024.json in or beside {package}: reinstall xglue-harness")
+    raise FileNotFoundError(f"no reference/ji2024.json in or beside {package}: reinstall xglue-harness")
 
 
 def name_of(checkpoint: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1  # raised when a field is renamed, removed or changes its meaning
+SCHEMA_VERSION = 2  # raised when a field is renamed, removed or changes its meaning
 
 Rule = Literal["last", "en_dev", "all_dev", "oracle"]
 
@@ -57,8 +57,11 @@ class Data(_Part):
 
     source: str = Field(description="where the rows came from, as the option 'data' names it")
     description: str = Field(description="the source in words")
-    fingerprint: Sha256 = Field(description="sha256 over the files' names and contents")
-    files: dict[str, str] = Field(description="sha256 of each file that was read, by its path in the source")
+    fingerprint: Sha256 = Field(description="sha256 over the paths and digests of 'files'")
+    files: dict[str, str] = Field(
+        description="sha256 over the rows of each split that was read, by its path in the official archive: the same "
+        "from every source that has the same rows"
+    )
 
 
 class BackboneRecord(_Part):
@@ -192,7 +195,7 @@ class Kept(_Part):
 class _Record(_Part):
     """What heads a record, however the model was used."""
 
-    schema_version: Literal[1] = Field(default=1, description="version of this schema")
+    schema_version: Literal[2] = Field(default=2, description="version of this schema")
     protocol: Literal["finetune", "prompt"] = Field(description="how the model was used")
     task: str = Field(description="short name of the task")
     source_language: str = Field(description="language that was trained on, or that few-shot examples come from")

@@ -15,7 +15,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from xglue_harness.data.cache import cache_root, flush_folder
+from xglue_harness.data.cache import cache_root, flush_folder, locked
 from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import StoreError
 from xglue_harness.transfer.files import VARIABLE, read_tensors, unwritable, write_json
@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 FORMAT = 1
 MANIFEST = "entry.json"
 _PACKAGE = Path(__file__).resolve().parents[1]
-_POLL = 0.5
-_REMIND = 60.0
 
 
 def store_root() -> Path:
@@ -151,22 +149,12 @@ class Store:
             StoreError: where the store can't be written.
         """
         path = self.root / "locks" / f"{key}.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock, patience = FileLock(path), 0.0
-            while True:
-                try:
-                    lock.acquire(timeout=patience, poll_interval=_POLL)
-                    break
-                except Timeout:
-                    logger.warning("store: another process trains %s; waiting for it", key)
-                    patience = _REMIND
-        except OSError as error:
-            raise unwritable(path, error) from error
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(path, f"store: another process trains {key}; waiting for it"))
+            except OSError as error:
+                raise unwritable(path, error) from error
             yield
-        finally:
-            lock.release()
 
     def finish(
         self, key: str, name: str, identity: Mapping[str, Any], training: Any, weights: Mapping[float, tuple[str, str]]
