@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import hypothesis
 import pytest
 
 # Threads of torch spin while they wait for work, and our models have next to none. Set before torch is imported, and
 # for every process that a test starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 ALLOWED = {"git", "uname"}
 """What is asked for the facts of a record, and takes next to no time."""
@@ -48,6 +53,17 @@ def _no_network_and_own_cache(tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("XGLUE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("XGLUE_DATA", raising=False)
         patch.delenv("XGLUE_STORE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def no_list_of_packages() -> Iterator[None]:
+    """lm_eval asks pip for all installed packages after each run, which takes longer than a run here.
+
+    Runs in a process of their own ask as ever.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "not asked for in tests")
         yield
 
 

@@ -51,7 +51,10 @@ FEWER_DRAWS = {
     ("leaderboard", "compare"): ("--bootstrap", "100"),
 }
 
-pytestmark = pytest.mark.skipif(not FILES, reason="the documentation is not beside the tests")
+pytestmark = [
+    pytest.mark.skipif(not FILES, reason="the documentation is not beside the tests"),
+    pytest.mark.usefixtures("no_list_of_packages"),
+]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,8 @@ from xglue_harness.harness.demo import build_encoder
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_list_of_packages() -> Iterator[None]:
-    """lm_eval asks pip for all installed packages after each run, which takes longer than a run here.
-
-    Those who run in a process of their own ask as ever.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "not asked for in tests")
-        yield
+def _no_list_of_packages(no_list_of_packages) -> None:
+    """For all tests here."""
 
 
 @pytest.fixture(scope="session")

@@ -117,15 +117,6 @@ def test_the_hook_waits_at_the_head_of_the_path_and_leaves_when_done(first):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_tasks_are_found_without_loading_torch():
-    code = (
-        "import sys, xglue_harness.hook, lm_eval.tasks.manager;"
-        "loaded = {'torch', 'transformers', 'lm_eval.models.huggingface'} & sys.modules.keys();"
-        "assert not loaded, loaded"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_models_are_taught_where_no_hook_is_read():
     """As in ``xglue-harness run``: the last chance is the making of the model. So it is for lm-eval's evaluator."""
     code = (

@@ -18,7 +18,7 @@ QUICK = {"epochs": 10}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(no_list_of_packages, tmp_path_factory):
     """Folder of results of PAWS-X, seeds 1 and 2, of the encoder that the example calls tiny-lm."""
     folder = tmp_path_factory.mktemp("run")
     build_encoder(folder / "tiny-lm", seed=1)
