@@ -142,11 +142,33 @@ def test_all_text_can_be_read(name: str) -> None:
     assert max(sizes) <= 8
 
 
+SAVE = """
+from xglue_analysis import plots
+keys = {"cka": 0.5, "low": 0.4, "high": 0.6, "null_p95": 0.1}
+rows = [{"language": l, "layer_a": i, "layer_b": i, **keys} for l in ("de", "fr") for i in range(3)]
+plots.save(plots.cka_lines(rows), path)
+"""
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], Path]:
+    """What another process imports with the plots, and the path of a figure that it then saves.
+
+    Its sets and dictionaries have another order than those here.
+    """
+    path = tmp_path_factory.mktemp("elsewhere") / "cka"
+    imports = "import sys; before = set(sys.modules); import xglue_analysis.plots; print(*set(sys.modules) - before)"
+    code = f"{imports}; path = sys.argv[1]\n{SAVE}"
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    command = [sys.executable, "-c", code, path]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return set(done.stdout.split()), path
+
+
 @pytest.mark.processes
-def test_plots_import_neither_pyplot_nor_the_harness() -> None:
-    code = "import sys; before = set(sys.modules); import xglue_analysis.plots; print(*set(sys.modules) - before)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    imported = done.stdout.split()
+def test_plots_import_neither_pyplot_nor_the_harness(elsewhere: tuple[set[str], Path]) -> None:
+    imported, _ = elsewhere
     assert "matplotlib.figure" in imported
     assert "matplotlib.pyplot" not in imported
     assert not [name for name in imported if name.startswith("xglue_harness")]
@@ -571,22 +593,10 @@ def test_save_gives_equal_bytes_whatever_the_settings(name: str, tmp_path: Path)
 
 
 @pytest.mark.processes
-def test_save_gives_equal_bytes_in_two_processes(tmp_path: Path) -> None:
-    """In this one, whose order of sets and dictionaries is its own, and in another."""
-    code = """if True:
-        from xglue_analysis import plots
-        keys = {"cka": 0.5, "low": 0.4, "high": 0.6, "null_p95": 0.1}
-        rows = [{"language": l, "layer_a": i, "layer_b": i, **keys} for l in ("de", "fr") for i in range(3)]
-        plots.save(plots.cka_lines(rows), path)
-    """
-    exec(code, {"path": tmp_path / "1"})
-    other = f"import sys; path = sys.argv[1]\n{code}"
-    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-    subprocess.run(
-        [sys.executable, "-c", other, tmp_path / "2"], check=True, env={**os.environ, "PYTHONHASHSEED": seed}
-    )
+def test_save_gives_equal_bytes_in_two_processes(elsewhere: tuple[set[str], Path], tmp_path: Path) -> None:
+    exec(SAVE, {"path": tmp_path / "cka"})
     for kind in ("png", "svg"):
-        assert (tmp_path / f"1.{kind}").read_bytes() == (tmp_path / f"2.{kind}").read_bytes()
+        assert (tmp_path / f"cka.{kind}").read_bytes() == elsewhere[1].with_suffix(f".{kind}").read_bytes()
 
 
 def test_save_needs_the_folder(tmp_path: Path) -> None:
