@@ -25,6 +25,8 @@ PAGES = (
     "paper",
     "contribute",
 )
+PATIENCE = 300_000
+"""ms until a page that hangs fails its test; no busy machine takes as long."""
 READY = """() => document.readyState === "complete"
     && (!document.querySelector("table.sortable") || document.documentElement.dataset.tables === "ready")
     && [...document.querySelectorAll(".plot")]
@@ -42,6 +44,7 @@ def browser():
 def tab(browser):
     """A tab that fails the test where a page complains, or asks for anything but files."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
@@ -59,7 +62,7 @@ def local(url: str) -> bool:
 
 def show(page, site: Path, name: str, fragment: str = "") -> None:
     page.goto((site / f"{name}.html").as_uri() + fragment)
-    page.wait_for_function(READY, timeout=15_000)
+    page.wait_for_function(READY)
 
 
 def column(page, caption: str, head: str) -> list[str]:
