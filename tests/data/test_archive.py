@@ -104,7 +104,9 @@ def test_a_missing_gzip_checksum_is_noticed(archive: Path, tmp_path: Path, root:
         ArchiveSource(cut).folder()
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive at all", gzip.compress(b"not a tar" * 400)])
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive at all", gzip.compress(b"not a tar" * 400)], ids=["nothing", "text", "no tar"]
+)
 def test_what_is_no_gzip_tar(content: bytes, tmp_path: Path, root: Path) -> None:
     path = tmp_path / "x.tar.gz"
     path.write_bytes(content)
