@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from xglue_harness.threads import settle
+
+settle()  # tests share their cores with each other, and often with much else
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_network_and_own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

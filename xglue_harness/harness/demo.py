@@ -17,6 +17,7 @@ from typing import Any
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.data import open_source
 from xglue_harness.data.cache import replacing
+from xglue_harness.threads import line
 from xglue_harness.transfer.files import VARIABLE
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -164,6 +165,7 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import torch
     from lm_eval.utils import make_table
     from rich.console import Console
 
@@ -174,6 +176,7 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     loud.setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="xglue-demo-") as temporary:
         folder = keep or Path(temporary) / "encoder"
+        console.print(f"{line(torch.get_num_threads())}.")
         console.print("Building a tiny encoder from the sample ...")
         build_encoder(folder)
         console.print("Fine-tuning it on English and scoring every language, task by task ...")
