@@ -205,6 +205,7 @@ print(*os.environ.items() - before.items())
 """
 
 
+@pytest.mark.processes
 def test_a_program_that_has_the_plug_in_keeps_its_environment():
     assert _process(["-c", "import os; b = dict(os.environ); import xglue_harness.hook; assert os.environ == b"])
     changed = _process(["-c", PROGRAM])[0].splitlines()[-1]
@@ -227,6 +228,7 @@ cli_evaluate()
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("tasks", "policy"), [("arc_easy,xglue_qam_zs_de", "passive"), ("arc_easy", None)])
 def test_lm_evals_command_line_chooses_before_torch_for_our_tasks_alone(tasks, policy):
     """The whole command: `tests.harness.test_command_line`."""
