@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from xglue_harness.errors import XGlueError
+from xglue_harness.threads import settle
 
 
 class _Group(TyperGroup):
@@ -234,6 +235,8 @@ def schema(
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; an error of ours is one message and exit status 2, not a traceback."""
+    if arguments is None:  # the process is this command, and not another program that calls it
+        settle()
     try:
         return app(arguments)
     except _our_errors() as error:

@@ -16,6 +16,7 @@ from tests.helpers.training import CPU, backbone, pairs, recipe
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.errors import StoreError
+from xglue_harness.harness.hf import several_processes
 from xglue_harness.transfer import token_cache
 from xglue_harness.transfer.checkpoint import Counters, Working
 from xglue_harness.transfer.distributed import World
@@ -113,8 +114,8 @@ def tokens_of_the_training_set(world: World) -> None:
 
 
 if __name__ == "__main__":
+    several_processes()
     dist.init_process_group("gloo")
     for check in (exchange, layers_left_out, uneven, tokens_of_the_training_set):
         check(World.current())
     print("all is well", flush=True)
-    dist.destroy_process_group()

@@ -141,4 +141,5 @@ def test_the_environment_holds_every_package_and_the_code():
     assert set(found.versions) == {"python", *PACKAGES}
     assert {"peft", "sentencepiece", "safetensors"} < set(found.versions)
     assert found.hardware["device"] == "cpu"
+    assert found.hardware["torch_threads"] == torch.get_num_threads(), "they decide the last digits of scores"
     assert found.git_revision is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", found.git_revision)

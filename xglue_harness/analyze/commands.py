@@ -269,8 +269,12 @@ def _encoder(name: str, device: str | None) -> Backbone:
     import torch
 
     from xglue_harness.encoders.checkpoint import load_backbone
+    from xglue_harness.threads import line
 
-    return load_backbone(name, torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if chosen.type == "cpu":
+        typer.echo(f"{name}: {line(torch.get_num_threads())}", err=True)
+    return load_backbone(name, chosen)
 
 
 def _weights(name: str) -> Any:

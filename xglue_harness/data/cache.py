@@ -17,8 +17,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from xglue_harness.benchmark import Kind, TaskSpec
 from xglue_harness.data.official import READER_VERSION, Rows, rows_sha256
 from xglue_harness.data.source import LoadedSplit
@@ -101,6 +99,8 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
     Raises:
         OSError: where it can't be written.
     """
+    from filelock import FileLock, Timeout  # which not every look at data needs
+
     path.parent.mkdir(parents=True, exist_ok=True)
     lock, patience = FileLock(path), 0.0
     while True:

@@ -16,6 +16,7 @@ from typing import Any
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.data import open_source
 from xglue_harness.errors import DataError
+from xglue_harness.threads import line
 from xglue_harness.transfer.files import VARIABLE
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -140,9 +141,7 @@ def evaluate_sample(
         evaluation_tracker=tracker,
     )
     if output is not None:
-        name = (
-            encoder.resolve().name
-        )  # lm_eval would name its folder after the whole path, which may be a temporary one
+        name = encoder.resolve().name  # lm_eval names its folder after the whole path, which may be a temporary one
         tracker.general_config_tracker.model_name_sanitized = name
         tracker.save_results_aggregated(results)
         path = output / name / f"results_{tracker.date_id}.json"
@@ -173,6 +172,7 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import torch
     from lm_eval.utils import make_table
     from rich.console import Console
 
@@ -183,6 +183,7 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     loud.setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="xglue-demo-") as temporary:
         folder = keep or Path(temporary) / "demo"
+        console.print(f"{line(torch.get_num_threads())}.")
         console.print("Building a tiny encoder from the sample ...")
         build_encoder(folder)
         console.print("Fine-tuning it on English and scoring every language, task by task ...")

@@ -1,7 +1,8 @@
 """What lm-eval's evaluation lacks: it is taught here, once lm-eval has loaded it.
 
-Before any request is built, our tasks meet the model, for only then is it known how the model is used; and when results
-are saved, their predictions are put beside them. Imports nothing heavy: it is imported with the tasks.
+Before any request is built, our tasks meet the model, for only then is it known how the model is used; when results are
+saved, their predictions are put beside them; and lm_eval's command line, once it knows that a task is ours, chooses how
+torch's threads wait. Imports nothing heavy: it is imported with the tasks.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xglue_harness.threads import is_lm_eval, line, settle
+
 if TYPE_CHECKING:
     from xglue_harness.harness.task import TransferTask
 
@@ -20,9 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 def adapt() -> None:
-    """Teach ``lm_eval.evaluator.evaluate`` and ``EvaluationTracker``, where lm-eval has loaded them; once."""
+    """Teach ``lm_eval.evaluator.evaluate``, ``EvaluationTracker`` and ``EvaluatorConfig``, where loaded; once."""
     _introduce_models()
     _keep_predictions()
+    if is_lm_eval():
+        _settle_threads()
 
 
 def _introduce_models() -> None:
@@ -68,6 +73,25 @@ def _keep_predictions() -> None:
     tracker._keeps_predictions = True
 
 
+def _settle_threads() -> None:
+    """The tasks are known before torch is loaded, where lm-eval's command line reads its options."""
+    module = sys.modules.get("lm_eval.config.evaluate_config")
+    config = getattr(module, "EvaluatorConfig", None)
+    original = getattr(config, "process_tasks", None)
+    if config is None or original is None or getattr(original, "_settles_threads", False):
+        return
+
+    @functools.wraps(original)
+    def process_tasks(self: Any, *args: Any, **kwargs: Any) -> Any:
+        manager = original(self, *args, **kwargs)
+        if any(str(name).startswith("xglue_") for name in self.tasks):
+            settle()
+        return manager
+
+    process_tasks._settles_threads = True  # type: ignore[attr-defined]
+    config.process_tasks = process_tasks
+
+
 def introduce(lm: Any, loaded: Mapping[Any, Any]) -> None:
     """Let every task of ours among those loaded meet the model.
 
@@ -81,6 +105,7 @@ def introduce(lm: Any, loaded: Mapping[Any, Any]) -> None:
     tasks = list(_ours(loaded)) if _is_task_loaded() else []
     if not tasks:
         return
+    import torch
     from lm_eval.api.model import CachingLM
 
     from xglue_harness.harness.requests import logging_as_lm_eval
@@ -88,6 +113,8 @@ def introduce(lm: Any, loaded: Mapping[Any, Any]) -> None:
 
     model = lm.lm if isinstance(lm, CachingLM) else lm
     with logging_as_lm_eval(World.current()):
+        if str(getattr(model, "device", None)) == "cpu":
+            logger.info("%s", line(torch.get_num_threads()))
         notes = [note for task in tasks for note in task.meet(model)]
         for note in dict.fromkeys(notes):
             logger.warning("%s", note)
