@@ -32,6 +32,7 @@ def test_the_demonstration_scores_all_59_leaves(tmp_path, capsys, monkeypatch):
     demo.run_demo(output=tmp_path)
     printed = capsys.readouterr().out
     assert "SAMPLE" in printed
+    assert "on the CPU" in printed, "how many threads, and why"
     results = json.loads((tmp_path / "demo.json").read_text())
     leaves = {spec.leaf(language) for spec in TASKS.values() for language in spec.languages}
     assert set(results["results"]) == leaves | {"xglue_zs"} | {spec.group for spec in TASKS.values()}
