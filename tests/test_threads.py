@@ -216,20 +216,29 @@ COMMAND = """
 import os, sys
 sys.argv = ["lm_eval", "run", "--model", "hf-encoder", "--tasks", {tasks!r}]
 import xglue_harness.hook
-from lm_eval.__main__ import cli_evaluate
+import lm_eval
 from lm_eval.config.evaluate_config import EvaluatorConfig
 EvaluatorConfig.process_tasks = lambda self, *_: None  # without the scan of thousands of tasks
-import lm_eval.evaluator
 def stop(*_, **__):
     print("torch" in sys.modules, os.environ.get("OMP_WAIT_POLICY"))
     sys.exit()
 lm_eval.simple_evaluate = stop
-cli_evaluate()
+{start}
 """
+SCRIPT = "from lm_eval.__main__ import cli_evaluate; cli_evaluate()"
+MODULE = "import runpy; runpy.run_module('lm_eval', run_name='__main__', alter_sys=True)"
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(("tasks", "policy"), [("arc_easy,xglue_qam_zs_de", "passive"), ("arc_easy", None)])
-def test_lm_evals_command_line_chooses_before_torch_for_our_tasks_alone(tasks, policy):
+@pytest.mark.parametrize(
+    ("start", "tasks", "policy"),
+    [
+        (SCRIPT, "arc_easy,xglue_qam_zs_de", "passive"),
+        (MODULE, "xglue_qam_zs_de", "passive"),
+        (SCRIPT, "arc_easy", None),
+    ],
+)
+def test_lm_evals_command_line_chooses_before_torch_for_our_tasks_alone(start, tasks, policy):
     """The whole command: `tests.harness.test_command_line`."""
-    assert _process(["-c", COMMAND.format(tasks=tasks)])[0].splitlines()[-1] == f"False {policy}"
+    printed, _ = _process(["-c", COMMAND.format(start=start, tasks=tasks)])
+    assert printed.splitlines()[-1] == f"False {policy}"

@@ -36,6 +36,7 @@ def test_the_demonstration_scores_all_59_leaves(tmp_path, capsys, monkeypatch):
     demo.run_demo(keep=tmp_path / "tiny", output=tmp_path / "results")
     printed = capsys.readouterr().out
     assert "SAMPLE" in printed
+    assert "on the CPU" in printed, "how many threads, and why"
     [path] = (tmp_path / "results").rglob("*.json")
     date = path.stem.removeprefix("results_")
     assert path == tmp_path / "results" / "tiny" / f"results_{date}.json"

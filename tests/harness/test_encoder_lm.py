@@ -148,7 +148,7 @@ def test_each_of_several_processes_knows_its_rank(checkpoint, tmp_path):
     (tmp_path / "process.py").write_text(PROCESS)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     arguments = [str(tmp_path / "process.py"), str(checkpoint("mbert")), str(tmp_path)]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     for rank in (0, 1):
         assert (tmp_path / f"left-{rank}").read_text() == "[False]", "a thread that is left may abort the process"

@@ -183,7 +183,7 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     loud.setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="xglue-demo-") as temporary:
         folder = keep or Path(temporary) / "demo"
-        console.print(f"{line(torch.get_num_threads())}.")
+        console.print(f"{line(torch.get_num_threads())}.", soft_wrap=True)
         console.print("Building a tiny encoder from the sample ...")
         build_encoder(folder)
         console.print("Fine-tuning it on English and scoring every language, task by task ...")
