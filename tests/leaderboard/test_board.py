@@ -151,7 +151,9 @@ def read_result_mean(tree, path):
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    return CliRunner(env={"COLUMNS": "200"}).invoke(
+        app, [str(argument) for argument in arguments], catch_exceptions=False
+    )
 
 
 def test_show_prints_all_backbones_and_the_published_numbers(tree, tmp_path):
