@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.helpers.language_models import build_decoder
+from tests.helpers.process import Run, command
 from tests.helpers.runs import QUICK
 from xglue_harness.results import predictions
 from xglue_harness.results.schema import comparable
@@ -23,45 +25,63 @@ pytestmark = pytest.mark.processes
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {**QUICK, "epochs": 3, "train_limit": 75, "dropout": 0, "dev": "en", "diagnostics": ["cka", "spectra"]}
 LEAVES = ["xglue_pos_zs_th", "xglue_xnli_zs_sw", "xglue_wpr_zs_de"]
+# Two processes can't share the 31 documents of a run evenly.
 
 
-def _command(encoder, out, *, model="hf-encoder", leaves=LEAVES, options=OPTIONS):
-    """The run of `tests.helpers.process`; two processes can't share its 31 documents evenly."""
-    return ["-m", "tests.helpers.process", model, str(encoder), ",".join(leaves), json.dumps(options), str(out), "31"]
+def _run(encoder: Path, folder: Path, name: str, **changes: Any) -> Run:
+    encoding = Run("hf-encoder", str(encoder), str(folder / f"store-{name}"), str(folder / name), LEAVES, OPTIONS)
+    return replace(encoding, **changes)
 
 
-def _environment(store):
-    return {
-        **os.environ,
-        "XGLUE_STORE": str(store),
-        "OMP_NUM_THREADS": "1",
-        "ACCELERATE_USE_CPU": "true",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
+def _environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "TOKENIZERS_PARALLELISM": "false"}
 
 
-def _several(count, command, store):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count), *command]
-    done = subprocess.run(launcher, cwd=ROOT, env=_environment(store), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
+def _here(run: Run) -> dict[str, Any]:
+    """The results of a run in this process, which is left as it was."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XGLUE_STORE", run.store)
+        for name, value in _environment().items():
+            patch.setenv(name, value)
+        found = run.here()
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
 def alone(tiny, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("alone")
-    command = [sys.executable, *_command(tiny, folder / "out.json")]
-    subprocess.run(command, cwd=ROOT, env=_environment(folder / "store"), check=True, capture_output=True)
-    return json.loads((folder / "out.json").read_text())
+    return _here(_run(tiny, tmp_path_factory.mktemp("alone"), "alone"))
+
+
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("decoder")
+    build_decoder(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def together(tiny, decoder, tmp_path_factory):
+    """Runs of two processes, by name: they make one after the other, as a Python program may."""
+    folder = tmp_path_factory.mktemp("together")
+    runs = {
+        "hf-encoder": _run(tiny, folder, "hf-encoder"),
+        "hf": _run(tiny, folder, "hf", model="hf", tasks=LEAVES[:1]),
+        "prompt": _run(decoder, folder, "prompt", model="hf", metadata={"data": "sample"}),
+    }
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    whole = [*launcher, *command(list(runs.values()))]
+    done = subprocess.run(whole, cwd=ROOT, env=_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return runs
 
 
 @pytest.mark.parametrize("model", ["hf-encoder", "hf"])
-def test_two_processes_give_the_scores_of_one(model, alone, tiny, tmp_path):
-    leaves = LEAVES if model == "hf-encoder" else LEAVES[:1]
-    _several(2, _command(tiny, tmp_path / "out.json", model=model, leaves=leaves), tmp_path / "store")
-    both = json.loads((tmp_path / "out.json").read_text())
-    for leaf in leaves:
-        one, two = (run["configs"][leaf]["metadata"]["xglue"] for run in (alone, both))
+def test_two_processes_give_the_scores_of_one(model, alone, together):
+    run = together[model]
+    both = run.results()
+    for leaf in run.tasks:
+        one, two = (found["configs"][leaf]["metadata"]["xglue"] for found in (alone, both))
         assert two["training"]["world_size"] == 2
         assert two["training"]["store_key"] == one["training"]["store_key"]
         assert two["training"]["final_loss"] == pytest.approx(one["training"]["final_loss"], abs=1e-6)
@@ -78,17 +98,12 @@ def test_two_processes_give_the_scores_of_one(model, alone, tiny, tmp_path):
         assert [two["evaluation"][name] for name in counts] == [one["evaluation"][name] for name in counts]
         documents = [sample["doc_id"] for sample in both["samples"][leaf]]
         assert sorted(documents) == list(range(len(alone["samples"][leaf])))
-    assert len(Store(tmp_path / "store").folders("entries")) == len(leaves)
+    assert len(Store(Path(run.store)).folders("entries")) == len(run.tasks)
 
 
-def test_two_processes_prompt_with_the_answers_of_one(tmp_path):
-    build_decoder(tmp_path / "decoder")
-    found = []
-    for count in (1, 2):
-        out = tmp_path / f"{count}.json"
-        command = _command(tmp_path / "decoder", out, model="hf", leaves=LEAVES, options={"data": "sample"})
-        _several(count, command, tmp_path / "store")
-        found.append(json.loads(out.read_text()))
+def test_two_processes_prompt_with_the_answers_of_one(decoder, together, tmp_path):
+    run = together["prompt"]
+    found = [_here(replace(run, out=str(tmp_path / "one"))), run.results()]
     for leaf in LEAVES:
         one, two = (run["configs"][leaf]["metadata"]["xglue"] for run in found)
         assert two["protocol"] == "prompt"
@@ -101,12 +116,11 @@ def test_two_processes_prompt_with_the_answers_of_one(tmp_path):
             assert found[1]["results"][leaf][name] == pytest.approx(value, abs=1e-9), name
 
 
-def _killed(command, store, when):
-    process = subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, env=_environment(store), stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while not when(store):
+def _killed(run: Run, when) -> None:
+    whole = [sys.executable, *command([run])]
+    process = subprocess.Popen(whole, cwd=ROOT, env=_environment(), stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 600
+    while not when(Path(run.store)):
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -125,12 +139,10 @@ def _has_finished_one_task(store):
 @pytest.mark.parametrize("when", [_writes_a_checkpoint, _has_finished_one_task])
 def test_a_killed_run_goes_on_and_ends_with_the_same_results(when, alone, tiny, tmp_path):
     """More moments, at random: python -m benchmarks.kills."""
-    command = _command(tiny, tmp_path / "out.json", options={**OPTIONS, "checkpoint_minutes": 0})
-    store = tmp_path / "store"
-    _killed(command, store, when)
-    assert not (tmp_path / "out.json").exists()
-    subprocess.run([sys.executable, *command], cwd=ROOT, env=_environment(store), check=True, capture_output=True)
-    resumed = json.loads((tmp_path / "out.json").read_text())
+    run = _run(tiny, tmp_path, "killed", metadata={**OPTIONS, "checkpoint_minutes": 0})
+    _killed(run, when)
+    assert not Path(run.out).exists()
+    resumed = _here(run)
     assert resumed["results"] == alone["results"]
     for leaf in LEAVES:
         one, other = (run["configs"][leaf]["metadata"]["xglue"] for run in (alone, resumed))
@@ -138,4 +150,4 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_results(when, alone, tiny, 
         assert [s["resps"] for s in resumed["samples"][leaf]] == [s["resps"] for s in alone["samples"][leaf]]
     sessions = [resumed["configs"][leaf]["metadata"]["xglue"]["session"] for leaf in LEAVES]
     assert any(session["from_store"] or session["resumed_from_step"] for session in sessions)
-    assert all(read_entry(folder).problems() == [] for folder in Store(store).folders("entries"))
+    assert all(read_entry(folder).problems() == [] for folder in Store(Path(run.store)).folders("entries"))
