@@ -123,20 +123,23 @@ import sys
 from pathlib import Path
 from tests.transfer.test_finetune import _finetune
 from xglue_harness.transfer.store import Store
-import time
-while time.time() < float(sys.argv[2]):
-    time.sleep(0.01)
+print("ready", flush=True)
+sys.stdin.readline()
 print(_finetune(Store(Path(sys.argv[1]))).session.trained_steps)
 """
 
 
 @pytest.mark.processes
 def test_two_processes_on_one_recipe_train_once(tmp_path):
-    at = str(time.time() + 8)
-    command = [sys.executable, "-c", TWO, str(tmp_path), at]
-    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    outputs = [process.communicate()[0].strip() for process in processes]
-    assert sorted(outputs) == ["0", "15"]
+    from tests.transfer.test_finetune import _finetune
+
+    command, pipe = [sys.executable, "-c", TWO, str(tmp_path)], subprocess.PIPE
+    other = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+    assert other.stdout.readline() == "ready\n"
+    other.stdin.write("go\n")
+    other.stdin.flush()
+    here = _finetune(Store(tmp_path)).session.trained_steps
+    assert sorted([here, int(other.communicate()[0])]) == [0, 15]
 
 
 @pytest.mark.processes
