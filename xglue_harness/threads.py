@@ -1,8 +1,9 @@
 """How many threads torch may use, and how they wait for one another: chosen before torch starts.
 
 Threads of OpenMP spin while they wait, for milliseconds. Where others use the same cores, that takes the time of the
-very thread that is waited for, and a training step takes many times as long. Told to sleep, they lose little where the
-cores are free (`python -m benchmarks.threads`). OpenMP reads its variables when torch is loaded, so this runs before,
+very thread that is waited for, and a training step takes many times as long. Those that sleep at once lose as much as
+half again where the cores are free; those that spin a little first lose a tenth, and are as good on busy ones (`python
+-m benchmarks.threads`). OpenMP reads its variables when torch is loaded, so this runs before,
 and only where the process is ours: our command line, or lm_eval's with a task of ours. What the user has set stays.
 
 Imports nothing heavy: the command line starts with it.
@@ -21,6 +22,11 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
 COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT")
 """Variables by which a user, or a launcher such as torchrun, says how many threads there are."""
+
+SPIN = {"GOMP_SPINCOUNT": "5000"}
+"""How long a thread spins before it sleeps: GNU's OpenMP alone was measured, and other runtimes don't read it."""
+
+_SPIN = " ".join(f"{name}={value}" for name, value in SPIN.items())
 
 _settled: list[str] = []
 """What was said last, for `line`."""
@@ -42,8 +48,8 @@ def settle() -> None:
     if given := [name for name in WAITING if name in os.environ]:
         reasons.append(f"how they wait says {given[0]}")
     else:
-        os.environ["OMP_WAIT_POLICY"] = "passive"
-        reasons.append("they sleep while they wait, OMP_WAIT_POLICY=passive")
+        os.environ |= SPIN
+        reasons.append(f"waiting, they soon sleep ({_SPIN})")
     _settled.append("; ".join(reasons))
 
 
@@ -68,7 +74,7 @@ def line(threads: int) -> str:
         return f"{count} on the CPU"
     return (
         f"{count} on the CPU, which spin while they wait: on cores that others use, too, start Python with "
-        "OMP_WAIT_POLICY=passive in its environment"
+        f"{_SPIN} in its environment"
     )
 
 

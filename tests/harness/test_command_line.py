@@ -19,6 +19,7 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import DataError
 from xglue_harness.results import predictions
 from xglue_harness.results.schema import PromptRecord
+from xglue_harness.threads import WAITING
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -26,7 +27,7 @@ SCRIPTS = Path(sys.executable).parent
 def _lm_eval(*arguments, cwd):
     command = [str(SCRIPTS / "lm_eval"), *map(str, arguments)]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+    for name in ("OMP_NUM_THREADS", *WAITING):
         environment.pop(name, None)  # those of the tests
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=cwd, env=environment)
 
@@ -57,7 +58,7 @@ def test_a_run_with_lm_evals_flags(tiny, tmp_path):
     for language in TASKS["qam"].languages:
         assert f"xglue_qam_zs_{language} [SAMPLE]" in done.stdout
     assert done.stderr.count("QAM: kept in the store: ") == 1
-    assert done.stderr.count("they sleep while they wait, OMP_WAIT_POLICY=passive") == 1
+    assert done.stderr.count("waiting, they soon sleep (GOMP_SPINCOUNT=5000)") == 1
     assert "document 0; context prompt" in done.stderr + done.stdout
     [path] = tmp_path.glob("out/*/results_*.json")
     results = json.loads(path.read_text())
