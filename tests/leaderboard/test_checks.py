@@ -220,7 +220,7 @@ def bomb(tree):
 
 
 def deep_json(tree):
-    (tree / RESULT).write_text("[" * 900 + "]" * 900)
+    (tree / RESULT).write_text("[" * 5000 + "]" * 5000)
 
 
 def wrong_revision(tree):
@@ -331,7 +331,7 @@ def classes_that_are_lists(tree):
 
 
 BAD = [
-    (deep_json, r"pawsx.json: is nested too deeply for a result"),
+    (deep_json, r"pawsx.json: is nested too deeply"),
     (endless_rows, r"pawsx.de.parquet: 60 of 1000000000000000 rows; expected all 60"),
     (joined_documents, r"pawsx.de.parquet: document: expected the row itself, for pawsx ranks nothing"),
     (sentence_without_words, r"ner.de.parquet: can't be scored: gold and predicted are empty"),

@@ -119,7 +119,7 @@ def read_result(path: Path) -> TaskResult:
     try:
         problems = check_texts(value)
     except RecursionError:
-        raise LeaderboardError(f"{path}: is nested too deeply for a result") from None
+        raise LeaderboardError(f"{path}: is nested too deeply") from None
     if problems:
         raise LeaderboardError(f"{path}: {'; '.join(problems[:5])}")
     try:

@@ -103,7 +103,7 @@ def read_json(path: Path, limit: int) -> Any:
     """Values of a JSON file.
 
     Raises:
-        LeaderboardError: as `read_limited`, and where it is no JSON or holds NaN.
+        LeaderboardError: as `read_limited`, and where it is no JSON, is nested too deeply or holds NaN.
     """
 
     def refuse(constant: str) -> None:
@@ -111,8 +111,10 @@ def read_json(path: Path, limit: int) -> Any:
 
     try:
         return json.loads(read_limited(path, limit), parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise LeaderboardError(f"{path}: no JSON: {error}") from None
+    except RecursionError:  # how deep a parser goes depends on Python's version
+        raise LeaderboardError(f"{path}: is nested too deeply") from None
 
 
 def problems_of(error: ValidationError) -> str:
