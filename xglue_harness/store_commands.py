@@ -172,7 +172,7 @@ def _store() -> Store:
 def _rows(store: Store) -> list[dict[str, Any]]:
     """What the tables show of each entry and each unfinished training."""
     from xglue_harness.errors import StoreError
-    from xglue_harness.transfer.checkpoint import PROGRESS, Progress
+    from xglue_harness.transfer.checkpoint import Progress, read_progress
     from xglue_harness.transfer.store import last_used, read_entry
 
     rows = []
@@ -183,7 +183,7 @@ def _rows(store: Store) -> list[dict[str, Any]]:
                     entry = read_entry(folder)
                     state, name, recipe = "finished", entry.name, entry.identity["recipe"]
                 else:
-                    progress = Progress.model_validate_json((folder / PROGRESS).read_bytes())
+                    progress = read_progress(folder) or Progress()
                     state, name, recipe = "unfinished", progress.name, progress.recipe
             except (StoreError, OSError, ValueError):
                 state, name, recipe = "damaged" if kind == "entries" else "unfinished", None, {}

@@ -57,7 +57,7 @@ def test_types_and_memory_mapping() -> None:
     assert xnli[0] == {"premise": "a", "hypothesis": "b", "label": 1}
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "other rows", "no sha256"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "no seal", "other seal", "one bit"])
 def test_damage_is_rebuilt_with_a_warning(damage: str, root: Path, caplog: pytest.LogCaptureFixture) -> None:
     make = Maker()
     good = cached_split("k", NER, "NER/en.test", make)
@@ -67,8 +67,9 @@ def test_damage_is_rebuilt_with_a_warning(damage: str, root: Path, caplog: pytes
         "empty": b"",
         "cut": content[: len(content) // 2],
         "garbage": b"\x07" * 500,
-        "other rows": content.replace(b"xglue_rows", b"xglue_oops"),
-        "no sha256": content.replace(b"xglue_sha256", b"xglue_sha999"),
+        "no seal": content[:-64],
+        "other seal": content[:-64] + b"0" * 64,
+        "one bit": content.replace(b"entest0.1", b"entest0.0", 1),
     }
     path.unlink()
     path.write_bytes(bad[damage])
@@ -80,22 +81,27 @@ def test_damage_is_rebuilt_with_a_warning(damage: str, root: Path, caplog: pytes
     assert path.read_bytes() == content
 
 
-def test_a_stream_that_lacks_its_last_batches_is_damage(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyarrow as pa
-
-    monkeypatch.setattr(cache, "_BATCH", 2)
+def test_any_bit_is_missed(root: Path) -> None:
     make = Maker()
     cached_split("k", NER, "NER/en.test", make)
     path = root / "arrow" / "k.arrow"
-    with pa.OSFile(str(path)) as file:
-        reader = pa.ipc.open_stream(file)
-        reader.read_next_batch()
-        end = file.tell()
     content = path.read_bytes()
-    path.unlink()
-    path.write_bytes(content[:end])
-    assert len(cached_split("k", NER, "NER/en.test", make).dataset) == 5
-    assert make.calls == 2
+    assert cache.damage_of_split(path) is None
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        assert cache.damage_of_split(path) == "its checksum is not its own"
+
+
+def test_a_file_under_anothers_name_is_not_taken(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """German rows must never be read for French ones."""
+    make = Maker()
+    cached_split("de", NER, "NER/de.test", lambda: read(tagging_file(NER, "test", "de", rows=5), NER, "test", "F"))
+    (root / "arrow" / "k.arrow").write_bytes((root / "arrow" / "de.arrow").read_bytes())
+    found = cached_split("k", NER, "NER/en.test", make)
+    assert found.files == {"NER/en.test": rows_sha256(make())}
+    assert "k.arrow is damaged" in caplog.text
 
 
 def test_keys_follow_all_that_decides_the_rows() -> None:

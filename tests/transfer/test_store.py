@@ -17,18 +17,22 @@ from typer.testing import CliRunner
 
 from xglue_harness import cli
 from xglue_harness.errors import StoreError
-from xglue_harness.transfer.files import read_tensors, write_json, write_tensors
+from xglue_harness.data.seal import DamagedFileError, sealed_json, unsealed_json
+from xglue_harness.transfer.checkpoint import Progress
+from xglue_harness.transfer.files import read_tensors, write_sealed, write_tensors
 from xglue_harness.transfer.store import Store, code_sha256, content_key, read_entry, store_root
 
 ROOT = Path(__file__).resolve().parents[2]
 IDENTITY = {"recipe": {"task": "pos", "learning_rate": 1e-4, "epochs": 3, "seed": 1}}
+KEY = content_key(IDENTITY)
 
 
-def _entry(store, key, value=1.0):
+def _entry(store, identity=IDENTITY, value=1.0):
+    key = content_key(identity)
     file = store.working_folder(key) / "epoch-3.safetensors"
     sha256 = write_tensors(file, {"weight": torch.full((8,), value)})
     (file.parent / "checkpoint-5.safetensors").write_bytes(b"left over")
-    return store.finish(key, "me/encoder", IDENTITY, {"steps": 3}, {3.0: (file.name, sha256)})
+    return store.finish(key, "me/encoder", identity, {"steps": 3}, {3.0: (file.name, sha256)})
 
 
 @pytest.fixture
@@ -52,8 +56,8 @@ def test_the_store_lies_where_the_environment_says(tmp_path, monkeypatch):
 
 
 def test_an_entry_is_found_as_it_was_put_and_without_left_overs(store):
-    put = _entry(store, "a" * 32)
-    found = store.find("a" * 32)
+    put = _entry(store)
+    found = store.find(KEY)
     assert found == put
     assert torch.equal(found.read(3.0)["weight"], torch.ones(8))
     assert sorted(path.name for path in found.folder.iterdir()) == ["entry.json", "epoch-3.safetensors"]
@@ -80,7 +84,7 @@ def test_the_code_that_trains_is_part_of_what_decides(tmp_path):
 
 @pytest.mark.parametrize("damage", ["weights", "manifest", "missing", "truncated"])
 def test_a_damaged_entry_is_not_found_and_named(damage, store, caplog):
-    folder = _entry(store, "a" * 32).folder
+    folder = _entry(store).folder
     weights, manifest = folder / "epoch-3.safetensors", folder / "entry.json"
     if damage == "weights":
         content = bytearray(weights.read_bytes())
@@ -93,7 +97,7 @@ def test_a_damaged_entry_is_not_found_and_named(damage, store, caplog):
     else:
         manifest.write_text(manifest.read_text()[:-30])
     named = weights if damage in ("weights", "missing") else manifest
-    assert store.find("a" * 32) is None
+    assert store.find(KEY) is None
     assert str(named) in caplog.text
     output = _command("verify", status=1)
     assert str(named) in output
@@ -103,16 +107,16 @@ def test_a_damaged_entry_is_not_found_and_named(damage, store, caplog):
 
 
 def test_a_damaged_entry_gives_way_to_a_new_one(store):
-    (_entry(store, "a" * 32).folder / "entry.json").unlink()
-    assert _entry(store, "a" * 32, 2.0).read(3.0)["weight"][0] == 2.0
+    (_entry(store).folder / "entry.json").unlink()
+    assert _entry(store, value=2.0).read(3.0)["weight"][0] == 2.0
 
 
 def test_files_are_whole_or_absent(tmp_path, monkeypatch):
     path = tmp_path / "file.json"
-    write_json(path, {"a": 1})
+    write_sealed(path, "k", {"a": 1})
     with pytest.raises(ValueError, match="Out of range float"):
-        write_json(path, {"a": float("nan")})
-    assert json.loads(path.read_text()) == {"a": 1}
+        write_sealed(path, "k", {"a": float("nan")})
+    assert path.read_bytes() == sealed_json("k", {"a": 1})
     with pytest.raises(StoreError, match="cannot write"):
         write_tensors(tmp_path / "file.json" / "below", {"a": torch.zeros(1)})
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.json"]
@@ -165,17 +169,18 @@ def test_a_process_that_waits_says_so_and_a_killed_ones_lock_is_free(store, capl
 
 def test_ls_and_du_show_what_is_kept(store):
     assert "the store is empty" in _command("ls")
-    _entry(store, "a" * 32)
-    write_json(store.working_folder("b" * 32) / "progress.json", {"name": "me/other", "recipe": {"task": "nc"}})
+    _entry(store)
+    unfinished = Progress(name="me/other", recipe={"task": "nc"}).model_dump(mode="json")
+    write_sealed(store.working_folder("b" * 32) / "progress.json", "b" * 32, unfinished)
     output = _command("ls")
-    for text in ("aaaaaaaaaaaa", "pos", "me/encoder", "finished", "bbbbbbbbbbbb", "me/other", "unfinished"):
+    for text in (KEY[:12], "pos", "me/encoder", "finished", "bbbbbbbbbbbb", "me/other", "unfinished"):
         assert text in output
     rows = json.loads(_command("ls", "--json"))
-    assert [(row["key"][0], row["state"], row["task"]) for row in rows] == [
-        ("a", "finished", "pos"),
-        ("b", "unfinished", "nc"),
+    assert [(row["key"], row["state"], row["task"]) for row in rows] == [
+        (KEY, "finished", "pos"),
+        ("b" * 32, "unfinished", "nc"),
     ]
-    assert rows[0]["bytes"] == sum(path.stat().st_size for path in store.entry_folder("a" * 32).iterdir())
+    assert rows[0]["bytes"] == sum(path.stat().st_size for path in store.entry_folder(KEY).iterdir())
     output = _command("du")
     assert str(store.root) in output
     assert "finished:    1 of" in output
@@ -183,23 +188,26 @@ def test_ls_and_du_show_what_is_kept(store):
 
 
 def test_prune_removes_what_it_is_told_to(store):
-    for place, key in enumerate("abcd"):
-        folder = _entry(store, key * 32).folder
-        os.utime(folder / "entry.json", (time.time() - 86400 * 10 * place,) * 2)
+    names = {}
+    for place, name in enumerate("abcd"):
+        entry = _entry(store, {**IDENTITY, "data": name})
+        names[entry.key] = name
+        os.utime(entry.folder / "entry.json", (time.time() - 86400 * 10 * place,) * 2)
+    keys = {name: key for key, name in names.items()}
 
     def left():
-        return "".join(folder.name[0] for folder in store.folders("entries"))
+        return "".join(sorted(names[folder.name] for folder in store.folders("entries")))
 
     assert "say what to remove" in str(CliRunner().invoke(cli.app, ["store", "prune"]).exception)
     assert "no entry's key begins with 'zz'" in str(CliRunner().invoke(cli.app, ["store", "prune", "zz"]).exception)
     _command("prune", "--all", "--dry-run")
     _command("prune", "--all", input="n\n", status=1)
     assert left() == "abcd"
-    _command("prune", "bbb", "--yes")
+    _command("prune", keys["b"][:12], "--yes")
     assert left() == "acd"
     _command("prune", "--older-than", "25", "--yes")
     assert left() == "ac"
-    size = sum(path.stat().st_size for path in store.entry_folder("a" * 32).iterdir())
+    size = sum(path.stat().st_size for path in store.entry_folder(keys["a"]).iterdir())
     _command("prune", "--keep-gb", str(size * 1.5 / 1e9), "--yes")
     assert left() == "a"
     _command("prune", "--all", "--yes")
@@ -209,27 +217,27 @@ def test_prune_removes_what_it_is_told_to(store):
 
 def test_what_a_killed_prune_left_is_removed_by_the_next(store):
     left = store.root / "trash" / "x"
-    write_json(left / "entry.json", {})
+    write_sealed(left / "entry.json", "x", {})
     assert "trash:" in _command("du")
     _command("prune", "--all", "--yes")
     assert store.folders("trash") == []
 
 
 def test_an_entry_that_was_repaired_meanwhile_stays(store):
-    folder = _entry(store, "a" * 32).folder
+    folder = _entry(store).folder
     assert not store.remove_unused(folder, still=lambda _: False)
     assert folder.exists()
 
 
 def test_left_overs_of_a_killed_run_go_with_the_next_use(store):
-    folder = _entry(store, "a" * 32).folder
+    folder = _entry(store).folder
     (folder / "checkpoint-9.safetensors").write_bytes(b"left over")
-    assert store.find("a" * 32)
+    assert store.find(KEY)
     assert not (folder / "checkpoint-9.safetensors").exists()
 
 
 def test_an_entry_that_vanishes_is_one_error(store):
-    entry = _entry(store, "a" * 32)
+    entry = _entry(store)
     store.remove(entry.folder)
     with pytest.raises(StoreError, match="was it pruned"):
         entry.read(3.0)
@@ -237,29 +245,71 @@ def test_an_entry_that_vanishes_is_one_error(store):
 
 def test_tied_weights_are_written_each_for_itself(tmp_path):
     shared = torch.arange(4.0)
-    write_tensors(tmp_path / "x.safetensors", {"a": shared, "b": shared})
-    assert torch.equal(read_tensors(tmp_path / "x.safetensors")["b"], shared)
+    sha256 = write_tensors(tmp_path / "x.safetensors", {"a": shared, "b": shared})
+    assert torch.equal(read_tensors(tmp_path / "x.safetensors", sha256)["b"], shared)
+
+
+def test_tensors_of_any_type_are_told_apart(tmp_path):
+    path = tmp_path / "x.safetensors"
+    one = {"a": torch.tensor([1.0, -0.0], dtype=torch.bfloat16), "b": torch.tensor(True), "c": torch.zeros(0, 2)}
+    sha256 = write_tensors(path, one)
+    assert {name: tensor.dtype for name, tensor in read_tensors(path, sha256).items()} == {
+        name: tensor.dtype for name, tensor in one.items()
+    }
+    others = [
+        {**one, "a": torch.tensor([1.0, 0.0], dtype=torch.bfloat16)},
+        {**one, "a": one["a"].view(torch.int16)},
+        {**one, "c": torch.zeros(2, 0)},
+        {"a": one["a"], "B": one["b"], "c": one["c"]},
+        {"a": one["a"], "b": one["b"]},
+    ]
+    for other in others:
+        write_tensors(path, other)
+        with pytest.raises(DamagedFileError, match="its checksum is not its own"):
+            read_tensors(path, sha256)
+    path.unlink()
+    with pytest.raises(DamagedFileError, match="it is missing"):
+        read_tensors(path, sha256)
 
 
 def test_who_can_read_an_entry_can_read_its_weights(store):
     """safetensors 0.8 writes files that only their owner can read; a store may be a group's."""
-    folder = _entry(store, "a" * 32).folder
+    folder = _entry(store).folder
     assert (folder / "epoch-3.safetensors").stat().st_mode == (folder / "entry.json").stat().st_mode
 
 
 def test_using_an_entry_makes_it_recent(store):
-    folder = _entry(store, "a" * 32).folder
+    folder = _entry(store).folder
     os.utime(folder / "entry.json", (1, 1))
-    store.find("a" * 32)
+    store.find(KEY)
     assert (folder / "entry.json").stat().st_mtime > time.time() - 60
 
 
 def test_a_manifest_of_another_format_is_refused(store):
-    folder = _entry(store, "a" * 32).folder
-    manifest = json.loads((folder / "entry.json").read_text())
-    (folder / "entry.json").write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(StoreError, match="has format 99, not 1"):
+    folder = _entry(store).folder
+    manifest = unsealed_json(KEY, (folder / "entry.json").read_bytes())
+    write_sealed(folder / "entry.json", KEY, {**manifest, "format": 99})
+    with pytest.raises(StoreError, match="has format 99, not 2"):
         read_entry(folder)
+    (folder / "entry.json").write_text('{\n "format": 1\n}')
+    with pytest.raises(StoreError, match="an older version may have written it"):
+        read_entry(folder)
+
+
+def test_an_entry_under_anothers_key_is_not_taken(store, caplog):
+    """Seed 7's scores must never stand under seed 1234."""
+    entry = _entry(store)
+    other = content_key({**IDENTITY, "seed": 7})
+    shutil.copytree(entry.folder, store.entry_folder(other))
+    assert store.find(other) is None
+    assert f"it belongs to {KEY}, not to {other}" in caplog.text
+    assert store.find(KEY) == entry
+    # Nor one whose identity is not that of its key, whoever sealed it.
+    manifest = unsealed_json(KEY, (entry.folder / "entry.json").read_bytes())
+    write_sealed(store.entry_folder(other) / "entry.json", other, manifest)
+    assert store.find(other) is None
+    assert "is of another training" in caplog.text
+    assert "2 entries, 1 problems" in _command("verify", status=1)
 
 
 def test_the_schema_is_printed_as_json():

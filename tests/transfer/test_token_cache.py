@@ -28,7 +28,7 @@ from xglue_harness.encoders.identity import subwords_sha256, tokenizer_sha256
 from xglue_harness.errors import DataError
 from xglue_harness.transfer import token_cache
 from xglue_harness.transfer.inputs import Inputs
-from xglue_harness.transfer.token_cache import cached, tokens_key
+from xglue_harness.transfer.token_cache import cached, damage_of_tokens, tokens_key
 from xglue_harness.transfer.tokenising import tokenised
 
 XNLI, POS, NC = TASKS["xnli"], TASKS["pos"], TASKS["nc"]
@@ -229,13 +229,41 @@ def test_a_damaged_file_is_built_anew_with_a_warning(damage, root, caplog):
         path.write_bytes(bad[damage])
     with caplog.at_level(logging.WARNING):
         again = cached(XNLI, ROWS["xnli"], tokenizer, "en", 16)
-    assert f"the cached file {path} is damaged; it is built anew" in caplog.text
+    assert f"the cached file {path} is damaged (it" in caplog.text
     _same(good, again)
     assert path.read_bytes() == content
     assert list(root.iterdir()) == [path]
     caplog.clear()
     _same(good, cached(XNLI, ROWS["xnli"], tokenizer, "en", 16))
     assert caplog.text == ""
+
+
+def test_tokens_of_another_key_are_not_taken(root, caplog):
+    """German tokens must never be read for French ones."""
+    tokenizer = tokenizers.bert()
+    cached(XNLI, ROWS["xnli"], tokenizer, "en", 16)
+    [other] = root.iterdir()
+    content = other.read_bytes()
+    other.unlink()
+    good = cached(XNLI, ROWS["xnli"][:3], tokenizer, "en", 16)
+    [path] = root.iterdir()
+    path.unlink()
+    path.write_bytes(content)
+    _same(cached(XNLI, ROWS["xnli"][:3], tokenizer, "en", 16), good)
+    assert f"the cached file {path} is damaged (its checksum is not its own); it is built anew" in caplog.text
+
+
+def test_any_bit_is_missed(root):
+    cached(XNLI, ROWS["xnli"][:2], tokenizers.bert(), "en", 16)
+    [path] = root.iterdir()
+    content = path.read_bytes()
+    assert damage_of_tokens(path) is None
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.unlink()  # the file may be mapped
+        path.write_bytes(damaged)
+        assert damage_of_tokens(path), place
 
 
 KILLED = """

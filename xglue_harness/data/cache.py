@@ -19,16 +19,19 @@ from typing import TYPE_CHECKING
 
 from xglue_harness.benchmark import Kind, TaskSpec
 from xglue_harness.data.official import READER_VERSION, Rows, rows_sha256
+from xglue_harness.data.seal import DamagedFileError, seal
 from xglue_harness.data.source import LoadedSplit
 from xglue_harness.errors import DataError
 
 if TYPE_CHECKING:
+    import datasets
     import pyarrow as pa
 
-_ROWS = b"xglue_rows"
 _SHA256 = b"xglue_sha256"
-_FORMAT = 2  # raised when the cached file holds other things than before
+_FORMAT = 3  # raised when the cached file holds other things than before
 _BATCH = 1000
+_SEAL = 64
+"""Characters of a seal."""
 _POLL = 0.5
 _REMIND = 60.0
 
@@ -157,35 +160,60 @@ def cached_split(key: str, task: TaskSpec, path: str, make: Callable[[], Rows]) 
     """
     file = cache_root() / "arrow" / f"{key}.arrow"
     if file.exists():
-        found = _open(file, path)
-        if found is not None:
-            return found
-        logger.warning("the cached file %s is damaged; it is built anew", file)
+        try:
+            return LoadedSplit(*_open(file, path))
+        except DamagedFileError as error:
+            logger.warning("the cached file %s is damaged (%s); it is built anew", file, error)
     table = _table(make(), task)
     try:
         _write(table, file)
     except OSError as error:
         raise unwritable(file.parent, error) from error
-    found = _open(file, path)
-    if found is None:
-        raise DataError(f"the cached file {file} was damaged while it was written; is the disk full or failing?")
-    return found
+    try:
+        return LoadedSplit(*_open(file, path))
+    except DamagedFileError as error:
+        raise DataError(
+            f"the cached file {file} was damaged while it was written ({error}); is the disk full or failing?"
+        ) from error
 
 
-def _open(file: Path, path: str) -> LoadedSplit | None:
-    import datasets
+def damage_of_split(file: Path) -> str | None:
+    """What is wrong with a cached split; ``None`` for a sound one."""
+    try:
+        _sealed_stream(file)
+    except DamagedFileError as error:
+        return str(error)
+    return None
+
+
+def _sealed_stream(file: Path) -> pa.Buffer:
+    """The Arrow stream in a file, mapped into memory: the bytes that the seal at the file's end was compared with.
+
+    Raises:
+        DamagedFileError: where they do not agree, or it can't be read.
+    """
     import pyarrow as pa
 
     try:
         with pa.memory_map(str(file)) as mapped:
-            facts = pa.ipc.open_stream(mapped).schema.metadata or {}
-        dataset = datasets.Dataset.from_file(str(file))
-    except (pa.ArrowException, OSError, ValueError):
-        return None
-    # An Arrow stream that is cut between two batches opens without an error: hence the count.
-    if facts.get(_ROWS) != str(dataset.num_rows).encode() or _SHA256 not in facts:
-        return None
-    return LoadedSplit(dataset, {path: facts[_SHA256].decode()})
+            whole = mapped.read_buffer()
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedFileError(f"it can't be read: {error}") from None
+    size = max(0, whole.size - _SEAL)
+    stream = whole.slice(0, size)
+    if whole.slice(size).to_pybytes() != seal(file.stem, [stream]).encode():
+        raise DamagedFileError("its checksum is not its own")
+    return stream
+
+
+def _open(file: Path, path: str) -> tuple[datasets.Dataset, dict[str, str]]:
+    import datasets
+    import pyarrow as pa
+    from datasets.table import MemoryMappedTable
+
+    rows = pa.ipc.open_stream(_sealed_stream(file)).read_all()
+    dataset = datasets.Dataset(MemoryMappedTable(rows, str(file)), fingerprint=file.stem)
+    return dataset, {path: rows.schema.metadata[_SHA256].decode()}
 
 
 def _table(rows: Rows, task: TaskSpec) -> pa.Table:
@@ -195,12 +223,17 @@ def _table(rows: Rows, task: TaskSpec) -> pa.Table:
     text, label = (pa.list_(pa.string()), pa.list_(pa.int64())) if tagging else (pa.string(), pa.int64())
     arrays = [pa.array(rows.texts[column], text) for column in task.columns[:-1]]
     arrays.append(pa.array(rows.labels, label))
-    metadata = {_ROWS: str(len(rows)).encode(), _SHA256: rows_sha256(rows).encode()}
+    metadata = {_SHA256: rows_sha256(rows).encode()}
     return pa.table(arrays, names=list(task.columns)).replace_schema_metadata(metadata)
 
 
 def _write(table: pa.Table, path: Path) -> None:
     import pyarrow as pa
 
-    with replacing(path) as temporary, temporary.open("xb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=_BATCH)
+    stream = sink.getvalue()
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        file.write(stream)
+        file.write(seal(path.stem, [stream]).encode())

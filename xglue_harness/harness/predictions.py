@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import Kind
+from xglue_harness.data.seal import DamagedFileError
 from xglue_harness.results.predictions import Header, RowPredictions, copy_kept, keep
 
 if TYPE_CHECKING:
@@ -65,3 +66,5 @@ def put_beside(results: Mapping[str, Any], folder: Path, date: str) -> None:
             copy_kept(record["sha256"], path)
         except OSError as error:
             logger.warning("%s can't be written (%s): its predictions stay in the cache", path, error)
+        except DamagedFileError as error:
+            logger.warning("%s is not written: %s; run again, it is written anew", path, error)

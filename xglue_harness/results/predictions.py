@@ -16,7 +16,6 @@ The schema's metadata hold the rest (`Header`) as JSON under ``xglue_harness``.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xglue_harness.benchmark import TASKS, Kind, TaskSpec
 from xglue_harness.data.cache import cache_root, replacing, unwritable
+from xglue_harness.data.seal import DamagedFileError
 from xglue_harness.errors import DataError
 
 _KEY = b"xglue_harness"
@@ -112,9 +112,13 @@ def copy_kept(sha256: str, path: Path) -> None:
 
     Raises:
         OSError: where they are not in the cache, or ``path`` can't be written.
+        DamagedFileError: where they are not those that were kept.
     """
+    data = kept(sha256).read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DamagedFileError(f"{kept(sha256)} is damaged: its checksum is not in its name")
     with replacing(path) as temporary:
-        shutil.copyfile(kept(sha256), temporary)
+        temporary.write_bytes(data)
 
 
 def encoded(predictions: RowPredictions) -> bytes:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xglue_harness.data.folder import file_sha256
+from xglue_harness.data.seal import DamagedFileError, unsealed_json
 from xglue_harness.results.schema import EpochScores
-from xglue_harness.transfer.files import read_tensors, unwritable, write_json, write_tensors
+from xglue_harness.transfer.files import read_tensors, unwritable, write_sealed, write_tensors
 
 if TYPE_CHECKING:  # torch takes seconds, which `xglue-harness store ls` need not wait for
     import torch
@@ -32,16 +32,16 @@ class Counters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    step: int = 0
-    real_tokens: int = 0
-    padded_tokens: int = 0
-    batch_splits: int = 1
-    room: int | None = None
+    step: int = Field(0, ge=0)
+    real_tokens: int = Field(0, ge=0)
+    padded_tokens: int = Field(0, ge=0)
+    batch_splits: int = Field(1, ge=1)
+    room: int | None = Field(None, ge=1)
     """Padded subwords that a part of a batch may hold, once memory has run out."""
     final_loss: float | None = None
-    seconds: float = 0.0
-    dev_tokens: int = 0
-    dev_seconds: float = 0.0
+    seconds: float = Field(0.0, ge=0)
+    dev_tokens: int = Field(0, ge=0)
+    dev_seconds: float = Field(0.0, ge=0)
 
 
 class Progress(BaseModel):
@@ -76,30 +76,27 @@ class Working:
 
         Whatever it does not name is removed: the remains of a killed process, or of a damaged state.
         """
-        progress = self._read()
+        found: tuple[Progress, dict[str, torch.Tensor]] | None = None
         named = set()
-        if progress is not None and progress.checkpoint is not None:
-            named = {PROGRESS, *(name for name, _ in (progress.checkpoint, *progress.kept.values()))}
+        try:
+            progress = read_progress(self.folder)
+            if progress is not None and progress.checkpoint is not None:
+                for file in progress.kept.values():
+                    self._tensors(*file)
+                found = progress, self._tensors(*progress.checkpoint)
+                named = {PROGRESS, *(name for name, _ in (progress.checkpoint, *progress.kept.values()))}
+        except DamagedFileError as error:
+            logger.warning("store: the checkpoint %s can't be used, training starts anew: %s", self.folder, error)
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if path.name not in named:
                 self._remove(path.name)
-        if progress is None or progress.checkpoint is None:
-            return None
-        return progress, read_tensors(self.folder / progress.checkpoint[0])
+        return found
 
-    def _read(self) -> Progress | None:
-        path = self.folder / PROGRESS
-        if not path.is_file():
-            return None
+    def _tensors(self, name: str, sha256: str) -> dict[str, torch.Tensor]:
         try:
-            progress = Progress.model_validate_json(path.read_bytes())
-            for name, sha256 in filter(None, (progress.checkpoint, *progress.kept.values())):
-                if not (self.folder / name).is_file() or file_sha256(self.folder / name) != sha256:
-                    raise ValueError(f"{name} is missing or damaged")
-        except ValueError as error:  # pydantic's is one, too
-            logger.warning("store: the checkpoint %s can't be used, training starts anew: %s", path, error)
-            return None
-        return progress
+            return read_tensors(self.folder / name, sha256)
+        except DamagedFileError as error:
+            raise DamagedFileError(f"{name}: {error}") from None
 
     def save(self, progress: Progress, tensors: Mapping[str, torch.Tensor]) -> None:
         """Write a checkpoint; the one before is removed once this one counts."""
@@ -117,7 +114,7 @@ class Working:
 
     def note(self, progress: Progress) -> None:
         """Write everything but tensors."""
-        write_json(self.folder / PROGRESS, progress.model_dump(mode="json"))
+        write_sealed(self.folder / PROGRESS, self.folder.name, progress.model_dump(mode="json"))
 
     def forget(self, progress: Progress, wanted: set[float]) -> None:
         """Remove the weights of epochs that no rule wants any longer."""
@@ -131,6 +128,20 @@ class Working:
             (self.folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(self.folder / name, error) from error
+
+
+def read_progress(folder: Path) -> Progress | None:
+    """What a working folder says of its training; ``None`` where it says nothing yet.
+
+    Raises:
+        DamagedFileError: where it is not as it was written, or of another training.
+    """
+    try:
+        return Progress.model_validate(unsealed_json(folder.name, (folder / PROGRESS).read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:  # pydantic's is one, too
+        raise DamagedFileError(f"{PROGRESS}: {error}") from None
 
 
 def generators(device: torch.device) -> dict[str, Any]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from xglue_harness.data.cache import replacing
-from xglue_harness.data.folder import file_sha256
+from xglue_harness.data.seal import DamagedFileError, seal, sealed_json
 from xglue_harness.errors import StoreError
 
 if TYPE_CHECKING:  # torch takes seconds, which `xglue-harness store ls` need not wait for
     import torch
+    from typing_extensions import Buffer
 
 VARIABLE = "XGLUE_STORE"
 
@@ -43,14 +43,14 @@ def unwritable(path: Path, error: Exception) -> StoreError:
     )
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, whole or not at all."""
+def write_sealed(path: Path, key: str, value: Mapping[str, Any]) -> None:
+    """Write JSON with its seal (`xglue_harness.data.seal`), whole or not at all."""
     with writing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+        temporary.write_bytes(sealed_json(key, value))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
-    """Write tensors as safetensors, whole or not at all; returns the file's sha256 (hex)."""
+    """Write tensors as safetensors, whole or not at all; returns their `tensors_sha256`."""
     plain: dict[str, torch.Tensor] = {}
     places: set[int] = set()
     for name, tensor in tensors.items():
@@ -60,8 +60,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
         places.add(plain[name].data_ptr())
     with writing(path) as temporary:
         save_tensors(temporary, plain)
-        digest = file_sha256(temporary)
-    return digest  # noqa: RET504 (the file is in place only now)
+    return tensors_sha256(plain)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -74,8 +73,45 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict
     path.chmod(mode)
 
 
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a file, on the CPU."""
-    from safetensors.torch import load_file
+def read_tensors(path: Path, sha256: str) -> dict[str, torch.Tensor]:
+    """All tensors of a file, mapped into memory.
 
-    return load_file(path)
+    Args:
+        path: of a safetensors file.
+        sha256: their `tensors_sha256`.
+
+    Raises:
+        DamagedFileError: where the file is missing, damaged, or holds other tensors.
+    """
+    tensors, _ = open_tensors(path)
+    if tensors_sha256(tensors) != sha256:
+        raise DamagedFileError("its checksum is not its own")
+    return tensors
+
+
+def open_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of a file, mapped into memory; nothing is compared.
+
+    Raises:
+        DamagedFileError: where there is no such file, or it can't be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            return tensors, file.metadata() or {}
+    except FileNotFoundError:
+        raise DamagedFileError("it is missing") from None
+    except (OSError, SafetensorError) as error:
+        raise DamagedFileError(f"it can't be read: {error}") from None
+
+
+def tensors_sha256(tensors: Mapping[str, torch.Tensor], key: str = "") -> str:
+    """sha256 (hex) over names, types, shapes and content of tensors, and a key: a second for 1.5 GB or so."""
+    return seal(key, (part for name in sorted(tensors) for part in _parts(name, tensors[name])))
+
+
+def _parts(name: str, tensor: torch.Tensor) -> Iterator[Buffer]:
+    import torch
+
+    yield f"{len(name)} {name} {tensor.dtype} {list(tensor.shape)}\n".encode()
+    yield tensor.reshape(-1).view(torch.uint8).numpy().data  # numpy has no bfloat16

@@ -25,15 +25,16 @@ from filelock import FileLock, Timeout
 
 from xglue_harness.data.cache import cache_root, flush_folder, locked
 from xglue_harness.data.folder import file_sha256
+from xglue_harness.data.seal import DamagedFileError, unsealed_json
 from xglue_harness.errors import StoreError
-from xglue_harness.transfer.files import VARIABLE, read_tensors, unwritable, write_json
+from xglue_harness.transfer.files import VARIABLE, read_tensors, unwritable, write_sealed
 
 if TYPE_CHECKING:  # torch takes seconds, which `xglue-harness store ls` need not wait for
     import torch
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "entry.json"
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -90,21 +91,22 @@ class Entry:
         Raises:
             StoreError: where the file was removed, or can't be read.
         """
-        path = self.folder / self.weights[epoch][0]
+        name, sha256 = self.weights[epoch]
         try:
-            return read_tensors(path)
-        except OSError as error:
-            raise StoreError(f"{path} is gone ({error}): was it pruned? Run the command again") from error
+            return read_tensors(self.folder / name, sha256)
+        except DamagedFileError as error:
+            raise StoreError(
+                f"{self.folder / name}: {error}: was it pruned, or changed, meanwhile? Run the command again"
+            ) from None
 
     def problems(self) -> list[str]:
         """What is wrong with the files, by their checksums; empty for a sound entry."""
         found = []
         for name, sha256 in self.weights.values():
-            path = self.folder / name
-            if not path.is_file():
-                found.append(f"{path} is missing")
-            elif file_sha256(path) != sha256:
-                found.append(f"{path} is damaged: its checksum is not the one in {MANIFEST}")
+            try:
+                read_tensors(self.folder / name, sha256)
+            except DamagedFileError as error:
+                found.append(f"{self.folder / name}: {error}")
         return found
 
 
@@ -176,7 +178,7 @@ class Store:
             "training": training,
             "weights": {str(epoch): list(file) for epoch, file in weights.items()},
         }
-        write_json(working / MANIFEST, {**manifest, "sha256": _manifest_sha256(manifest)})
+        write_sealed(working / MANIFEST, key, manifest)
         try:
             if folder.exists():  # a damaged one
                 self.remove(folder)
@@ -250,22 +252,17 @@ def read_entry(folder: Path) -> Entry:
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        digest = manifest.pop("sha256")
+        manifest = unsealed_json(folder.name, path.read_bytes())
         if manifest["format"] != FORMAT:
             raise StoreError(f"{path} has format {manifest['format']}, not {FORMAT}")
-        if digest != _manifest_sha256(manifest):
-            raise StoreError(f"{path} is damaged: its checksum is not its own")
+        if content_key(manifest["identity"]) != folder.name:
+            raise StoreError(f"{path} is of another training: what it says of it does not lead to its key")
         weights = {float(epoch): (name, sha256) for epoch, (name, sha256) in manifest["weights"].items()}
         return Entry(folder, manifest["name"], manifest["identity"], manifest["training"], weights)
     except FileNotFoundError:
         raise StoreError(f"{path} is missing") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} is damaged: {error}") from None
-
-
-def _manifest_sha256(manifest: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def last_used(folder: Path) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple
 from functools import cache
 from itertools import chain
@@ -18,20 +18,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data.cache import cache_root, replacing, unwritable
 from xglue_harness.data.folder import file_sha256
+from xglue_harness.data.seal import DamagedFileError
 from xglue_harness.encoders.identity import subwords_sha256
 from xglue_harness.encoders.languages import reading
 from xglue_harness.results.provenance import versions
-from xglue_harness.transfer.files import save_tensors
+from xglue_harness.transfer.files import open_tensors, save_tensors, tensors_sha256
 from xglue_harness.transfer.inputs import Inputs
 from xglue_harness.transfer.tokenising import columns_of, frame_of, tokenised
 
 if TYPE_CHECKING:
+    import torch
+
     from xglue_harness.transfer.tokenising import Rows
 
 logger = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ def cached(
     tensors = inputs.tensors()
     try:
         with replacing(path) as temporary:
-            save_tensors(temporary, tensors, {_SHA256: _tensors_sha256(tensors)})
+            save_tensors(temporary, tensors, {_SHA256: tensors_sha256(tensors, key)})
     except (OSError, SafetensorError) as error:
         raise unwritable(path.parent, error) from error
     return inputs
@@ -107,24 +109,26 @@ def _code() -> list[str]:
 
 def _read(path: Path) -> Inputs | None:
     """The tokens in a file, mapped into memory; ``None`` where there is none, or a damaged one, which the log names."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-            expected = (file.metadata() or {}).get(_SHA256)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, SafetensorError):
-        expected, tensors = None, {}
-    if expected is not None and expected == _tensors_sha256(tensors):
-        return Inputs(**tensors)
-    logger.warning("the cached file %s is damaged; it is built anew", path)
+    try:
+        return Inputs(**_checked(path))
+    except DamagedFileError as error:
+        logger.warning("the cached file %s is damaged (%s); it is built anew", path, error)
+        return None
+
+
+def damage_of_tokens(path: Path) -> str | None:
+    """What is wrong with a cached file of tokens; ``None`` for a sound one."""
+    try:
+        _checked(path)
+    except DamagedFileError as error:
+        return str(error)
     return None
 
 
-def _tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Hash (hex) of all columns: a tenth of a second for 100 MB, little beside what wrong tokens would cost."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.numpy().data)
-    return digest.hexdigest()
+def _checked(path: Path) -> dict[str, torch.Tensor]:
+    tensors, metadata = open_tensors(path)
+    if metadata != {_SHA256: tensors_sha256(tensors, path.stem)}:
+        raise DamagedFileError("its checksum is not its own")
+    return tensors
