@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-MOST_BYTES = 2_000_000_000
-"""The largest file that is read at once: more than twice all files of the eight tasks together."""
+MOST_BYTES = 1_000_000_000
+"""The largest file that is read at once: more than all files of the eight tasks together."""
 
 MOST_JSON_BYTES = 256_000_000
 
@@ -91,9 +91,12 @@ def read_regular(path: Path, limit: int = MOST_BYTES) -> bytes:
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        data = file.read(limit + 1) if size <= limit else b""  # it may grow meanwhile
-    if size > limit or len(data) > limit:
-        raise OSError(errno.EFBIG, f"has {max(size, len(data)):,} bytes; at most {limit:,} are read", str(path))
+        data = file.read(size) if size <= limit else b""  # as much memory is taken as is asked for
+        while len(data) == size <= limit and (more := file.read(1 << 16)):  # it grows, or has no size: /proc
+            data += more
+            size = len(data)
+    if size > limit:
+        raise OSError(errno.EFBIG, f"has {size:,} bytes and more; at most {limit:,} are read", str(path))
     return data
 
 

@@ -20,6 +20,10 @@ _CHECK_EPILOG = (
     "Examples: `xglue-harness data check`, `xglue-harness data check xglue_full_dataset.tar.gz`, "
     "`xglue-harness data check ~/xglue --allow-partial`, `xglue-harness data check ~/xglue --json > report.json`"
 )
+_PRUNE_EPILOG = (
+    "Examples: `xglue-harness data prune --dry-run`, `xglue-harness data prune --yes`, "
+    "`xglue-harness data prune ~/xglue` for what a killed `data get ~/xglue` left beside it"
+)
 _PREPARE_EPILOG = "Example: `xglue-harness data prepare xglue_full_dataset.tar.gz ~/xglue`"
 
 
@@ -126,6 +130,32 @@ def prepare_command(
     except DataError as error:
         raise _refused(error) from error
     _tell_how_to_use(folder)
+
+
+@app.command("prune", epilog=_PRUNE_EPILOG)
+def prune_command(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="A folder of your own that `get` or `prepare` was to make.", metavar="DIR"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Show and remove what killed processes left half-written in the cache; nothing that is whole is touched."""
+    from xglue_harness.data.leftovers import leftovers, remove
+
+    found = leftovers(folder)
+    for item in found:
+        note = " (a process may be at work on it; it stays)" if item.in_use else ""
+        typer.echo(f"{item.path} {item.bytes / 1e6:.1f} MB{note}")
+    chosen = [item for item in found if not item.in_use]
+    typer.echo(f"{len(chosen)} left half-written, {sum(item.bytes for item in chosen) / 1e6:.1f} MB")
+    if dry_run or not chosen:
+        return
+    if not yes:
+        typer.confirm("Remove them?", abort=True)
+    for item in chosen:
+        remove(item)
 
 
 def _tell_how_to_use(folder: Path) -> None:
