@@ -13,6 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -31,13 +32,16 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 
 def user_path(text: str | Path) -> Path:
-    """A path as a user wrote it, with ``~`` and ``~name`` expanded.
+    """A path as a user wrote it, there or not, with ``~`` and ``~name`` expanded.
 
     Raises:
         OSError: where there is no such user, or no system could have such a path.
     """
     try:
-        return _possible(Path(text).expanduser())
+        path = Path(text).expanduser()
+        with suppress(PermissionError):
+            _mode(path)
+        return path
     except RuntimeError as error:  # no such user
         raise OSError(errno.ENOENT, f"{str(error).rstrip('.')}: ~ stands for no folder", str(text)) from None
 

@@ -80,14 +80,12 @@ def check_command(
     Nothing is downloaded. Exit status: 0 if all is well, 1 if there are problems, 2 if PATH can't be read at all.
     """
     import json
-    import os
     from dataclasses import asdict
-
-    from rich.console import Console
 
     from xglue_harness.data.check import check, what_is_there
     from xglue_harness.data.render import remarks, render
     from xglue_harness.errors import DataError
+    from xglue_harness.terminal import PlainConsole
 
     try:
         path = what_is_there() if path is None else path
@@ -100,8 +98,7 @@ def check_command(
             json.dumps({**asdict(report), "problems": problems, "ok": not problems}, ensure_ascii=False, indent=1)
         )
     else:
-        known = Console().is_terminal or "COLUMNS" in os.environ
-        Console(width=None if known else 160).print(render(report))
+        PlainConsole().print(render(report))
         # Not by rich, which would wrap them: they are to be searched with grep and opened at their line.
         for line in remarks(report, allow_partial):
             typer.echo(line)

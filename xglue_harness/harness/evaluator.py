@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.threads import is_lm_eval, line, settle
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ def _introduce_models() -> None:
     def evaluate(*args: Any, **kwargs: Any) -> Any:
         lm = kwargs["lm"] if "lm" in kwargs else args[0] if args else None
         loaded = kwargs["task_dict"] if "task_dict" in kwargs else args[1] if len(args) > 1 else {}
-        introduce(lm, loaded)
-        return original(*args, **kwargs)
+        if not _is_task_loaded():
+            return original(*args, **kwargs)
+        with told_how_to_go_on():
+            introduce(lm, loaded)
+            return original(*args, **kwargs)
 
     evaluate._introduces_models = True  # type: ignore[attr-defined]
     module.evaluate = evaluate  # type: ignore[attr-defined]

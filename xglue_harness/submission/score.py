@@ -12,6 +12,7 @@ from xglue_harness.benchmark import TASKS, Kind, TaskSpec
 from xglue_harness.data import Source, open_source
 from xglue_harness.data.check import NOT_OURS
 from xglue_harness.errors import DataError
+from xglue_harness.files import read_regular
 from xglue_harness.metrics import group_stderr
 from xglue_harness.official_metrics import official_score
 from xglue_harness.submission.files import SUFFIX, read, relative_path
@@ -220,7 +221,7 @@ def _scored(jobs: list[tuple[TaskSpec, str]], folder: Path, source: Source, spli
 def _language_score(spec: TaskSpec, language: str, dataset: Dataset, path: Path) -> LanguageScore:
     gold: list[Any] = dataset[spec.label_column][:]
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     predicted = read(data, spec, [len(row) if spec.kind is Kind.TAGGING else 1 for row in gold], str(path))
