@@ -16,8 +16,8 @@ import torch
 from typer.testing import CliRunner
 
 from xglue_harness import cli
-from xglue_harness.errors import StoreError
 from xglue_harness.data.seal import DamagedFileError, sealed_json, unsealed_json
+from xglue_harness.errors import StoreError
 from xglue_harness.transfer.checkpoint import Progress
 from xglue_harness.transfer.files import read_tensors, write_sealed, write_tensors
 from xglue_harness.transfer.store import Store, code_sha256, content_key, read_entry, store_root
