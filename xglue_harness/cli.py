@@ -31,6 +31,7 @@ class _Group(TyperGroup):
             return
         places = {
             "data": "data.commands",
+            "cache": "cache_commands",
             "store": "store_commands",
             "analyze": "analyze.commands",
             "backbone": "leaderboard.backbone_commands",
@@ -86,6 +87,15 @@ app.add_typer(
     typer.Typer(cls=_Group),
     name="data",
     help="Fetch the XGLUE data, check a folder or archive of them, or unpack an archive that is there.",
+    no_args_is_help=True,
+)
+app.add_typer(
+    typer.Typer(cls=_Group),
+    name="cache",
+    help="""Parsed data, tokens and predictions, kept by content so that the same work is done once.
+
+    They lie in $XGLUE_CACHE, else in ~/.cache/xglue_harness. All of it can be removed at any time.
+    """,
     no_args_is_help=True,
 )
 app.add_typer(
