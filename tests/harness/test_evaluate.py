@@ -17,6 +17,7 @@ from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.loading import weights_sha256
 from xglue_harness.errors import DataError, EncoderError, RecipeError
+from xglue_harness.official_metrics import tag_precision
 from xglue_harness.results import predictions
 from xglue_harness.results.schema import RunRecord
 from xglue_harness.transfer.scoring import document_score, score
@@ -124,9 +125,13 @@ def test_predictions_are_kept_and_have_the_scores(first):
         official = first["results"][leaf]["official,none"]
         if spec.name == "pos":
             tags = ([[spec.labels[tag] for tag in tags] for tags in column] for column in zip(*pairs, strict=True))
-            assert official == pytest.approx(seqeval.metrics.precision_score(*tags), abs=1e-12)
+            tags = [*tags]
+            assert official == record["official"] == tag_precision(*tags)
+            assert record["official_seqeval1"] == pytest.approx(seqeval.metrics.precision_score(*tags), abs=1e-12)
+            assert record["official_rule"] == "seqeval 0.0.12"
         else:
             assert official == pytest.approx(first["results"][leaf]["score,none"], abs=1e-12)
+            assert record["official"] == official
 
 
 def test_few_shot_examples_have_no_effect_on_fine_tuning_and_that_is_said(evaluate, caplog):
