@@ -61,6 +61,8 @@ def export_command(results: Sequence[Path], folder: Path) -> None:
         typer.echo(f"missing for a full submission: {_by_task(summary.missing)}")
     if summary.sample:
         typer.echo("SAMPLE data: these predictions are of the packaged toy, not of XGLUE")
+    if summary.unofficial:
+        typer.echo(f"UNOFFICIAL data: these predictions are not of XGLUE's rows: {'; '.join(summary.unofficial)}")
 
 
 def _by_task(paths: Collection[str]) -> str:
