@@ -190,20 +190,25 @@ def score(
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="score what is there and say what predictions or data lack")
     ] = False,
+    as_official: Annotated[
+        bool, typer.Option("--as-official", help="read the files as leniently as XGLUE's evaluator does")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the scores as JSON")] = False,
 ) -> None:
     """Score a folder of predictions in XGLUE's submission format.
 
-    With our metrics and their standard errors, and as XGLUE's own evaluator does (official).
+    With our metrics and their standard errors, and as XGLUE's own evaluator does (official, by seqeval 0.0.12 as in
+    XGLUE's shipped results; official_seqeval1 by seqeval 1.x).
 
     \b
     Examples:
       xglue-harness score --predictions submission --data xglue_full_dataset.tar.gz
       xglue-harness score --predictions submission --data xglue --task ner --task pos --json
+      xglue-harness score --predictions Unicoder_prediction_on_XGLUE_test --data hub --as-official
     """
     from xglue_harness.submission.commands import score_command
 
-    score_command(predictions, data, split, task, allow_partial, as_json)
+    score_command(predictions, data, split, task, allow_partial, as_json, as_official)
 
 
 @app.command()
