@@ -73,6 +73,7 @@ def test_the_version_imports_what_looks_it_up_only():
     [
         (["schema"], {"xglue_harness.results", "xglue_harness.results.schema"}),
         (["store", "--help"], {"xglue_harness.store_commands"}),
+        (["cache", "--help"], {"xglue_harness.cache_commands"}),
         (["demo", "--help"], set()),
         (["leaderboard", "--help"], {"xglue_harness.leaderboard", "xglue_harness.leaderboard.commands"}),
         (["leaderboard", "build", "--help"], {"xglue_harness.leaderboard", "xglue_harness.leaderboard.commands"}),
@@ -103,7 +104,11 @@ def test_discovering_tasks_imports_what_registers_them_only():
     imported = _imported("import lm_eval.tasks.manager")
     assert not imported & {"torch", "transformers", "lm_eval.models.huggingface"}
     harness = {f"xglue_harness.harness.{name}" for name in ("register", "hf", "evaluator")}
-    assert _ours(imported) == HOOK | harness | {"xglue_harness.harness", "xglue_harness.threads"}
+    assert _ours(imported) == HOOK | harness | {
+        "xglue_harness.harness",
+        "xglue_harness.exclusive",
+        "xglue_harness.threads",
+    }
 
 
 def test_an_evaluation_without_our_tasks_imports_none_of_them():
@@ -112,9 +117,13 @@ def test_an_evaluation_without_our_tasks_imports_none_of_them():
         "assert evaluate._introduces_models; evaluate(DummyLM(), {'tasks': {}, 'groups': {}})"
     )
     harness = {f"xglue_harness.harness.{name}" for name in ("register", "hf", "evaluator")}
-    assert _ours(imported) == HOOK | harness | {"xglue_harness.harness", "xglue_harness.threads"}
+    assert _ours(imported) == HOOK | harness | {
+        "xglue_harness.harness",
+        "xglue_harness.exclusive",
+        "xglue_harness.threads",
+    }
 
 
-@pytest.mark.parametrize("command", ["ls", "du", "verify"])
+@pytest.mark.parametrize("command", ["ls", "du"])
 def test_looking_at_the_store_does_not_wait_for_torch(command):
     assert not _imported_by("store", command) & {"torch", "numpy", "transformers", "datasets", "lm_eval"}

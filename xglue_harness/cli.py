@@ -44,6 +44,7 @@ class _Group(TyperGroup):
             return
         places = {
             "data": "data.commands",
+            "cache": "cache_commands",
             "store": "store_commands",
             "analyze": "analyze.commands",
             "backbone": "leaderboard.backbone_commands",
@@ -100,6 +101,15 @@ app.add_typer(
     typer.Typer(cls=_Group),
     name="data",
     help="Fetch the XGLUE data, check a folder or archive of them, or unpack an archive that is there.",
+    no_args_is_help=True,
+)
+app.add_typer(
+    typer.Typer(cls=_Group),
+    name="cache",
+    help="""Parsed data, tokens and predictions, kept by content so that the same work is done once.
+
+    They lie in $XGLUE_CACHE, else in ~/.cache/xglue_harness. All of it can be removed at any time.
+    """,
     no_args_is_help=True,
 )
 app.add_typer(
@@ -194,20 +204,25 @@ def score(
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="score what is there and say what predictions or data lack")
     ] = False,
+    as_official: Annotated[
+        bool, typer.Option("--as-official", help="read the files as leniently as XGLUE's evaluator does")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the scores as JSON")] = False,
 ) -> None:
     """Score a folder of predictions in XGLUE's submission format.
 
-    With our metrics and their standard errors, and as XGLUE's own evaluator does (official).
+    With our metrics and their standard errors, and as XGLUE's own evaluator does (official, by seqeval 0.0.12 as in
+    XGLUE's shipped results; official_seqeval1 by seqeval 1.x).
 
     \b
     Examples:
       xglue-harness score --predictions submission --data xglue_full_dataset.tar.gz
       xglue-harness score --predictions submission --data xglue --task ner --task pos --json
+      xglue-harness score --predictions Unicoder_prediction_on_XGLUE_test --data hub --as-official
     """
     from xglue_harness.submission.commands import score_command
 
-    score_command(predictions, data, split, task, allow_partial, as_json)
+    score_command(predictions, data, split, task, allow_partial, as_json, as_official)
 
 
 @app.command()

@@ -10,7 +10,7 @@ All functions take plain sequences of one example or of all examples and know no
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TypeAlias
 
@@ -44,9 +44,9 @@ def entities(labels: Sequence[str]) -> frozenset[tuple[str, int, int]]:
     ends before the next ``B``, ``S`` or ``O``, after ``E`` or ``S``, and wherever the type changes. So IOB1, IOB2,
     IOBES and mixtures of them are all read without repair: ``I-PER`` alone is an entity, ``B-PER I-LOC`` is two.
 
-    This is the lenient (default) mode of ``seqeval.metrics.sequence_labeling.get_entities``, also for labels of no
-    scheme. seqeval joins sentences by an ``O``, which changes nothing for the tags ``B I O E S``. For a label that is
-    one other character (such as the UPOS tag ``X``) its result depends on the sentence before; here it only does for
+    This is the lenient (default) mode of ``seqeval.metrics.sequence_labeling.get_entities`` 1.2.2, also for labels of
+    no scheme. seqeval joins sentences by an ``O``, which changes nothing for the tags ``B I O E S``. For a label that
+    is one other character (such as the UPOS tag ``X``) its result depends on the sentence before; here it only does for
     sentences that are joined so (`xglue_harness.official_metrics`).
 
     Args:
@@ -61,13 +61,29 @@ def entities(labels: Sequence[str]) -> frozenset[tuple[str, int, int]]:
     Source:
         Tjong Kim Sang and Buchholz 2000 (CoNLL-2000), ``conlleval``; Nakayama 2018, seqeval 1.2.2.
     """
+    return chunks(labels, lambda label: label[1:].split("-", maxsplit=1)[-1] or "_")
+
+
+def chunks(labels: Sequence[str], type_of: Callable[[str], str]) -> frozenset[tuple[str, int, int]]:
+    """Find chunks as `entities` does, with another reading of a label's type.
+
+    Args:
+        labels: one label a word, ``[words]``.
+        type_of: the type that a label has, also the label ``O``.
+
+    Returns:
+        ``(type, start, end)`` of each chunk, as `entities`.
+
+    Raises:
+        ValueError: a label is the empty string.
+    """
     found = set()
     start = 0
     before_tag, before_type = "O", ""
     for i, label in enumerate([*labels, "O"]):
         if not label:
             raise ValueError(f"label {i} of the sentence is empty: expected 'O' or a tag and a type such as 'I-PER'")
-        tag, kind = label[0], label[1:].split("-", maxsplit=1)[-1] or "_"
+        tag, kind = label[0], type_of(label)
         if _ends_before(before_tag, before_type, tag, kind):
             found.add((before_type, start, i - 1))
         if _starts_at(before_tag, before_type, tag, kind):

@@ -3,20 +3,57 @@
 The evaluator is ``xglue_evaluate.py`` (Liang et al. 2020, arXiv:2004.01401), which scores with seqeval and
 scikit-learn. Its scores are of a language as a whole and have no standard errors. What each of its quirks does to a
 number is shown in ``docs/official.md``; the metrics to trust are those of `xglue_harness.metrics`.
+
+Which seqeval it runs with decides POS: XGLUE's shipped results are those of 0.0.12, which was current then. So
+``official`` is by its rule, and by that of 1.x there is ``official_seqeval1`` beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 from xglue_harness import metrics
 from xglue_harness.benchmark import Kind, TaskSpec
 
+Seqeval = Literal["seqeval 0.0.12", "seqeval 1.2.2"]
+"""Whose rule parts a label into tag and type."""
+Rule = Literal["seqeval 0.0.12", "ndcg", "accuracy"]
+"""What ``official`` is computed by."""
 
-def official_score(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any]) -> float:
-    """Score one language of a task; the task's score is the mean over its languages.
+SEQEVAL_0: Literal["seqeval 0.0.12"] = "seqeval 0.0.12"
+SEQEVAL_1: Literal["seqeval 1.2.2"] = "seqeval 1.2.2"
+
+_FINDERS: Mapping[Seqeval, Callable[[Sequence[str]], frozenset[tuple[str, int, int]]]] = MappingProxyType(
+    {
+        # The type is what stands after the last hyphen of the whole label: all of "CCONJ", and of "O" itself.
+        SEQEVAL_0: lambda labels: metrics.chunks(labels, lambda label: label.rpartition("-")[2]),
+        # The first letter is always the tag: "CONJ" is left of "CCONJ", and nothing of "X".
+        SEQEVAL_1: metrics.entities,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Official:
+    """The official score of one language, from 0 to 1, and where it comes from.
+
+    Attributes:
+        official: as XGLUE's evaluator gave it when the benchmark was published.
+        official_seqeval1: as the same program gives it with seqeval 1.x; ``None``: seqeval does not score the task.
+        official_rule: what ``official`` is computed by.
+    """
+
+    official: float
+    official_seqeval1: float | None
+    official_rule: Rule
+
+
+def official_scores(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any]) -> Official:
+    """Score one language of a task by both rules; the task's score is the mean over its languages.
 
     Args:
         spec: the task.
@@ -31,11 +68,17 @@ def official_score(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any]
     """
     if spec.kind is Kind.RANKING:
         _check_lengths(gold, predicted, "queries")
-        return _mean_ndcg(zip(gold, predicted, strict=True))
+        return Official(_mean_ndcg(zip(gold, predicted, strict=True)), None, "ndcg")
     if spec.kind is not Kind.TAGGING:
-        return accuracy(gold, predicted)
+        return Official(accuracy(gold, predicted), None, "accuracy")
     score = entity_f1 if spec.metric == "f1" else tag_precision
-    return score(*([[spec.labels[i] for i in ids] for ids in sentences] for sentences in (gold, predicted)))
+    g, p = ([[spec.labels[i] for i in ids] for ids in sentences] for sentences in (gold, predicted))
+    return Official(score(g, p), score(g, p, SEQEVAL_1), SEQEVAL_0)
+
+
+def official_score(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any]) -> float:
+    """The official score of `official_scores` alone."""
+    return official_scores(spec, gold, predicted).official
 
 
 def accuracy(gold: Sequence[int | str], predicted: Sequence[int | str]) -> float:
@@ -52,14 +95,16 @@ def accuracy(gold: Sequence[int | str], predicted: Sequence[int | str]) -> float
     return metrics.mean([float(g == p) for g, p in zip(gold, predicted, strict=True)])
 
 
-def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
+def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], rule: Seqeval = SEQEVAL_0) -> float:
     """Micro F1 over the entities of all sentences: NER.
 
-    For labels of IOB, IOB2 and IOBES it equals the `xglue_harness.metrics.ratio` of `entity_counts`.
+    For labels of IOB, IOB2 and IOBES it equals the `xglue_harness.metrics.ratio` of `entity_counts`, by either rule.
+    The rules differ for labels that XGLUE does not have, such as ``PER`` or ``B-PER-X``.
 
     Args:
         gold: labels of the words, ``[sentences][words]``.
         predicted: labels of the words, ``[sentences][words]``.
+        rule: of which seqeval.
 
     Returns:
         F1; 0.0 where there is no entity at all, gold or predicted.
@@ -68,26 +113,29 @@ def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]])
         ValueError: there are no sentences, two differ in length, or a label is empty.
 
     Source:
-        ``seqeval.metrics.f1_score`` 1.2.2 in its default, lenient mode.
+        ``seqeval.metrics.f1_score`` of 0.0.12, or of 1.2.2 in its default, lenient mode.
     """
     _check_lengths(gold, predicted, "sentences")
     for number, (g, p) in enumerate(zip(gold, predicted, strict=True), start=1):
         if len(g) != len(p):
             raise ValueError(f"sentence {number}: {len(g)} gold labels and {len(p)} predicted ones")
-    expected, found = _chunks(gold), _chunks(predicted)
-    return metrics.ratio([(2.0 * len(expected & found), float(len(expected) + len(found)))])
+    return chunk_f1(gold, predicted, rule)
 
 
-def tag_precision(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
+def tag_precision(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], rule: Seqeval = SEQEVAL_0
+) -> float:
     """Precision of runs of words with one tag, each read as if it were an entity: POS.
 
-    The first letter of a tag is taken for the tag of an IOB scheme and the rest for the type. So ``CCONJ`` and
-    ``SCONJ`` are one type, and ``INTJ``, ``SCONJ``, ``SYM`` and ``X`` start and end chunks by rules of their own.
+    The first letter of a tag is taken for the tag of an IOB scheme. By the rule of 0.0.12 the type is the whole tag, so
+    that only ``SCONJ`` and ``SYM`` are special: each word is a chunk of its own. By that of 1.2.2 the type is what is
+    left without the first letter: ``CCONJ`` and ``SCONJ`` are one, and ``X`` has none.
 
     Args:
         gold: tags of the words, ``[sentences][words]``.
         predicted: tags of the words, ``[sentences][words]``; a sentence with fewer than the gold one is filled up at
             its end with ``O``, which is no chunk and so costs no precision.
+        rule: of which seqeval.
 
     Returns:
         Right chunks over predicted chunks; 0.0 where none is predicted.
@@ -96,15 +144,56 @@ def tag_precision(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[st
         ValueError: there are no sentences, a predicted one is longer than the gold one, or a tag is empty.
 
     Source:
-        ``seqeval.metrics.precision_score`` 1.2.2 in its default, lenient mode.
+        ``seqeval.metrics.precision_score`` of 0.0.12, or of 1.2.2 in its default, lenient mode.
     """
     _check_lengths(gold, predicted, "sentences")
-    filled = []
     for number, (g, p) in enumerate(zip(gold, predicted, strict=True), start=1):
         if len(p) > len(g):
             raise ValueError(f"sentence {number}: {len(p)} predicted tags for {len(g)} words")
-        filled.append([*p, *["O"] * (len(g) - len(p))])
-    expected, found = _chunks(gold), _chunks(filled)
+    return chunk_precision(gold, filled(gold, predicted), rule)
+
+
+def filled(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Predicted sentences, each with an ``O`` for every label that it lacks; those beyond the gold ones stay.
+
+    Args:
+        gold: labels of the words, ``[sentences][words]``.
+        predicted: labels of the words, ``[sentences][words]``, at least as many sentences.
+    """
+    lacking = [len(g) - len(p) for g, p in zip(gold, predicted, strict=False)]
+    lacking += [0] * (len(predicted) - len(lacking))
+    return [[*p, *["O"] * count] for p, count in zip(predicted, lacking, strict=True)]
+
+
+def chunk_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], rule: Seqeval = SEQEVAL_0) -> float:
+    """As `entity_f1`, without its look at lengths: a sentence of another length moves all chunks after it.
+
+    Args:
+        gold: labels of the words, ``[sentences][words]``.
+        predicted: labels of the words, ``[sentences][words]``.
+        rule: of which seqeval.
+
+    Raises:
+        ValueError: a label is empty.
+    """
+    expected, found = _chunks(gold, rule), _chunks(predicted, rule)
+    return metrics.ratio([(2.0 * len(expected & found), float(len(expected) + len(found)))])
+
+
+def chunk_precision(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], rule: Seqeval = SEQEVAL_0
+) -> float:
+    """As `tag_precision`, without filling up and its look at lengths; see `chunk_f1`.
+
+    Args:
+        gold: tags of the words, ``[sentences][words]``.
+        predicted: tags of the words, ``[sentences][words]``.
+        rule: of which seqeval.
+
+    Raises:
+        ValueError: a tag is empty.
+    """
+    expected, found = _chunks(gold, rule), _chunks(predicted, rule)
     return metrics.ratio([(float(len(expected & found)), float(len(found)))])
 
 
@@ -157,16 +246,16 @@ def _mean_ndcg(groups: Iterable[tuple[Sequence[float], Sequence[float]]]) -> flo
     return metrics.mean(found)
 
 
-def _chunks(sentences: Sequence[Sequence[str]]) -> frozenset[tuple[str, int, int]]:
+def _chunks(sentences: Sequence[Sequence[str]], rule: Seqeval) -> frozenset[tuple[str, int, int]]:
     """Chunks of all sentences as one sequence of labels, an ``O`` after each, which is how seqeval reads them.
 
-    It matters for ``X`` alone: its chunk after an ``O``, as at the start of a sentence, begins where the last one of
-    the sentence before did, and at the end of a sentence it has none.
+    By the rule of 1.2.2 it matters for ``X`` alone: its chunk after an ``O``, as at the start of a sentence, begins
+    where the last one of the sentence before did, and at the end of a sentence it has none.
     """
     for number, sentence in enumerate(sentences, start=1):
         if not all(sentence):
             raise ValueError(f"sentence {number}: an empty label; expected one a word, such as 'O'")
-    return metrics.entities([label for sentence in sentences for label in (*sentence, "O")])
+    return _FINDERS[rule]([label for sentence in sentences for label in (*sentence, "O")])
 
 
 def _check_lengths(gold: Sequence[object], other: Sequence[object], unit: str, name: str = "predicted") -> None:

@@ -61,18 +61,19 @@ def du_command() -> None:
 
 @app.command("verify", epilog="Example: `xglue-harness store verify`")
 def verify_command() -> None:
-    """Check every file of every entry against its checksum. Exit status 1 if any is damaged.
+    """Check every file of every entry and unfinished training against its checksum. Exit status 1 if any is damaged.
 
-    A damaged entry need not be removed: the next run that wants it names it and fine-tunes anew.
+    A damaged one need not be removed: the next run that wants it names it and fine-tunes anew.
     """
     from tqdm import tqdm
 
-    folders = _store().folders("entries")
-    bar = tqdm(folders, unit="entry", desc="verifying", disable=len(folders) < 10)
+    store = _store()
+    entries, unfinished = store.folders("entries"), store.folders("working")
+    bar = tqdm([*entries, *unfinished], unit="entry", desc="verifying", disable=len(entries) + len(unfinished) < 10)
     problems = [problem for folder in bar for problem in problems_of(folder)]
     for problem in problems:
         typer.echo(problem)
-    typer.echo(f"{len(folders)} entries, {len(problems)} problems")
+    typer.echo(f"{len(entries)} entries, {len(unfinished)} unfinished trainings, {len(problems)} problems")
     if problems:
         raise typer.Exit(1)
 
@@ -120,14 +121,21 @@ def prune_command(
 
 
 def problems_of(folder: Path) -> list[str]:
-    """What is wrong with an entry, by its checksums."""
+    """What is wrong with an entry or an unfinished training, by its checksums; one that is at work now is let alone."""
+    from xglue_harness.data.seal import DamagedFileError
     from xglue_harness.errors import StoreError
-    from xglue_harness.transfer.store import read_entry
+    from xglue_harness.transfer.checkpoint import Working
+    from xglue_harness.transfer.store import Store, read_entry
 
     try:
-        return read_entry(folder).problems()
+        if folder.parent.name == "entries":
+            return read_entry(folder).problems()
+        Working(folder).read()
+    except DamagedFileError as error:
+        return [] if Store(folder.parents[1]).is_locked(folder.name) else [f"{folder}: {error}"]
     except (StoreError, OSError) as error:
         return [str(error)]
+    return []
 
 
 def _chosen(

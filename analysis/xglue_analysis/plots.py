@@ -339,12 +339,14 @@ def correlation(
 ) -> Figure:
     """Draw one quantity of the models against another: one panel a task, one point a model.
 
-    Up to twelve models are told apart by colour and marker, the same in all panels, and named below; more are grey
-    dots. The corner of each panel says Spearman's rho, its p and the number of models.
+    Up to twelve points are told apart by colour and marker, the same in all panels, and named below; more are grey
+    dots. The corner of each panel says Spearman's rho, its p, the number of points and, where a model has several, that
+    of models.
 
     Args:
         rows: of keys ``model``, ``task``, ``x`` and ``y``.
-        found: of keys ``task``, ``rho``, ``p`` (either may be ``None``: too few models) and ``models`` (how many).
+        found: of keys ``task``, ``rho``, ``p`` (either may be ``None``: too few points), ``models`` (how many) and
+            ``points`` (as many as models where it is absent).
         x: key of the horizontal quantity.
         y: key of the vertical quantity.
         title: what stands above.
@@ -395,4 +397,8 @@ def _corner(row: Row) -> str:
     said = [] if math.isnan(rho) else [f"ρ = {short(rho)}"]
     if not math.isnan(p):
         said.append("p < .001" if p < 0.001 else f"p = {f'{p:.3f}'.lstrip('0')}")
-    return ", ".join([*said, f"n = {row['models']}"])
+    points = row.get("points", row["models"])
+    said.append(f"n = {points}")
+    if row["models"] != points:
+        said.append(f"{row['models']} model{'s' * (row['models'] != 1)}")
+    return ", ".join(said)

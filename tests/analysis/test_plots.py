@@ -523,6 +523,13 @@ def test_correlation_is_a_panel_a_task_and_a_point_a_model() -> None:
     assert labels == [("", "score"), ("cka", ""), ("cka", "score")]
 
 
+def test_correlation_counts_the_points_that_it_shows() -> None:
+    rows, found = score_rows(["nc"], 6)
+    for models, text in ((1, "n = 6, 1 model"), (2, "n = 6, 2 models"), (6, "n = 6")):
+        axes = plots.correlation(rows, [{**found[0], "models": models, "points": 6}], x="cka").axes[0]
+        assert axes.texts[0].get_text() == f"ρ = −.50, p = .042, {text}"
+
+
 @pytest.mark.parametrize(("models", "named"), [(12, True), (13, False)])
 def test_correlation_names_up_to_twelve_models(models: int, named: bool) -> None:
     figure = plots.correlation(*score_rows(["nc"], models), x="cka")

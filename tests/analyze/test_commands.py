@@ -112,7 +112,28 @@ def test_languages_of_one_encoder(family, analyze, checkpoints):
     matrices = ("languages_cka", "languages_anc", "languages_p1_csls", "languages_layers")
     assert _names(analyze.out) == {"languages.csv", "languages.json", *_figures(*matrices)}
     assert {row["language_a"] for row in rows} == {"en", "de", "bg"}
+    assert {row["data"] for row in rows} == {"SAMPLE"}
+    assert "SAMPLE data: the numbers mean nothing" in printed
     assert json.loads((analyze.out / "languages.json").read_text())["pivot"] == "en"
+
+
+def test_figures_say_what_they_rest_on(analyze, monkeypatch, tmp_path):
+    """Of the toy and of data with other numbers of rows than XGLUE's; nothing is said of one's own text."""
+    from types import SimpleNamespace
+
+    from xglue_harness.analyze.output import DataMark, Output
+
+    drawn = []
+    out = Output(tmp_path, "csv")
+    out.plots = SimpleNamespace(save=lambda figure, path: [], kind=lambda rows, title=None: drawn.append(title))
+    for mark in (None, DataMark("SAMPLE"), DataMark("UNOFFICIAL", ["x"]), DataMark("XGLUE"), DataMark("text")):
+        out.data = mark
+        out.figure("name", "kind", [], title="model")
+        out.figure("name", "kind", [])
+    assert drawn == ["model", None, "model [SAMPLE]", "[SAMPLE]", "model [UNOFFICIAL]", "[UNOFFICIAL]"] + 2 * [
+        "model",
+        None,
+    ]
 
 
 def test_languages_need_translations(analyze, checkpoints):
@@ -203,6 +224,9 @@ def test_correlation_over_models_and_over_languages(over, diagnostics, analyze, 
     assert float(rows["cka_en"]["rho"]) == pytest.approx(expected)
     assert float(rows["cka_en"]["p"]) < 0.05
     assert "permutation p" in printed
+    assert "SAMPLE data: the numbers mean nothing" in printed
+    assert {row["data"] for row in rows.values()} == {"SAMPLE"}
+    assert json.loads((analyze.out / "correlate.json").read_text())["data"] == "SAMPLE"
     assert _names(analyze.out) == {
         "correlate.csv",
         "correlate.json",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test, spearmanr
 
-from xglue_harness.analyze.correlate import correlate, points, rank_correlation, read_results
+from xglue_harness.analyze.correlate import correlate, labels, points, rank_correlation, read_results
 from xglue_harness.errors import DataError
 
 
@@ -119,9 +119,70 @@ def test_a_point_is_a_model_over_the_languages_that_all_have(tmp_path):
     assert len(read_results([a, b])) == 6
 
 
+def changed(model, language, score, value, seed=1, rule="last", **changes):
+    """A record whose recipe, weights, data or rule are others."""
+    record = _record(model, language, score, value, recipe={"seed": seed, "epochs": changes.pop("epochs", 3)})
+    record["selection"] = {"rule": rule, "scores": {rule: {"score": score}}}
+    record["backbone"]["encoder_sha256"] = changes.pop("weights", "a" * 64)
+    record["diagnostics"]["encoders"] = {"reference": changes.pop("reference", None)}
+    files = {"XNLI/multinli.train.en.tsv": changes.pop("train", "1" * 64), f"XNLI/{language}.test": "2" * 64}
+    record["data"] = {"files": files, **changes}
+    return record
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"epochs": 5}, ("epochs 3", "epochs 5")),
+        ({"rule": "en_dev"}, ("select last", "select en_dev")),
+        ({"weights": "b" * 64}, ("weights aaaaaaaa", "weights bbbbbbbb")),
+        ({"train": "3" * 64}, ("training data 11111111", "training data 33333333")),
+        ({"reference": {"name": "x"}}, ("reference None", "reference {'name': 'x'}")),
+    ],
+)
+def test_recipes_of_one_model_are_points_of_their_own(other, words, tmp_path):
+    _file(tmp_path / "a" / "results.json", [changed("m", "de", 0.2, 1.0), changed("m", "fr", 0.4, 2.0)])
+    _file(
+        tmp_path / "b" / "results.json", [changed("m", "de", 0.8, 5.0, **other), changed("m", "fr", 0.6, 7.0, **other)]
+    )
+    _file(tmp_path / "c" / "results.json", [changed("m", "de", 0.4, 3.0, seed=2), changed("m", "fr", 0.4, 2.0, seed=2)])
+    rows = read_results([tmp_path])
+    assert {row["recipe"] for row in rows} == {*words}
+    found = {row["recipe"]: row for row in points(rows, "cka_en", "models")}
+    assert [found[word]["seeds"] for word in words] == [2, 1]
+    assert [found[word]["cka_en"] for word in words] == [2.0, 6.0]
+    assert labels([*found.values()]) == [f"m {word}" for word in found]
+    by_language = points(rows, "cka_en", "languages")
+    assert len(by_language) == 4
+    assert correlate(by_language, "cka_en")[0]["models"] == 2
+
+
+def test_one_recipe_needs_no_word_and_other_test_sets_do_not_mix(tmp_path):
+    _file(tmp_path / "a" / "results.json", [changed("x/m", "de", 0.2, 1.0)])
+    _file(tmp_path / "b" / "results.json", [changed("y/m", "de", 0.4, 1.0, epochs=9)])
+    rows = read_results([tmp_path])
+    assert {row["recipe"] for row in rows} == {""}
+    assert labels(points(rows, "cka_en", "models")) == ["x/m", "y/m"], "their last parts are the same"
+    other = changed("z/m", "de", 0.4, 1.0)
+    other["data"]["files"]["XNLI/de.test"] = "9" * 64
+    _file(tmp_path / "c" / "results.json", [other])
+    with pytest.raises(DataError, match="another test set of xnli de than in"):
+        read_results([tmp_path])
+
+
+def test_only_what_a_correlation_rests_on_is_counted():
+    rows = [
+        {"task": "xnli", "model": model, "recipe": "", "language": language, "score": number / 10, "cka_en": number}
+        for model, count in (("a", 6), ("b", 2))
+        for number, language in enumerate("uvwxyz"[:count])
+    ]
+    found = correlate(rows, "cka_en")[0]
+    assert (found["rho"], found["models"], found["points"]) == (pytest.approx(1), 1, 6)
+
+
 def test_how_many_models_it_rests_on_is_said_and_few_have_no_p():
     rows = [
-        {"task": "xnli", "model": name, "language": None, "score": score, "cka_en": value}
+        {"task": "xnli", "model": name, "recipe": "", "language": None, "score": score, "cka_en": value}
         for name, score, value in (("a", 0.1, 1), ("b", 0.2, 2), ("c", 0.3, 3), ("d", 0.4, 4))
     ]
     full, few = correlate(rows, "cka_en")[0], correlate(rows[:3], "cka_en")[0]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
+from tests.helpers.layout import write_task
+from xglue_harness.analyze.output import DataMark
 from xglue_harness.analyze.texts import read_texts, task_texts
+from xglue_harness.benchmark import TASKS
 from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import DataError
 
@@ -30,6 +35,43 @@ def test_a_line_ends_at_a_newline_and_nowhere_else(tmp_path):
     assert read_texts(tmp_path, None, None).by_language["en"] == ["a\u2028b\x0cc", "d\u0085e"]
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"a\rb\nc\n", ["a\rb", "c"]),  # as in a text that was joined badly: no line of its own
+        (b"\xef\xbb\xbfa\nc\n", ["a", "c"]),
+        (b"a\r\nc\r\n", ["a", "c"]),
+        (b"a\nc", ["a", "c"]),
+        (b"a\x0b\x1c\x1ex\nc\xe2\x80\xa9x\n", ["a\x0b\x1c\x1ex", "c\u2029x"]),
+    ],
+)
+def test_lines_are_those_of_the_official_reader(tmp_path, content, expected):
+    (tmp_path / "en.txt").write_bytes(content)
+    (tmp_path / "de.txt").write_bytes(b"x\ny\n")
+    found = read_texts(tmp_path, None, None)
+    assert found.by_language == {"de": ["x", "y"], "en": expected}
+    assert found.files["en.txt"] == hashlib.sha256(content).hexdigest()
+
+
+def test_rows_are_cut_after_lengths_are_compared(folder):
+    (folder / "fr.txt").write_text("un\ndeux\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"different numbers of lines.*'fr': 2"):
+        read_texts(folder, None, 2)
+    (folder / "fr.txt").write_bytes(b"un\ndeux\n\n")
+    with pytest.raises(DataError, match=r"fr\.txt:3: is empty"):
+        read_texts(folder, None, 2)
+
+
+def test_data_say_what_they_are(folder, tmp_path):
+    assert read_texts(folder, None, None).data.kind == "text"
+    assert task_texts("xnli", "sample", ["en", "sw"], 5).data == DataMark("SAMPLE")
+    write_task(tmp_path / "data", TASKS["xnli"], ["de", "en"])
+    found = task_texts("xnli", str(tmp_path / "data"), ["de"], 1).data
+    assert found.kind == "UNOFFICIAL"
+    assert found.unofficial[0].startswith("XNLI/de.test: ")
+    assert "XNLI/de.test" in found.warning
+
+
 def test_a_file_says_its_language_by_its_name(folder):
     assert read_texts(folder / "de.txt", None, None).by_language == {"de": ["eins", "zwei", "drei"]}
     assert not read_texts(folder / "de.txt", None, None).parallel
@@ -46,10 +88,10 @@ def test_what_lacks_is_named(folder, tmp_path):
     with pytest.raises(DataError, match=r"different numbers of lines.*'fr': 1"):
         read_texts(folder, None, None)
     (tmp_path / "fr.txt").write_text("un\n\ntrois\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"fr\.txt line 2 is empty"):
+    with pytest.raises(DataError, match=r"fr\.txt:2: is empty"):
         read_texts(folder, None, None)
     (tmp_path / "fr.txt").write_bytes(b"\xff\xfe\n")
-    with pytest.raises(DataError, match=r"fr\.txt can't be read"):
+    with pytest.raises(DataError, match=r"fr\.txt:1: invalid UTF-8"):
         read_texts(folder, None, None)
 
 

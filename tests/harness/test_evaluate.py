@@ -18,6 +18,7 @@ from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.encoders.loading import weights_sha256
 from xglue_harness.errors import DataError, EncoderError, RecipeError
+from xglue_harness.official_metrics import tag_precision
 from xglue_harness.results import predictions
 from xglue_harness.results.schema import RunRecord
 from xglue_harness.transfer.scoring import document_score, score
@@ -135,9 +136,13 @@ def test_predictions_are_kept_and_have_the_scores(first):
         official = first["results"][leaf]["official,none"]
         if spec.name == "pos":
             tags = ([[spec.labels[tag] for tag in tags] for tags in column] for column in zip(*pairs, strict=True))
-            assert official == pytest.approx(seqeval.metrics.precision_score(*tags), abs=1e-12)
+            tags = [*tags]
+            assert official == record["official"] == tag_precision(*tags)
+            assert record["official_seqeval1"] == pytest.approx(seqeval.metrics.precision_score(*tags), abs=1e-12)
+            assert record["official_rule"] == "seqeval 0.0.12"
         else:
             assert official == pytest.approx(first["results"][leaf]["score,none"], abs=1e-12)
+            assert record["official"] == official
 
 
 def test_few_shot_examples_have_no_effect_on_fine_tuning_and_that_is_said(evaluate, caplog):
@@ -155,6 +160,11 @@ def test_queries_of_one_row_are_predicted_and_not_scored(evaluate, tmp_path):
     results = evaluate(["xglue_wpr_zs_de"], {"data": str(tmp_path)})
     record = results["configs"]["xglue_wpr_zs_de"]["metadata"]["xglue"]
     assert record["evaluation"]["single_row_queries_left_out"] == 2
+    assert record["data"]["unofficial"] == [
+        "WPR/xglue.wpr.en.train: 40 rows; the official data have 99997",
+        "WPR/xglue.wpr.de.test: 4 rows; the official data have 10004",
+    ]
+    assert results["results"]["xglue_wpr_zs_de"]["alias"] == "xglue_wpr_zs_de [UNOFFICIAL] [finetune]"
     kept = predictions.read(predictions.kept(record["predictions"]["sha256"]))
     assert (kept.documents, kept.rows, kept.labels) == ([0, 1, 1, 2], [0, 1, 2, 3], [4, 0, 3, 1])
     middle = metrics.ndcg(kept.labels[1:3], kept.predictions[1:3])

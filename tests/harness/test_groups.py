@@ -58,6 +58,17 @@ def test_groups_say_that_one_of_their_languages_collapsed(loaded):
     assert group.aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE] [finetune]"
 
 
+def test_groups_say_that_data_are_not_xglues(loaded):
+    metrics = _metrics(loaded, lambda _: 0.5)
+    group = loaded["groups"]["xglue_nc_zs"]
+    [french] = [task for task in group.get_all_tasks() if task.language == "fr"]
+    french.run = {"data": {"unofficial": ["NC/xglue.nc.en.train: 9 rows"]}, "flags": {"collapsed": False}}
+    try:
+        assert group.aggregate(metrics)["alias"] == "xglue_nc_zs [SAMPLE] [UNOFFICIAL] [finetune]"
+    finally:
+        french.run = {}
+
+
 def test_a_missing_stderr_stays_missing():
     children = [{"score,none": 0.5, "score_stderr,none": "N/A"}, {"score,none": 1.0, "score_stderr,none": 0.1}]
     assert means(children, ["score"]) == {"score,none": 0.75, "score_stderr,none": "N/A"}

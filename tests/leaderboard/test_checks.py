@@ -33,6 +33,7 @@ def claimed(value, language, score, **others):
     item = value["languages"][language]
     item.update(score=score, **others)
     item["record"]["selection"]["scores"]["last"]["score"] = score
+    item["record"].update({name: value for name, value in others.items() if name.startswith("official")})
 
 
 def described(tree, backbone="tiny-lm", **changes):
@@ -445,7 +446,7 @@ def test_the_queries_of_a_ranking_are_those_of_the_data(example, tmp_path):
     score, stderr, official, _ = rescored(forged)
 
     def change(value):
-        claimed(value, "de", score, stderr=stderr, official=official)
+        claimed(value, "de", score, stderr=stderr, official=official.official)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         value["languages"]["de"]["record"]["predictions"].update(sha256=digest)
 

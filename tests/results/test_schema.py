@@ -25,8 +25,17 @@ RECORD = {
     "source_language": "en",
     "target_language": "de",
     "SAMPLE": True,
+    "official": 0.5,
+    "official_seqeval1": 0.4,
+    "official_rule": "seqeval 0.0.12",
     "recipe": {"learning_rate": 5e-6, "epochs": 2, "key": "0123456789ab"},
-    "data": {"source": "sample", "description": "a toy", "fingerprint": "2" * 64, "files": {"NER/en.train": "3" * 64}},
+    "data": {
+        "source": "sample",
+        "description": "a toy",
+        "fingerprint": "2" * 64,
+        "files": {"NER/en.train": "3" * 64},
+        "unofficial": [],
+    },
     "backbone": {
         "name": "some/encoder",
         "revision": None,
@@ -96,6 +105,7 @@ RECORD = {
 PROMPTED = {
     **{name: RECORD[name] for name in ("schema_version", "task", "source_language", "target_language", "SAMPLE")},
     **{name: RECORD[name] for name in ("data", "predictions", "flags", "environment")},
+    **{name: RECORD[name] for name in ("official", "official_seqeval1", "official_rule")},
     "protocol": "prompt",
     "model": {
         "name": "some/decoder",

@@ -75,6 +75,7 @@ def test_a_whole_submission_and_its_score(tmp_path: Path, beside: bool) -> None:
     summary = export([tmp_path / "results"], tmp_path / "new" / "submission")
     assert len(summary.files) == 59
     assert (summary.missing, summary.sample, summary.model) == ((), True, "some/encoder")
+    assert summary.unofficial == ()
     scores = score_folder(tmp_path / "new" / "submission", "sample")
     assert scores.mean is not None
     assert scores.mean.score == scores.mean.official == 1.0

@@ -19,6 +19,7 @@ from xglue_harness import cli, metrics
 from xglue_harness.benchmark import TASKS, Kind, TaskSpec
 from xglue_harness.data import open_source
 from xglue_harness.errors import DataError
+from xglue_harness.official_metrics import entity_f1, tag_precision
 from xglue_harness.submission.files import relative_path, render
 from xglue_harness.submission.score import score_folder
 
@@ -89,7 +90,14 @@ def test_shuffled_predictions_score_as_the_reference_libraries_say(tmp_path: Pat
         gold, predicted = gold_of(spec, item.language), predictions[item.language]
         ours, official = reference(spec, item.language, gold, predicted)
         assert item.score == pytest.approx(ours, abs=1e-12)
-        assert item.official == pytest.approx(official, abs=1e-12)
+        tagging = spec.kind is Kind.TAGGING
+        assert (item.official_seqeval1 if tagging else item.official) == pytest.approx(official, abs=1e-12)
+        assert item.official_rule == ("seqeval 0.0.12" if tagging else "ndcg" if spec is WPR else "accuracy")
+        if tagging:
+            named = ([[spec.labels[i] for i in row] for row in rows] for rows in (gold, predicted))
+            assert item.official == (entity_f1 if spec is NER else tag_precision)(*named)
+        else:
+            assert item.official_seqeval1 is None
         assert item.rows == len(gold)
         assert item.stderr is not None
         assert item.stderr > 0
@@ -99,8 +107,8 @@ def test_shuffled_predictions_score_as_the_reference_libraries_say(tmp_path: Pat
     assert found.mean.stderr == pytest.approx(np.sqrt((errors**2).sum()) / len(errors), abs=1e-12)
 
 
-def reference(spec: TaskSpec, language: str, gold: list[Any], predicted: list[Any]) -> tuple[float, float]:
-    """Our score and the official one by other means."""
+def reference(spec: TaskSpec, language: str, gold: list[Any], predicted: list[Any]) -> tuple[float, float | None]:
+    """Our score and the official one of today by other means; that of 0.0.12 differs in POS."""
     if spec.kind is Kind.RANKING:
         texts = open_source("sample").load(spec, "test", language).dataset["query"][:]
         groups = [[*group] for _, group in groupby(zip(texts, gold, predicted, strict=True), key=lambda row: row[0])]
@@ -163,18 +171,41 @@ def test_missing_languages_are_all_named(tmp_path: Path) -> None:
 
 def test_strange_files_are_named(tmp_path: Path) -> None:
     write_gold(tmp_path, NER)
-    (tmp_path / "NER/fr.prediction").touch()
+    (tmp_path / "NER/xx.prediction").touch()
     (tmp_path / "PAWS-X").mkdir()
     (tmp_path / "PAWS-X/de.prediction").touch()
     for allow_partial in (False, True):
         with pytest.raises(DataError) as caught:
             score_folder(tmp_path, "sample", allow_partial=allow_partial)
         expected = (
-            "NER/fr.prediction, PAWS-X/de.prediction: no language or no task of XGLUE; expected NC/{de,en,es,fr,ru}"
+            "NER/xx.prediction, PAWS-X/de.prediction: no language or no task of XGLUE; expected NC/{de,en,es,fr,ru}"
         )
         assert expected in str(caught.value)
-    (tmp_path / "NER/fr.prediction").unlink()
+    (tmp_path / "NER/xx.prediction").unlink()
     assert score_folder(tmp_path, "sample", tasks=["ner"]).mean is None
+
+
+def test_a_language_that_the_task_does_not_have_is_said_and_left_out(tmp_path: Path) -> None:
+    write_gold(tmp_path, NER)
+    (tmp_path / "NER/fr.prediction").touch()
+    assert score_folder(tmp_path, "sample").warnings == (
+        "NER/fr.prediction: left out: XGLUE has no such task and language",
+    )
+    (tmp_path / "NER/nl.prediction").rename(tmp_path / "NER/it.prediction")
+    with pytest.raises(DataError, match=r"no NER/nl.prediction"):  # what it should have been is missed
+        score_folder(tmp_path, "sample")
+
+
+def test_data_of_other_row_counts_are_marked(tmp_path: Path) -> None:
+    write_file(tmp_path / "data", XNLI, "test", "de", b"a\tb\tneutral\nc\td\tneutral\n")
+    write(tmp_path / "p", XNLI, "de", [1, 1])
+    scores = score_folder(tmp_path / "p", str(tmp_path / "data"))
+    assert scores.unofficial == ("XNLI/de.test: 2 rows; the official data have 5010",)
+    output = run("--predictions", tmp_path / "p", "--data", tmp_path / "data").output
+    assert "(test, UNOFFICIAL data)" in output
+    assert "UNOFFICIAL data: scores do not compare with those on XGLUE: XNLI/de.test: 2 rows" in output
+    write_gold(tmp_path / "toy", NER)
+    assert score_folder(tmp_path / "toy", "sample").unofficial == ()
 
 
 def test_the_other_tasks_of_xglue_and_hidden_files_are_left_alone(tmp_path: Path) -> None:
@@ -229,7 +260,8 @@ def test_the_table_and_the_json(tmp_path: Path) -> None:
     result = run("--predictions", tmp_path, "--data", "sample")
     assert result.exit_code == 0
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.output.splitlines()]
-    values = [f"{value:.4f}" for value in (english.score, english.stderr, english.official)]
+    values = (english.score, english.stderr, english.official, english.official_seqeval1)
+    values = [f"{value:.4f}" for value in values]
     assert ["", "en", str(english.rows), "acc", *values] in lines
     assert lines[-3][:2] == ["XGLUE", "mean of 8 tasks"]
     assert result.output.endswith("SAMPLE data: the scores mean nothing\n")
@@ -241,9 +273,14 @@ def test_the_table_and_the_json(tmp_path: Path) -> None:
         "score": english.score,
         "stderr": english.stderr,
         "official": english.official,
+        "official_seqeval1": english.official_seqeval1,
+        "official_rule": "seqeval 0.0.12",
         "single_row_queries": None,
     }
-    assert found["mean"]["official"] == pytest.approx(np.mean([task["mean"]["official"] for task in found["tasks"]]))
+    means = [task["mean"] for task in found["tasks"]]
+    assert found["mean"]["official"] == pytest.approx(np.mean([mean["official"] for mean in means]))
+    later = [mean["official"] if mean["official_seqeval1"] is None else mean["official_seqeval1"] for mean in means]
+    assert found["mean"]["official_seqeval1"] == pytest.approx(np.mean(later))
 
 
 def test_table_and_json_say_what_is_partial(tmp_path: Path) -> None:
@@ -251,7 +288,7 @@ def test_table_and_json_say_what_is_partial(tmp_path: Path) -> None:
     (tmp_path / "NER/de.prediction").unlink()
     arguments = ("--predictions", tmp_path, "--data", "sample", "--task", "ner", "--allow-partial")
     output = run(*arguments).output
-    assert "(test, partial)" in output
+    assert "(test, partial, SAMPLE)" in output
     assert "mean of 3 of 4" in output
     assert "partial: no predictions for NER/de.prediction\n" in output
     assert "mean of 8 tasks" not in output

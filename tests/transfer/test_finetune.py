@@ -12,9 +12,11 @@ from tests.helpers.training import CPU, backbone, recipe, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.identity import identify
 from xglue_harness.errors import StoreError, TrainingError
+from xglue_harness.store_commands import problems_of
 from xglue_harness.transfer import checkpoint, token_cache
 from xglue_harness.transfer.determinism import seeded
 from xglue_harness.transfer.dev import DevSets
+from xglue_harness.transfer.files import write_sealed
 from xglue_harness.transfer.finetune import finetune
 from xglue_harness.transfer.learner import Learner
 from xglue_harness.transfer.predict import predict, prepare
@@ -200,10 +202,42 @@ def test_a_damaged_checkpoint_is_named_and_training_starts_anew(which, unbroken,
         with pytest.raises(_Killed):
             _finetune(store)
     [path] = store.folders("working")[0].glob(which)
+    assert problems_of(path.parent) == []
     path.write_bytes(path.read_bytes()[:-20])
+    [problem] = problems_of(path.parent)
+    assert problem.startswith(f"{path.parent}: {path.name}: ")
     again = _finetune(store)
     assert f"{path.parent} can't be used, training starts anew: {path.name}" in caplog.text
     assert again.session.resumed_from_step is None
+    assert _equal(_weights(again), _weights(unbroken))
+
+
+@pytest.mark.parametrize("edit", ["step", "generators", "dev", "another key"])
+def test_an_edited_checkpoint_is_not_taken(edit, unbroken, tmp_path, caplog):
+    """Whatever number of it is another, and though it is JSON that could be read."""
+    store = Store(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        _kill_in_step(patch)
+        with pytest.raises(_Killed):
+            _finetune(store)
+    [folder] = store.folders("working")
+    path = folder / "progress.json"
+    facts = json.loads(path.read_text())
+    if edit == "step":
+        facts["counters"]["step"] += 1
+    elif edit == "generators":
+        facts["generators"] = []
+    elif edit == "dev":
+        facts["epochs"][0]["dev"]["de"] += 0.01
+    else:  # whole and sealed, but of another training
+        facts = {name: value for name, value in facts.items() if name not in ("key", "sha256")}
+        write_sealed(path, "0" * 32, facts)
+    if edit != "another key":
+        path.write_text(json.dumps(facts, indent=1, sort_keys=True))
+    again = _finetune(store)
+    assert f"{folder} can't be used, training starts anew: progress.json" in caplog.text
+    assert again.session.resumed_from_step is None
+    assert again.training.epochs == unbroken.training.epochs
     assert _equal(_weights(again), _weights(unbroken))
 
 

@@ -101,7 +101,7 @@ def test_a_damaged_entry_is_not_found_and_named(damage, store, caplog):
     assert str(named) in caplog.text
     output = _command("verify", status=1)
     assert str(named) in output
-    assert "1 entries, 1 problems" in output
+    assert "1 entries, 0 unfinished trainings, 1 problems" in output
     _command("prune", "--damaged", "--yes")
     assert store.folders("entries") == []
 
@@ -309,7 +309,7 @@ def test_an_entry_under_anothers_key_is_not_taken(store, caplog):
     write_sealed(store.entry_folder(other) / "entry.json", other, manifest)
     assert store.find(other) is None
     assert "is of another training" in caplog.text
-    assert "2 entries, 1 problems" in _command("verify", status=1)
+    assert "2 entries, 0 unfinished trainings, 1 problems" in _command("verify", status=1)
 
 
 def test_the_schema_is_printed_as_json():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.texts import Texts
     from xglue_harness.encoders.loading import Backbone
 
@@ -65,6 +66,7 @@ def cka_command(
     from xglue_harness.analyze.tables import print_cka
 
     out, texts = Output(output, form), _texts(text, data, task, languages, rows)
+    out.data = texts.data
     table: list[dict[str, Any]] = []
     one, other = _encoder(a, device), _encoder(b, device)
     names = _short(a), _short(b)
@@ -88,7 +90,7 @@ def cka_command(
         "cka", one.device, {**encoders, **_facts(texts, seed, pooling, max_length), **_draws(permutations, replicates)}
     )
     print_cka(table)
-    _print_files(out.written)
+    _print_end(out)
 
 
 @app.command("languages")
@@ -125,6 +127,7 @@ def languages_command(
     from xglue_harness.errors import DataError
 
     out, texts = Output(output, form), _texts(text, data, task, languages, rows)
+    out.data = texts.data
     if not texts.parallel:
         raise DataError(
             f"{texts.description}: sentences must be translations of each other; give --text with a folder of parallel "
@@ -151,7 +154,7 @@ def languages_command(
         {**facts, **_facts(texts, seed, pooling, max_length), **_draws(permutations, replicates)},
     )
     print_languages(table, pivot)
-    _print_files(out.written)
+    _print_end(out)
 
 
 @app.command("spectra")
@@ -196,7 +199,7 @@ def spectra_command(
     if not 0 <= at <= last:
         raise DataError(f"--layer {at}: the encoder has layers 0 to {last}")
     print_spectra(table, at, paper=paper)
-    _print_files(out.written)
+    _print_end(out)
 
 
 @app.command("correlate")
@@ -222,33 +225,30 @@ def correlate_command(
     import torch
 
     from xglue_harness.analyze import correlate
-    from xglue_harness.analyze.output import Output
+    from xglue_harness.analyze.output import DataMark, Output
     from xglue_harness.analyze.tables import print_correlations
 
     out, rows = Output(output, form), correlate.read_results(results)
-    known = ("model", "seed", "task", "language", "source", "sample", "score")
+    unofficial = any(row["unofficial"] for row in rows)
+    out.data = DataMark("SAMPLE" if rows[0]["sample"] else "UNOFFICIAL" if unofficial else "XGLUE")
     table: list[dict[str, Any]] = []
-    for diagnostic in sorted({name for row in rows for name in row if name not in known}):
+    for diagnostic in sorted({name for row in rows for name in row if name not in correlate.FACTS}):
         points = correlate.points(rows, diagnostic, over)
-        if over == "languages" and len({(row["task"], row["model"], row[diagnostic]) for row in points}) <= len(
-            {(row["task"], row["model"]) for row in points}
-        ):
+        whose = [(row["task"], row["model"], row["recipe"]) for row in points]
+        values = [row[diagnostic] for row in points]
+        if over == "languages" and len({*zip(whose, values, strict=True)}) <= len({*whose}):
             continue  # the same for all languages of a model
         found = correlate.correlate(points, diagnostic, seed=seed)
         table += found
-        labels = [{**row, "model": _label(row)} for row in points]
-        out.figure(f"correlate_{diagnostic}", "correlation", labels, found, x=diagnostic)
+        names = correlate.labels(points)
+        named = [{**row, "model": name} for row, name in zip(points, names, strict=True)]
+        out.figure(f"correlate_{diagnostic}", "correlation", named, found, x=diagnostic)
     out.table("correlate", table)
     out.record(
         "correlate", torch.device("cpu"), {"over": over, "results": [str(path) for path in results], "seed": seed}
     )
     print_correlations(table)
-    _print_files(out.written)
-
-
-def _label(row: dict[str, Any]) -> str:
-    name = _short(row["model"])
-    return name if row["language"] is None else f"{name} {row['language']}"
+    _print_end(out)
 
 
 def _texts(text: Path | None, data: str | None, task: str | None, languages: str | None, rows: int) -> Texts:
@@ -306,5 +306,7 @@ def _draws(permutations: int, replicates: int) -> dict[str, Any]:
     return {"permutations": permutations, "replicates": replicates}
 
 
-def _print_files(files: list[Path]) -> None:
-    typer.echo("written: " + ", ".join(str(file) for file in files))
+def _print_end(out: Output) -> None:
+    if out.data is not None and out.data.warning:
+        typer.echo(out.data.warning)
+    typer.echo("written: " + ", ".join(str(file) for file in out.written))

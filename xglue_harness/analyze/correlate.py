@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import rankdata
 
+from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import DataError
 from xglue_harness.results.files import read_runs
 
@@ -19,6 +21,12 @@ Over = Literal["models", "languages"]
 Group = tuple[Sequence[float], Sequence[float]]
 
 PERMUTATIONS = 10_000
+FACTS = ("model", "recipe", "seed", "task", "language", "source", "sample", "unofficial", "score")
+"""What a row of `read_results` holds beside its diagnostics."""
+
+_OF_THE_RUN = ("task", "seed", "key", "dev", "compile")
+"""Entries of a recipe that say nothing of how the weights came about, or are told by other columns."""
+
 LEAST = 4
 """Points below which no p-value says anything: 4 points have 24 orders."""
 
@@ -30,20 +38,28 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
         paths: JSON files, or folders that are searched for ``results*.json``.
 
     Returns:
-        ``model``, ``seed``, ``task``, ``language``, ``source``, ``sample``, ``score`` and the diagnostics by name.
+        `FACTS` and the diagnostics by name. ``recipe`` says in what the runs of one model differ, weights and training
+        data included, and is empty where there is but one kind of them: so ``model`` and ``recipe`` are one thing.
 
     Raises:
-        DataError: for a file that is none of lm_eval's, no diagnostics at all, sample data beside real ones, or one
-            model, seed, task and language twice.
+        DataError: for a file that is none of lm_eval's, no diagnostics at all, sample data beside real ones, two test
+            sets of one task and language, or one model, recipe, seed, task and language twice.
     """
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    tests: dict[tuple[str, str], tuple[str | None, Path]] = {}
     for run in read_runs(paths):
         if (row := _row_of(run.record)) is None:
             continue
-        key = tuple(row[name] for name in ("model", "seed", "task", "language"))
+        names = ("model", "seed", "task", "language")
+        key = (*(row[name] for name in names), json.dumps(row["recipe"], sort_keys=True))
         if key in rows:
-            raise DataError(f"{run.file}: {' '.join(map(str, key))} stands in two results files: give one of them")
+            said = " ".join(str(row[name]) for name in names)
+            raise DataError(f"{run.file}: {said} stands in two results files: give one of them")
         rows[key] = row
+        place = (row["task"], row["language"])
+        test, file = tests.setdefault(place, (row["test"], run.file))
+        if test != row["test"]:
+            raise DataError(f"{run.file}: another test set of {' '.join(place)} than in {file}: leave one kind out")
     if not rows:
         raise DataError(
             f"no diagnostics in {', '.join(map(str, paths)) or 'nothing'}: run lm_eval with --output_path and "
@@ -51,7 +67,22 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
         )
     if len({row["sample"] for row in rows.values()}) > 1:
         raise DataError("results on the SAMPLE and on real data can't be compared: leave one kind out")
-    return list(rows.values())
+    return _told_apart(list(rows.values()))
+
+
+def _told_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows whose recipe is in words: the options in which those of one model on one task differ."""
+    kinds: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        kinds[row["task"], row["model"]].append(row["recipe"])
+    found = []
+    for row in rows:
+        own = kinds[row["task"], row["model"]]
+        differ = [name for name in own[0] if any(other.get(name) != own[0][name] for other in own)]
+        differ += sorted({name for other in own for name in other} - set(own[0]))
+        words = ", ".join(f"{name} {row['recipe'].get(name)}" for name in differ)
+        found.append({name: value for name, value in row.items() if name != "test"} | {"recipe": words})
+    return found
 
 
 def _row_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -61,16 +92,29 @@ def _row_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
     score = record["selection"]["scores"][record["selection"]["rule"]]["score"]
     if score is None:
         return None
+    backbone, data = record["backbone"], record.get("data", {})
+    files, spec = data.get("files", {}), TASKS[record["task"]]
+    recipe = {name: value for name, value in record["recipe"].items() if name not in _OF_THE_RUN}
+    recipe |= {"select": record["selection"]["rule"], "weights": backbone.get("encoder_sha256")}
+    recipe |= {"training data": files.get(spec.path("train", record["source_language"]))}
+    recipe |= {"reference": record["diagnostics"].get("encoders", {}).get("reference")}
     facts = {
-        "model": record["backbone"]["name"],
+        "model": backbone["name"],
+        "recipe": {name: _short_hash(value) for name, value in recipe.items()},
         "seed": record["recipe"]["seed"],
         "task": record["task"],
         "language": record["target_language"],
         "source": record["source_language"],
         "sample": record["SAMPLE"],
+        "unofficial": bool(data.get("unofficial")),
+        "test": files.get(spec.path("test", record["target_language"])),
     }
     metrics = {name: metric["value"] for name, metric in record["diagnostics"]["metrics"].items()}
     return {**facts, "score": score, **metrics}
+
+
+def _short_hash(value: Any) -> Any:
+    return value[:8] if isinstance(value, str) and len(value) == 64 else value
 
 
 def points(rows: Sequence[dict[str, Any]], diagnostic: str, over: Over) -> list[dict[str, Any]]:
@@ -82,17 +126,17 @@ def points(rows: Sequence[dict[str, Any]], diagnostic: str, over: Over) -> list[
         over: what a point is.
 
     Returns:
-        ``task``, ``model``, ``language`` (``None`` for means over them), ``languages`` (how many), ``seeds``, ``score``
-        and the diagnostic. The language of the training is left out: nothing is transferred to it.
+        ``task``, ``model``, ``recipe``, ``language`` (``None`` for means over them), ``languages`` (how many),
+        ``seeds``, ``score`` and the diagnostic. The language of the training is left out: nothing is transferred to it.
     """
-    cells: dict[str, dict[str, dict[str, list[dict[str, Any]]]]] = defaultdict(lambda: defaultdict(dict))
+    cells: dict[str, dict[tuple[str, str], dict[str, list[dict[str, Any]]]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         if row["language"] != row["source"] and diagnostic in row:
-            cells[row["task"]][row["model"]].setdefault(row["language"], []).append(row)
+            cells[row["task"]][row["model"], row["recipe"]].setdefault(row["language"], []).append(row)
     found = []
     for task, models in cells.items():
         common = set.intersection(*(set(languages) for languages in models.values()))
-        for model, languages in models.items():
+        for (model, recipe), languages in models.items():
             chosen = sorted(common) if over == "models" else sorted(languages)
             groups = [chosen] if over == "models" else [[language] for language in chosen]
             for group in filter(None, groups):
@@ -100,15 +144,15 @@ def points(rows: Sequence[dict[str, Any]], diagnostic: str, over: Over) -> list[
                 means = {name: sum(row[name] for row in own) / len(own) for name in ("score", diagnostic)}
                 language = None if over == "models" else group[0]
                 seeds = len({row["seed"] for row in own})
-                facts = {"task": task, "model": model, "language": language, "languages": len(group), "seeds": seeds}
-                found.append({**facts, **means})
+                facts = {"task": task, "model": model, "recipe": recipe, "language": language}
+                found.append({**facts, "languages": len(group), "seeds": seeds, **means})
     return found
 
 
 def correlate(found: Sequence[dict[str, Any]], diagnostic: str, *, seed: int = 0) -> list[dict[str, Any]]:
     """Spearman's rho between a diagnostic and the score, one row a task.
 
-    Points are shuffled within a model where a model has several (languages), else over the models.
+    Points are shuffled within a model (and recipe) where one has several (languages), else over the models.
 
     Args:
         found: of `points`.
@@ -116,20 +160,38 @@ def correlate(found: Sequence[dict[str, Any]], diagnostic: str, *, seed: int = 0
         seed: of the permutations.
 
     Returns:
-        ``task``, ``diagnostic``, ``rho``, ``p`` (two-sided), ``models``, ``points``, ``permutations`` (how many, all of
-        them where there are few); ``rho`` and ``p`` are ``None`` for fewer than 4 points, or none that differ.
+        ``task``, ``diagnostic``, ``rho``, ``p`` (two-sided), ``models`` and ``points`` that it rests on,
+        ``permutations`` (how many, all of them where there are few); ``rho`` and ``p`` are ``None`` for fewer than 4
+        points, or none that differ, and the counts are then those that there are. A recipe of a model counts as one.
     """
     rows = []
     for task in dict.fromkeys(row["task"] for row in found):
         own = [row for row in found if row["task"] == task]
-        models = list(dict.fromkeys(row["model"] for row in own))
+        models: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+        for row in own:
+            models[row["model"], row["recipe"]].append(row)
         within = any(row["language"] is not None for row in own)
-        parts = [[row for row in own if row["model"] == model] for model in models] if within else [own]
-        groups = [([row[diagnostic] for row in part], [row["score"] for row in part]) for part in parts]
-        rho, p, drawn = rank_correlation([group for group in groups if len(group[0]) >= LEAST], seed=seed)
-        counts = {"models": len(models), "points": len(own), "permutations": drawn}
+        parts = list(models.values()) if within else [own]
+        used = [part for part in parts if len(part) >= LEAST and _differs(part, diagnostic)]
+        groups = [([row[diagnostic] for row in part], [row["score"] for row in part]) for part in used]
+        rho, p, drawn = rank_correlation(groups, seed=seed)
+        told = [row for part in used or parts for row in part]
+        counts = {"models": len({(row["model"], row["recipe"]) for row in told}), "points": len(told)}
+        counts["permutations"] = drawn
         rows.append({"task": task, "diagnostic": diagnostic, "rho": rho, "p": p, **counts})
     return rows
+
+
+def _differs(part: Sequence[dict[str, Any]], diagnostic: str) -> bool:
+    return all(len({row[name] for row in part}) > 1 for name in (diagnostic, "score"))
+
+
+def labels(found: Sequence[dict[str, Any]]) -> list[str]:
+    """What names each point in a figure: the model's last part where that tells it apart, recipe and language."""
+    short = {row["model"]: row["model"].rstrip("/").rsplit("/", 1)[-1] for row in found}
+    unique = len(set(short.values())) == len(short)
+    parts = [(short[row["model"]] if unique else row["model"], row["recipe"], row["language"]) for row in found]
+    return [" ".join(part for part in named if part) for named in parts]
 
 
 def rank_correlation(

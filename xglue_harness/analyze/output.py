@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -21,8 +22,31 @@ from xglue_harness.transfer.store import code_sha256
 logger = logging.getLogger(__name__)
 
 Format = Literal["csv", "parquet"]
+Kind = Literal["SAMPLE", "UNOFFICIAL", "XGLUE", "text"]
 
 _NO_FIGURES = "table and record only: figures need matplotlib: pip install 'xglue-harness[plots]'"
+
+
+@dataclass(frozen=True)
+class DataMark:
+    """What an analysis rests on.
+
+    Attributes:
+        kind: the packaged toy; task data with other numbers of rows than XGLUE's; XGLUE's; or one's own text.
+        unofficial: what is to be said of the sets with other numbers of rows.
+    """
+
+    kind: Kind
+    unofficial: list[str] = field(default_factory=list)
+
+    @property
+    def warning(self) -> str:
+        """What a reader must know; may be empty."""
+        if self.kind == "SAMPLE":
+            return "SAMPLE data: the numbers mean nothing"
+        if self.kind == "UNOFFICIAL":
+            return "; ".join(["UNOFFICIAL data: the numbers do not compare with those on XGLUE", *self.unofficial])
+        return ""
 
 
 class Output:
@@ -50,6 +74,8 @@ class Output:
             raise DataError(f"{folder} can't be made ({error.strerror}): choose another --output") from error
         self.folder, self.form = folder, form
         self.written: list[Path] = []
+        self.data: DataMark | None = None
+        """What the numbers rest on, once it is known: every table, record and figure says so."""
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows; one column a key."""
@@ -58,7 +84,8 @@ class Output:
         import pyarrow.parquet
 
         path = self.folder / f"{name}.{self.form}"
-        columns = pa.Table.from_pylist([dict(row) for row in rows])
+        said = {} if self.data is None else {"data": self.data.kind}
+        columns = pa.Table.from_pylist([{**row, **said} for row in rows])
         with replacing(path) as temporary:
             if self.form == "csv":
                 pyarrow.csv.write_csv(columns, temporary)
@@ -76,7 +103,8 @@ class Output:
     def record(self, name: str, device: torch.device, facts: Mapping[str, Any]) -> None:
         """Write what the table rests on, with versions and hardware."""
         where = environment(device, code_sha256()).model_dump(mode="json")
-        value = {"analysis": name, **facts, "environment": where, "files": [file.name for file in self.written]}
+        said = {} if self.data is None else {"data": self.data.kind, "unofficial": self.data.unofficial}
+        value = {"analysis": name, **said, **facts, "environment": where, "files": [file.name for file in self.written]}
         self.text(f"{name}.json", json.dumps(value, indent=1, allow_nan=False))
 
     def figure(self, name: str, kind: str, *rows: Sequence[Mapping[str, Any]], **options: Any) -> None:
@@ -90,6 +118,8 @@ class Output:
         """
         if self.plots is None:
             return
+        if self.data is not None and self.data.warning:
+            options["title"] = f"{options.get('title') or ''} [{self.data.kind}]".strip()
         try:
             self.written += self.plots.save(getattr(self.plots, kind)(*rows, **options), self.folder / name)
         except ValueError as error:

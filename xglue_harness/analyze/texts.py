@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from xglue_harness.benchmark import TASKS, Kind, task
-from xglue_harness.data import open_source
-from xglue_harness.data.folder import file_sha256
+from xglue_harness import benchmark
+from xglue_harness.analyze.output import DataMark, Kind
+from xglue_harness.benchmark import TASKS, task
+from xglue_harness.data import open_source, unofficial
+from xglue_harness.data.official import lines
 from xglue_harness.errors import DataError
+from xglue_harness.files import is_folder, is_regular, read_regular
 from xglue_harness.transfer.tokenising import joined
 
 
@@ -22,12 +27,14 @@ class Texts:
         parallel: whether they are translations of each other, line by line.
         description: where they come from.
         files: sha256 (hex) by path.
+        data: what sort of data they are.
     """
 
     by_language: dict[str, list[str]]
     parallel: bool
     description: str
     files: dict[str, str]
+    data: DataMark
 
 
 def read_texts(path: Path, languages: Sequence[str] | None, rows: int | None) -> Texts:
@@ -42,23 +49,26 @@ def read_texts(path: Path, languages: Sequence[str] | None, rows: int | None) ->
     Raises:
         DataError: for a missing file, an empty line, or files of different lengths.
     """
-    if path.is_file():
+    if _is(is_regular, path):
         language = path.stem if path.stem in _known() else "en"
         files = {(languages or [language])[0]: path}
-    elif path.is_dir():
-        there = {file.stem: file for file in sorted(path.glob("*.txt")) if file.stem in _known() or languages}
+    elif _is(is_folder, path):
+        texts = (file for file in sorted(path.glob("*.txt")) if _is(is_regular, file))
+        there = {file.stem: file for file in texts if file.stem in _known() or languages}
         missing = [language for language in languages or () if language not in there]
         if missing or not there:
             raise DataError(f"{path} has no {', '.join(f'{name}.txt' for name in missing or ['<language>'])}")
         files = {language: there[language] for language in languages or there}
     else:
         raise DataError(f"{path}: no such file or folder; give <language>.txt, or a folder of them")
-    found = {language: _lines(file, rows) for language, file in files.items()}
+    contents = {language: _content(file) for language, file in files.items()}
+    found = {language: _sentences(content, files[language]) for language, content in contents.items()}
     counts = {language: len(lines) for language, lines in found.items()}
     if len(set(counts.values())) > 1:
         raise DataError(f"{path}: the files have different numbers of lines, so they are not parallel: {counts}")
-    sums = {str(file.name): file_sha256(file) for file in files.values()}
-    return Texts(found, len(found) > 1, str(path), sums)
+    sums = {files[language].name: hashlib.sha256(content).hexdigest() for language, content in contents.items()}
+    chosen = {language: lines[:rows] for language, lines in found.items()}
+    return Texts(chosen, len(found) > 1, str(path), sums, DataMark("text"))
 
 
 def task_texts(name: str, data: str | None, languages: Sequence[str] | None, rows: int | None) -> Texts:
@@ -84,21 +94,25 @@ def task_texts(name: str, data: str | None, languages: Sequence[str] | None, row
         )
     found: dict[str, list[str]] = {}
     files: dict[str, str] = {}
+    others: list[str] = []
     for language in languages or there:
         loaded = source.load(spec, "test", language)
+        others += unofficial(source, spec, "test", language, len(loaded.dataset))
         chosen = loaded.dataset if rows is None else loaded.dataset.select(range(min(rows, len(loaded.dataset))))
         found[language] = (
             [" ".join(words) for words in chosen["words"]]
-            if spec.kind is Kind.TAGGING
+            if spec.kind is benchmark.Kind.TAGGING
             else [joined(row, (*spec.text_a, *spec.text_b)) for row in chosen]
         )
         files.update(loaded.files)
     least = min(len(texts) for texts in found.values())
+    kind: Kind = "SAMPLE" if source.is_sample else "UNOFFICIAL" if others else "XGLUE"
     return Texts(
         {language: texts[:least] for language, texts in found.items()},
         spec.parallel,
         f"{spec.title} test, {source.name}: {source.description}",
         files,
+        DataMark(kind, others),
     )
 
 
@@ -106,13 +120,31 @@ def _known() -> set[str]:
     return {language for spec in TASKS.values() for language in spec.languages}
 
 
-def _lines(path: Path, rows: int | None) -> list[str]:
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
     try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} can't be read: {error}") from error
-    lines = lines if rows is None else lines[:rows]
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            raise DataError(f"{path} line {number} is empty: line by line, every file needs its sentence")
-    return lines
+        return kind(path)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_regular(path)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def _sentences(content: bytes, path: Path) -> list[str]:
+    """Lines as the reader of the official files has them; all of them, for where one lacks, all after it shift."""
+
+    def stop(line: int, message: str) -> NoReturn:
+        raise DataError(f"{path}:{line}: {message}")
+
+    found = []
+    for number, line in lines(content, stop):
+        if not line or not line.strip():
+            stop(number, "is empty: line by line, every file needs its sentence")
+        found.append(line)
+    if not found:
+        stop(1, "is empty: a sentence a line is expected")
+    return found

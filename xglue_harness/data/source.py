@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from xglue_harness.benchmark import TaskSpec
+from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.data.manifest import manifest_rows
 
 if TYPE_CHECKING:
     import datasets
@@ -53,6 +54,27 @@ class Source(Protocol):
 
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
         """Languages of ``split`` that the source has, in the task's order; empty if it has none."""
+
+
+def unofficial(source: Source, task: TaskSpec, split: str, language: str, rows: int) -> list[str]:
+    """What to say of a split that does not have the official data's number of rows: scores on it don't compare.
+
+    Args:
+        source: where it comes from; nothing is said of the packaged toy, which says SAMPLE.
+        task: the task.
+        split: ``train``, ``dev`` or ``test``.
+        language: language code.
+        rows: those that were found.
+
+    Returns:
+        One line, as ``NER/de.test: 60 rows; the official data have 3007``; none where they agree or the manifest has
+        no such split.
+    """
+    expected = manifest_rows(task, split, language)
+    last = task.kind is Kind.TAGGING  # the manifest's loader dropped a last sentence that no blank line ends
+    if source.is_sample or expected is None or rows == expected or (last and rows == expected + 1):
+        return []
+    return [f"{task.path(split, language)}: {rows} rows; the official data have {expected}"]
 
 
 def fingerprint(files: Mapping[str, str]) -> str:

@@ -1,8 +1,9 @@
 """What lm-eval's evaluation lacks: it is taught here, once lm-eval has loaded it.
 
-Before any request is built, our tasks meet the model, for only then is it known how the model is used; when results are
-saved, their predictions are put beside them; and lm_eval's command line, once it knows that a task is ours, chooses how
-torch's threads wait. Imports nothing heavy: it is imported with the tasks.
+Runs in several threads of a process wait for one another where they would disturb a training. Before any request is
+built, our tasks meet the model, for only then is it known how the model is used; when results are saved, their
+predictions are put beside them; and lm_eval's command line, once it knows that a task is ours, chooses how torch's
+threads wait. Imports nothing heavy: it is imported with the tasks.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xglue_harness.exclusive import one_thread
 from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.threads import is_lm_eval, line, settle
 
@@ -32,23 +36,39 @@ def adapt() -> None:
 
 
 def _introduce_models() -> None:
-    module = sys.modules.get("lm_eval.evaluator")
+    module: Any = sys.modules.get("lm_eval.evaluator")
     original = getattr(module, "evaluate", None)  # None while the module is being loaded
-    if module is None or original is None or getattr(original, "_introduces_models", False):
+    if original is None or getattr(original, "_introduces_models", False):
         return
 
     @functools.wraps(original)
     def evaluate(*args: Any, **kwargs: Any) -> Any:
         lm = kwargs["lm"] if "lm" in kwargs else args[0] if args else None
         loaded = kwargs["task_dict"] if "task_dict" in kwargs else args[1] if len(args) > 1 else {}
-        if not _is_task_loaded():
+        tasks = list(_ours(loaded)) if _is_task_loaded() else []
+        if not tasks:
+            _begun.__dict__.pop("hold", ExitStack()).close()  # others may go on beside it
             return original(*args, **kwargs)
-        with told_how_to_go_on():
-            introduce(lm, loaded)
+        with told_how_to_go_on(), one_thread():
+            introduce(lm, tasks)
             return original(*args, **kwargs)
 
     evaluate._introduces_models = True  # type: ignore[attr-defined]
-    module.evaluate = evaluate  # type: ignore[attr-defined]
+    module.evaluate = evaluate
+    begin = module.simple_evaluate
+
+    @functools.wraps(begin)
+    def simple_evaluate(*args: Any, **kwargs: Any) -> Any:
+        with ExitStack() as hold:
+            hold.enter_context(one_thread())  # it seeds all generators and loads a model, before the tasks are known
+            _begun.hold = hold
+            return begin(*args, **kwargs)
+
+    module.simple_evaluate = simple_evaluate
+
+
+_begun = threading.local()
+"""Of each thread: what its run holds until its tasks are known."""
 
 
 def _is_task_loaded() -> bool:
@@ -96,19 +116,16 @@ def _settle_threads() -> None:
     config.process_tasks = process_tasks
 
 
-def introduce(lm: Any, loaded: Mapping[Any, Any]) -> None:
-    """Let every task of ours among those loaded meet the model.
+def introduce(lm: Any, tasks: Sequence[TransferTask]) -> None:
+    """Let tasks of ours meet the model.
 
     Args:
         lm: lm-eval's model.
-        loaded: tasks and groups, as ``TaskManager.load`` returns them, or nested as in older versions.
+        tasks: all of a run.
 
     Raises:
         XGlueError: where the model can't be used as the options want it.
     """
-    tasks = list(_ours(loaded)) if _is_task_loaded() else []
-    if not tasks:
-        return
     import torch
     from lm_eval.api.model import CachingLM
 
@@ -125,6 +142,7 @@ def introduce(lm: Any, loaded: Mapping[Any, Any]) -> None:
 
 
 def _ours(loaded: Any) -> Iterator[TransferTask]:
+    """Tasks of ours among those loaded, as ``TaskManager.load`` returns them, or nested as in older versions."""
     from xglue_harness.harness.task import TransferTask
 
     if isinstance(loaded, TransferTask):

@@ -14,6 +14,7 @@ from xglue_harness.benchmark import ALL_GROUP
 from xglue_harness.metrics import group_stderr
 
 SAMPLE_MARK = " [SAMPLE]"
+UNOFFICIAL_MARK = " [UNOFFICIAL]"
 COLLAPSED_MARK = " [COLLAPSED]"
 SCORE = "score,none"
 
@@ -74,9 +75,11 @@ def adjust(group: Any, metrics: dict[str, Any], task_metrics: dict[str, Any]) ->
 
 
 def marks_of(tasks: Iterable[Any]) -> str:
-    """What the tables say beside a name: the data are the toy, the model learnt nothing, how it was used."""
+    """What the tables say beside a name: the toy or other data than XGLUE's, a collapsed model, the protocol."""
     tasks = list(tasks)
     sample = any(getattr(task, "is_sample", False) for task in tasks)
+    unofficial = any(getattr(task, "is_unofficial", False) for task in tasks)
     collapsed = any(getattr(task, "is_collapsed", False) for task in tasks)
     protocols = dict.fromkeys(task.protocol.name for task in tasks if hasattr(task, "protocol"))
-    return SAMPLE_MARK * sample + COLLAPSED_MARK * collapsed + "".join(f" [{name}]" for name in protocols)
+    data = SAMPLE_MARK * sample + UNOFFICIAL_MARK * unofficial
+    return data + COLLAPSED_MARK * collapsed + "".join(f" [{name}]" for name in protocols)

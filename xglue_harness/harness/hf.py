@@ -12,6 +12,8 @@ import os
 import sys
 from typing import Any
 
+from xglue_harness.exclusive import one_thread
+
 logger = logging.getLogger(__name__)
 
 
@@ -109,7 +111,8 @@ def _count_processes(model: Any) -> None:
     @functools.wraps(original)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         several_processes()
-        original(self, *args, **kwargs)
+        with one_thread():  # weights that a checkpoint lacks are drawn
+            original(self, *args, **kwargs)
         accelerator = getattr(self, "accelerator", None)  # only there with several processes
         if accelerator is not None:
             self._rank, self._world_size = accelerator.process_index, accelerator.num_processes

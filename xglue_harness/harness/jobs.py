@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
-from xglue_harness.data import fingerprint
+from xglue_harness.data import fingerprint, unofficial
 from xglue_harness.encoders.checkpoint import load_backbone
 from xglue_harness.encoders.loading import Backbone, check_length
 from xglue_harness.encoders.pooling import default_pooling
@@ -54,6 +54,8 @@ class Job:
     material: Material
     files: dict[str, str]
     """sha256 of the files that the training reads."""
+    unofficial: tuple[str, ...]
+    """What to say of those that have another number of rows than the official ones."""
 
 
 def prepare_job(backbone: Backbone, group: Group) -> Job:
@@ -78,26 +80,33 @@ def prepare_job(backbone: Backbone, group: Group) -> Job:
     if first.is_sample:
         logger.warning("SAMPLE data: a toy for trying the software out; the scores mean nothing")
     train = source.load(spec, "train", SOURCE_LANGUAGE)
-    dev, dev_files = _dev_sets(group, recipe)
+    dev, dev_files, dev_lines = _dev_sets(group, recipe)
     files = {**train.files, **dev_files}
+    lines = [*unofficial(source, spec, "train", SOURCE_LANGUAGE, len(train.dataset)), *dev_lines]
+    if others := [*lines, *(line for task in group for line in task.unofficial)]:
+        logger.warning("UNOFFICIAL data: scores do not compare with those on XGLUE: %s", "; ".join(others))
     material = Material(_first_rows(train.dataset, recipe, spec.title), fingerprint(files), dev)
-    return Job(spec, recipe, group, material, files)
+    return Job(spec, recipe, group, material, files, tuple(lines))
 
 
-def _dev_sets(group: Group, recipe: Recipe) -> tuple[dict[str, Dataset], dict[str, str]]:
-    """Documents of the dev sets that are scored (all that the data have, English, or none), and their files' sha256."""
+def _dev_sets(group: Group, recipe: Recipe) -> tuple[dict[str, Dataset], dict[str, str], list[str]]:
+    """Documents of the dev sets that are scored (all that the data have, English, or none), their files' sha256, and
+    what is to be said of their number of rows.
+    """
     first = next(iter(group))
     spec, select, source = first.spec, first.options.select, first.source
     asked = {"all": spec.languages, "en": (SOURCE_LANGUAGE,), "none": ()}[recipe.dev]
     there = source.available(spec, "dev") if asked else ()
     found: dict[str, Dataset] = {}
     files: dict[str, str] = {}
+    lines: list[str] = []
     for language in (language for language in asked if language in there):
         loaded = source.load(spec, "dev", language)
         dataset = documents(spec, loaded.dataset)
         if any(is_scored(spec, gold) for gold in dataset[spec.label_column]):  # queries may all have one row
             found[language] = dataset
             files.update(loaded.files)
+            lines += unofficial(source, spec, "dev", language, len(loaded.dataset))
     missing = [language for language in asked if language not in found]
     needed = {"en_dev": [SOURCE_LANGUAGE], "oracle": [task.language for task in group]}.get(select, [])
     if lacking := [language for language in needed if language in missing]:
@@ -108,7 +117,7 @@ def _dev_sets(group: Group, recipe: Recipe) -> tuple[dict[str, Dataset], dict[st
         raise RecipeError(f"select all_dev needs the dev sets of {spec.title} in several languages")
     if missing:
         logger.warning("the data have no dev set of %s in %s: rules do without", spec.title, ", ".join(missing))
-    return found, files
+    return found, files, lines
 
 
 def _first_rows(dataset: Dataset, recipe: Recipe, title: str) -> Dataset:
@@ -191,6 +200,7 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
             identity,
             recipe,
             job.files,
+            job.unofficial,
             tuned,
             selection,
             leaf.evaluation,

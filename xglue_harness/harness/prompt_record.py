@@ -49,7 +49,7 @@ def prompt_record(prompting: Prompting, scored: Sequence[Scored]) -> dict[str, A
         source_language=SOURCE_LANGUAGE,
         target_language=task.language,
         sample=task.is_sample,
-        data=data_record(task, files),
+        data=data_record(task, files, task.sampler.unofficial),
         model=model_record(prompting.lm),
         prompt=_settings(prompting),
         evaluation=PromptEvaluation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
@@ -34,6 +34,7 @@ def record(
     identity: Identity,
     recipe: Recipe,
     training_files: Mapping[str, str],
+    unofficial: Sequence[str],
     tuned: FineTuned,
     selection: Selection,
     evaluation: Evaluation,
@@ -48,6 +49,7 @@ def record(
         identity: its hashes.
         recipe: the recipe.
         training_files: sha256 of the files that the training read, by path.
+        unofficial: what to say of those that have another number of rows than the official ones.
         tuned: the fine-tuned encoder.
         selection: which epoch counted, and what each rule leads to.
         evaluation: what predicting took.
@@ -62,7 +64,7 @@ def record(
         target_language=task.language,
         sample=task.is_sample,
         recipe={**recipe.model_dump(), "key": recipe.key},
-        data=data_record(task, files),
+        data=data_record(task, files, unofficial),
         backbone=BackboneRecord(
             name=backbone.name,
             revision=backbone.revision,
@@ -84,15 +86,22 @@ def record(
     return run.model_dump(mode="json", by_alias=True)
 
 
-def data_record(task: TransferTask, files: Mapping[str, str]) -> Data:
+def data_record(task: TransferTask, files: Mapping[str, str], unofficial: Sequence[str]) -> Data:
     """What was read for a leaf's number.
 
     Args:
         task: the leaf.
         files: sha256 of each file, by path.
+        unofficial: as for `record`, beside the test set's.
     """
     source = task.source
-    return Data(source=source.name, description=source.description, fingerprint=fingerprint(files), files=dict(files))
+    return Data(
+        source=source.name,
+        description=source.description,
+        fingerprint=fingerprint(files),
+        files=dict(files),
+        unofficial=[*dict.fromkeys([*unofficial, *task.unofficial])],
+    )
 
 
 def flags(training: Training, epoch: float, constant: str | None) -> Flags:

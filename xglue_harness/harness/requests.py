@@ -13,6 +13,7 @@ from xglue_harness.encoders.checkpoint import commit_of
 from xglue_harness.encoders.identity import identify
 from xglue_harness.encoders.loading import Backbone, check_tokenizer, check_trainable, encoder_of, merged
 from xglue_harness.errors import EncoderError
+from xglue_harness.exclusive import one_thread
 from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.harness.jobs import Group, prepare_job, run_job
 from xglue_harness.harness.register import MADE_OF
@@ -41,7 +42,7 @@ def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = Fal
         XGlueError: as data, training and prediction raise it.
     """
     results: list[Any] = [None] * len(requests)
-    with logging_as_lm_eval(World.current()):
+    with one_thread(), logging_as_lm_eval(World.current()):
         backbone = backbone_of(lm)
         jobs = [prepare_job(backbone, group) for group in _by_task(requests)]  # all data, before hours of training
         identity = identify(backbone)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval.api.samplers import ContextSampler
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
+from xglue_harness.data import unofficial
 from xglue_harness.errors import PromptError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class Shots(ContextSampler):
         self._rows: Dataset | None = None
         self.files: Mapping[str, str] = {}
         """sha256 of what was read, by path: nothing while no example was drawn."""
+        self.unofficial: list[str] = []
+        """What to say of the training set, where it has not the official number of rows."""
 
     def sample(self, n: int, eval_doc: Any = None, df: Any = None, **_: Any) -> Sequence[dict[str, Any]]:
         """``n`` rows, none twice.
@@ -37,6 +40,7 @@ class Shots(ContextSampler):
         if self._rows is None:
             loaded = self._source.load(self._spec, "train", SOURCE_LANGUAGE)
             self._rows, self.files = loaded.dataset, loaded.files
+            self.unofficial = unofficial(self._source, self._spec, "train", SOURCE_LANGUAGE, len(self._rows))
         if n > len(self._rows):
             raise PromptError(f"{self._spec.title}: --num_fewshot {n}: English train has only {len(self._rows)} rows")
         return [self._rows[i] for i in self.rnd.sample(range(len(self._rows)), n)]

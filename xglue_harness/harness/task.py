@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import yaml
@@ -13,7 +14,7 @@ from lm_eval.api.task import ConfigurableTask
 
 from xglue_harness import benchmark
 from xglue_harness.benchmark import Kind
-from xglue_harness.data import open_source
+from xglue_harness.data import open_source, unofficial
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.finetuning import FineTuning
 from xglue_harness.harness.groups import marks_of
@@ -23,7 +24,7 @@ from xglue_harness.harness.protocol import DOCUMENT, Scored, protocol_of
 from xglue_harness.harness.register import MODEL_ARGUMENTS, register, tasks_folder
 from xglue_harness.harness.shots import Shots
 from xglue_harness.interrupt import told_how_to_go_on
-from xglue_harness.official_metrics import official_score
+from xglue_harness.official_metrics import official_scores
 from xglue_harness.transfer.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
 from xglue_harness.transfer.scoring import document_score, documents, queries, score, score_stderr
 from xglue_harness.transfer.tokenising import joined
@@ -142,6 +143,7 @@ class TransferTask(ConfigurableTask):
         test = self.source.load(self.spec, "test", self.language)
         self.files = dict(test.files)
         self.row_count = len(test.dataset)
+        self.unofficial = unofficial(self.source, self.spec, "test", self.language, self.row_count)
         self._queries = queries(self.spec, test.dataset) if self.spec.kind is Kind.RANKING else None
         self.single_row_queries = sum(len(rows) == 1 for rows in self._queries or ())
         found = documents(self.spec, test.dataset)
@@ -216,6 +218,11 @@ class TransferTask(ConfigurableTask):
         return bool(self.run) and self.run["flags"]["collapsed"]
 
     @property
+    def is_unofficial(self) -> bool:
+        """Whether test set, training set or dev sets are not as long as XGLUE's."""
+        return bool(self.unofficial or self.run.get("data", {}).get("unofficial"))
+
+    @property
     def _own_stderr(self) -> bool:
         """Whether scores are no means over all documents, for which lm-eval has a standard error."""
         return self.spec.kind in (Kind.TAGGING, Kind.RANKING)
@@ -268,7 +275,9 @@ class TransferTask(ConfigurableTask):
     def _official(self, scored: list[Scored]) -> float:
         """The score by XGLUE's own evaluator. All answers are together here for the first time: they are kept."""
         in_order = self._conclude(scored)
-        return official_score(self.spec, [item[1] for item in in_order], [item[2] for item in in_order])
+        found = official_scores(self.spec, [item[1] for item in in_order], [item[2] for item in in_order])
+        self.run |= asdict(found)
+        return found.official
 
     def _bypassed(self, scored: list[Scored]) -> int:
         """lm-eval's number for "no score", once the predictions are kept."""

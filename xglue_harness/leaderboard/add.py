@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -133,8 +133,8 @@ def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tu
             raise LeaderboardError(f"{runs[language]}: {problems_of(error)}") from None
         rows = len(predictions.rows)
         kept = Kept(sha256=hashlib.sha256(files[language]).hexdigest(), rows=rows, total=rows)
-        record = record.model_copy(update={"predictions": kept})
-        languages[language] = LanguageResult(score=score, stderr=stderr, official=official, record=record)
+        record = record.model_copy(update={"predictions": kept, **asdict(official)})
+        languages[language] = LanguageResult(score=score, stderr=stderr, official=official.official, record=record)
     own = languages[spec.languages[0]].record
     paper = is_paper(spec, own.recipe, own.selection.rule)
     if recipe is None and not paper:

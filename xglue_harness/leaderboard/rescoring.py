@@ -67,10 +67,14 @@ def scored(path: Path, result: TaskResult) -> Found:
         for key, own, again in (
             ("score", claimed.score, score),
             ("stderr", claimed.stderr, stderr),
-            ("official", claimed.official, official),
+            ("official", claimed.official, official.official),
+            ("record.official", claimed.record.official, official.official),
+            ("record.official_seqeval1", claimed.record.official_seqeval1, official.official_seqeval1),
         ):
             if not _equal(own, again):
                 problems.append(f"{path}: languages.{language}.{key}: {own}; its predictions give {again}")
+        if claimed.record.official_rule != official.official_rule:
+            problems.append(f"{path}: languages.{language}.record.official_rule: expected {official.official_rule}")
         flat = [label for row in predictions.predictions for label in (row if isinstance(row, list) else [row])]
         if len({*flat}) == 1 and not claimed.record.flags.collapsed:
             problems.append(

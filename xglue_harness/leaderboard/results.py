@@ -20,7 +20,7 @@ from xglue_harness.benchmark import TASKS, Kind, TaskSpec
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.text import Name, Text, check_texts, problems_of, read_json
 from xglue_harness.metrics import Ratio
-from xglue_harness.official_metrics import official_score
+from xglue_harness.official_metrics import Official, official_scores
 from xglue_harness.results.predictions import RowPredictions
 from xglue_harness.results.schema import RunRecord, Share
 from xglue_harness.transfer.recipe import Options, resolve
@@ -172,18 +172,18 @@ def documents_of(predictions: RowPredictions) -> tuple[list[Any], list[Any]]:
     return [golds for golds, _ in scored], [found for _, found in scored]
 
 
-def rescored(predictions: RowPredictions) -> tuple[float, float | None, float, list[float] | list[Ratio]]:
+def rescored(predictions: RowPredictions) -> tuple[float, float | None, Official, list[float] | list[Ratio]]:
     """Score predictions again.
 
     Returns:
-        Score, standard error (``None`` where it is not defined), official score, and the score of each document that
+        Score, standard error (``None`` where it is not defined), official scores, and the score of each document that
         counts: a number, or a pair of numerator and denominator.
     """
     spec = predictions.spec
     gold, predicted = documents_of(predictions)
     items: list[Any] = [document_score(spec, g, p) for g, p in zip(gold, predicted, strict=True)]
     stderr = score_stderr(spec, items)
-    official = official_score(spec, gold, predicted)
+    official = official_scores(spec, gold, predicted)
     return score(spec, items), None if math.isnan(stderr) else stderr, official, items
 
 

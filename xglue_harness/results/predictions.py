@@ -114,11 +114,25 @@ def copy_kept(sha256: str, path: Path) -> None:
         OSError: where they are not in the cache, or ``path`` can't be written.
         DamagedFileError: where they are not those that were kept.
     """
-    data = kept(sha256).read_bytes()
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise DamagedFileError(f"{kept(sha256)} is damaged: its checksum is not in its name")
+    data = _checked(kept(sha256))
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def damage_of_kept(path: Path) -> str | None:
+    """What is wrong with a file that `keep` wrote; ``None`` for a sound one."""
+    try:
+        _checked(path)
+    except (DamagedFileError, OSError) as error:
+        return str(error)
+    return None
+
+
+def _checked(path: Path) -> bytes:
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != path.stem:
+        raise DamagedFileError(f"{path.name} is damaged: its checksum is not its name")
+    return data
 
 
 def encoded(predictions: RowPredictions) -> bytes:

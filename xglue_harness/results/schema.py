@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 2  # raised when a field is renamed, removed or changes its meaning
+from xglue_harness.official_metrics import Rule as OfficialRule
+
+SCHEMA_VERSION = 3  # raised when a field is renamed, removed or changes its meaning
 
 Rule = Literal["last", "en_dev", "all_dev", "oracle"]
 
@@ -61,6 +63,9 @@ class Data(_Part):
     files: dict[str, str] = Field(
         description="sha256 over the rows of each split that was read, by its path in the official archive: the same "
         "from every source that has the same rows"
+    )
+    unofficial: list[str] = Field(
+        description="splits that have another number of rows than XGLUE's, in words; the toy has none: SAMPLE says it"
     )
 
 
@@ -195,12 +200,21 @@ class Kept(_Part):
 class _Record(_Part):
     """What heads a record, however the model was used."""
 
-    schema_version: Literal[2] = Field(default=2, description="version of this schema")
+    schema_version: Literal[3] = Field(default=3, description="version of this schema")
     protocol: Literal["finetune", "prompt"] = Field(description="how the model was used")
     task: str = Field(description="short name of the task")
     source_language: str = Field(description="language that was trained on, or that few-shot examples come from")
     target_language: str = Field(description="language that was scored")
     sample: bool = Field(alias="SAMPLE", description="whether the data are the packaged toy, whose scores mean nothing")
+    official: Share | None = Field(
+        None, description="score (0..1) by XGLUE's own evaluator; null: not put together yet, or predictions only"
+    )
+    official_seqeval1: Share | None = Field(
+        None, description="the same by seqeval 1.x instead of 0.0.12; null: as for official, or no tagging task"
+    )
+    official_rule: OfficialRule | None = Field(
+        None, description="what 'official' is computed by; null: as for official"
+    )
 
 
 class RunRecord(_Record):

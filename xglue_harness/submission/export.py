@@ -25,6 +25,7 @@ class Summary:
         sample: whether the predictions are of the packaged toy, of which no submission can be made.
         files: the prediction files, relative to the folder.
         missing: those that a full submission of the eight tasks has beside them.
+        unofficial: test sets with another number of rows than XGLUE's: no submission can be made of them, either.
     """
 
     folder: str
@@ -33,6 +34,7 @@ class Summary:
     sample: bool
     files: tuple[str, ...]
     missing: tuple[str, ...]
+    unofficial: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class _Run:
         sample: whether the data are the packaged toy.
         whose: what all parts of a submission must have in common, in words.
         sha256: of the kept predictions.
+        unofficial: what is to be said of the test set, where it has not XGLUE's number of rows.
     """
 
     written: WrittenRun
@@ -58,6 +61,7 @@ class _Run:
     sample: bool
     whose: str
     sha256: str
+    unofficial: tuple[str, ...]
 
     def __str__(self) -> str:
         return str(self.written)
@@ -98,6 +102,7 @@ def export(results: Sequence[Path], folder: Path) -> Summary:
         runs[0].sample,
         tuple(path for path in everything if path in contents),
         tuple(path for path in everything if path not in contents),
+        tuple(line for run in runs for line in run.unofficial),
     )
 
 
@@ -109,12 +114,14 @@ def _run(written: WrittenRun) -> _Run:
         # An encoder has one hash, whether its name is that of the Hub or of a folder.
         identity = f"encoder {model['encoder_sha256']}" if protocol == "finetune" else f"model {model['name']}"
         spec, language = TASKS[record["task"]], record["target_language"]
-        spec.path("test", language)
+        test = spec.path("test", language)
         sha256, _ = kept_with(written)
+        lines = record.get("data", {}).get("unofficial", ())  # records of older versions say nothing of it
+        unofficial = tuple(line for line in lines if line.startswith(f"{test}:"))
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{written}: no record of xglue-harness: {error!r}") from error
     whose = f"protocol {protocol}, {identity}, {'SAMPLE' if sample else 'real'} data"
-    return _Run(written, spec, language, protocol, model["name"], sample, whose, sha256)
+    return _Run(written, spec, language, protocol, model["name"], sample, whose, sha256, unofficial)
 
 
 def _consistent(runs: Sequence[_Run]) -> list[_Run]:

@@ -21,6 +21,12 @@ def relative_path(spec: TaskSpec, language: str) -> str:
     return f"{spec.folder}/{language}{SUFFIX}"
 
 
+def spellings(spec: TaskSpec) -> list[str]:
+    """Each class as the official test files spell it, by class id."""
+    # XNLI has an alias, too, but in its training file alone; digits are what test files hold.
+    return [str(i) if str(i) in spec.aliases else name for i, name in enumerate(spec.labels)]
+
+
 def render(spec: TaskSpec, predictions: Sequence[Any]) -> bytes:
     """The content of a prediction file; labels are spelt as in the task's test files.
 
@@ -28,8 +34,7 @@ def render(spec: TaskSpec, predictions: Sequence[Any]) -> bytes:
         spec: the task.
         predictions: class ids, one a row of the data, or for tagging a list of one a word.
     """
-    # XNLI has an alias, too, but in its training file alone; digits are what test files hold.
-    names = [str(i) if str(i) in spec.aliases else name for i, name in enumerate(spec.labels)]
+    names = spellings(spec)
     if spec.kind is not Kind.TAGGING:
         return "".join(f"{names[i]}\n" for i in predictions).encode()
     return "".join("".join(f"{names[i]}\n" for i in sentence) + "\n" for sentence in predictions).encode()

@@ -6,16 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from xglue_harness.benchmark import TASKS, Kind, TaskSpec
-from xglue_harness.data import Source, open_source
+from xglue_harness.benchmark import LANGUAGES, TASKS, Kind, TaskSpec
+from xglue_harness.data import Source, open_source, unofficial
 from xglue_harness.data.check import NOT_OURS
 from xglue_harness.errors import DataError
 from xglue_harness.files import read_regular
 from xglue_harness.metrics import group_stderr
-from xglue_harness.official_metrics import official_score
-from xglue_harness.submission.files import SUFFIX, read, relative_path
+from xglue_harness.official_metrics import Official, Rule, official_scores
+from xglue_harness.submission.evaluator import evaluate
+from xglue_harness.submission.files import SUFFIX, read, relative_path, spellings
 from xglue_harness.transfer.scoring import document_score, queries, score, score_stderr
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class LanguageScore:
         score: by the task's metric.
         stderr: its standard error; ``None`` where it is not defined.
         official: by XGLUE's own evaluator.
+        official_seqeval1: by the same with seqeval 1.x; ``None``: not a tagging task, or that seqeval stops.
+        official_rule: what gave ``official``.
         single_row_queries: queries of one row, which count for neither score; ``None``: not a ranking task.
     """
 
@@ -40,6 +43,8 @@ class LanguageScore:
     score: float
     stderr: float | None
     official: float
+    official_seqeval1: float | None
+    official_rule: Rule
     single_row_queries: int | None
 
 
@@ -51,11 +56,13 @@ class Mean:
         score: of ours.
         stderr: its standard error for independent test sets; ``None`` where one of theirs is not defined.
         official: of the official ones.
+        official_seqeval1: of those with seqeval 1.x, which scores tagging tasks alone; ``None``: there is none.
     """
 
     score: float
     stderr: float | None
     official: float
+    official_seqeval1: float | None
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,10 @@ class Scores:
         mean: over the tasks, where all eight are there; else ``None``.
         missing: prediction files that are not there, though the data have the language.
         left_out: prediction files, or folders, that the data have no gold labels for.
+        as_official: whether files were read as XGLUE's evaluator reads them.
+        warnings: what is to be known of the files: those of no task of the benchmark, and what the evaluator takes
+            and we would not.
+        unofficial: sets of the data with another number of rows than the official ones.
     """
 
     predictions: str
@@ -98,6 +109,9 @@ class Scores:
     mean: Mean | None
     missing: tuple[str, ...]
     left_out: tuple[str, ...]
+    as_official: bool
+    warnings: tuple[str, ...]
+    unofficial: tuple[str, ...]
 
     @property
     def partial(self) -> bool:
@@ -111,6 +125,7 @@ def score_folder(
     split: Literal["test", "dev"] = "test",
     tasks: Sequence[str] | None = None,
     allow_partial: bool = False,
+    as_official: bool = False,
 ) -> Scores:
     """Score the predictions of every language that the data have.
 
@@ -120,6 +135,7 @@ def score_folder(
         split: which of their splits was predicted.
         tasks: short names; those whose folder is there where not given.
         allow_partial: score what is there, and tell what is not.
+        as_official: read the files as leniently as XGLUE's evaluator does (`xglue_harness.submission.evaluator`).
 
     Raises:
         DataError: for predictions that are missing, malformed or of no task or language of XGLUE or of the data, and
@@ -128,7 +144,7 @@ def score_folder(
     if not predictions.is_dir():
         raise DataError(f"{predictions}: no such folder; expected one with files such as NER/de{SUFFIX}")
     specs = _chosen(predictions, tasks)
-    there = _files(predictions, [spec.folder for spec in specs] if tasks else None)
+    there, warnings = _files(predictions, [spec.folder for spec in specs] if tasks else None, as_official)
     source = open_source(data)
     jobs, missing, left_out = _jobs(specs, there, source, split)
     if missing and not allow_partial:
@@ -143,21 +159,39 @@ def score_folder(
         )
     if not jobs:
         raise DataError(f"{predictions}: nothing to score: the data have none of the {split} sets that are predicted")
-    found = _scored(jobs, predictions, source, split)
-    whole = _mean([item.mean for item in found]) if len(found) == len(TASKS) else None
+    scorer = _Scorer(predictions, source, split, as_official, warnings)
+    found = scorer.scores(jobs)
+    means = [item.mean for item in found]
+    # Tasks that seqeval does not score have the same official number with either.
+    later = [
+        item.mean.official_seqeval1 if TASKS[item.task].kind is Kind.TAGGING else item.mean.official for item in found
+    ]
+    whole = _mean(means, later) if len(found) == len(TASKS) else None
     return Scores(
-        str(predictions), source.description, source.is_sample, split, found, whole, tuple(missing), tuple(left_out)
+        str(predictions),
+        source.description,
+        source.is_sample,
+        split,
+        found,
+        whole,
+        tuple(missing),
+        tuple(left_out),
+        as_official,
+        tuple(scorer.warnings),
+        tuple(scorer.unofficial),
     )
 
 
-def _mean(items: Sequence[LanguageScore | Mean]) -> Mean:
+def _mean(items: Sequence[LanguageScore | Mean], later: Sequence[float | None]) -> Mean:
     """Mean over languages or tasks; at least one."""
     errors = [item.stderr for item in items if item.stderr is not None]
     known = len(errors) == len(items)
+    all_later = [value for value in later if value is not None]
     return Mean(
         sum(item.score for item in items) / len(items),
         group_stderr(errors) if known else None,
         sum(item.official for item in items) / len(items),
+        sum(all_later) / len(items) if len(all_later) == len(items) else None,
     )
 
 
@@ -173,18 +207,27 @@ def _chosen(folder: Path, names: Sequence[str] | None) -> list[TaskSpec]:
     return found
 
 
-def _files(folder: Path, folders: Sequence[str] | None) -> set[str]:
-    """Relative paths of the prediction files below some folders (all, where not given)."""
+def _files(folder: Path, folders: Sequence[str] | None, as_official: bool) -> tuple[set[str], list[str]]:
+    """Relative paths of the prediction files below some folders (all, where not given), and what to warn of.
+
+    XGLUE's evaluator never sees a file that it does not ask for. Of one's own, a language that the task does not have
+    is said (the example submission has Chinese PAWS-X), and what may be a misspelt name is an error.
+    """
     known = {relative_path(spec, language) for spec in TASKS.values() for language in spec.languages}
+    of_xglue = {relative_path(spec, language) for spec in TASKS.values() for language in LANGUAGES}
     paths = sorted(path.relative_to(folder) for path in folder.rglob(f"[!.]*{SUFFIX}"))
-    there = [path for path in paths if path.parts[0] not in NOT_OURS and (folders is None or path.parts[0] in folders)]
-    strange = [path.as_posix() for path in there if path.as_posix() not in known]
+    there = {
+        path.as_posix()
+        for path in paths
+        if path.parts[0] not in NOT_OURS and (folders is None or path.parts[0] in folders)
+    }
+    strange = sorted(there - (there if as_official else of_xglue))
     if strange:
         raise DataError(
             f"{folder}: {', '.join(strange)}: no language or no task of XGLUE; expected "
             + ", ".join(f"{spec.folder}/{{{','.join(spec.languages)}}}{SUFFIX}" for spec in TASKS.values())
         )
-    return {path.as_posix() for path in there}
+    return there & known, [f"{path}: left out: XGLUE has no such task and language" for path in sorted(there - known)]
 
 
 def _jobs(
@@ -207,24 +250,78 @@ def _jobs(
     return jobs, missing, left_out
 
 
-def _scored(jobs: list[tuple[TaskSpec, str]], folder: Path, source: Source, split: str) -> tuple[TaskScores, ...]:
-    from tqdm import tqdm
+class _Scorer:
+    """Scores prediction files, and notes what is to be known of them."""
 
-    found: dict[str, list[LanguageScore]] = {}
-    for spec, language in tqdm(jobs, unit="language", desc="scoring", disable=None):
-        dataset = source.load(spec, split, language).dataset
-        path = folder / relative_path(spec, language)
-        found.setdefault(spec.name, []).append(_language_score(spec, language, dataset, path))
-    return tuple(TaskScores(name, TASKS[name].metric, tuple(items), _mean(items)) for name, items in found.items())
+    def __init__(self, folder: Path, source: Source, split: str, as_official: bool, warnings: list[str]) -> None:
+        self._folder, self._source, self._split, self._as_official = folder, source, split, as_official
+        self.warnings = warnings
+        self.unofficial: list[str] = []
+
+    def scores(self, jobs: list[tuple[TaskSpec, str]]) -> tuple[TaskScores, ...]:
+        """Scores of all files, by task."""
+        from tqdm import tqdm
+
+        found: dict[str, list[LanguageScore]] = {}
+        for spec, language in tqdm(jobs, unit="language", desc="scoring", disable=None):
+            found.setdefault(spec.name, []).append(self._language(spec, language))
+        return tuple(
+            TaskScores(name, TASKS[name].metric, tuple(items), _mean(items, [item.official_seqeval1 for item in items]))
+            for name, items in found.items()
+        )
+
+    def _language(self, spec: TaskSpec, language: str) -> LanguageScore:
+        dataset = self._source.load(spec, self._split, language).dataset
+        self.unofficial += unofficial(self._source, spec, self._split, language, len(dataset))
+        path = self._folder / relative_path(spec, language)
+        try:
+            data = read_regular(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        of_file = self._officially if self._as_official else _strictly
+        items, official, single = of_file(data, spec, dataset, str(path))
+        stderr = score_stderr(spec, items)
+        return LanguageScore(
+            language,
+            len(dataset),
+            score(spec, items),
+            None if math.isnan(stderr) else stderr,
+            official.official,
+            official.official_seqeval1,
+            official.official_rule,
+            single,
+        )
+
+    def _officially(self, data: bytes, spec: TaskSpec, dataset: Dataset, path: str) -> _Scored:
+        """As the evaluator does, with a warning where we would not have, or would have read something else."""
+        reading = evaluate(data, spec, dataset, path)
+        try:
+            ours = read(data, spec, _sizes(spec, dataset), path)
+        except DataError as error:
+            self.warnings.append(f"{error}; scored as XGLUE's evaluator does")
+        else:
+            names = spellings(spec)
+            spelt = [[names[i] for i in row] if spec.kind is Kind.TAGGING else names[row] for row in ours]
+            if other := sum(a != b for a, b in zip(spelt, reading.labels, strict=False)):
+                rows = "1 row has a label" if other == 1 else f"{other} rows have labels"
+                self.warnings.append(f"{path}: {rows} in a spelling that XGLUE's evaluator reads as another label")
+        return reading.items, reading.official, reading.single_row_queries
 
 
-def _language_score(spec: TaskSpec, language: str, dataset: Dataset, path: Path) -> LanguageScore:
+_Scored: TypeAlias = tuple[list[Any], Official, int | None]
+"""Score of each document, the official scores, and queries of one row."""
+
+
+def _sizes(spec: TaskSpec, dataset: Dataset) -> list[int]:
+    return [len(row) if spec.kind is Kind.TAGGING else 1 for row in dataset[spec.label_column][:]]
+
+
+def _strictly(data: bytes, spec: TaskSpec, dataset: Dataset, path: str) -> _Scored:
     gold: list[Any] = dataset[spec.label_column][:]
     try:
-        data = read_regular(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    predicted = read(data, spec, [len(row) if spec.kind is Kind.TAGGING else 1 for row in gold], str(path))
+        predicted = read(data, spec, _sizes(spec, dataset), path)
+    except DataError as error:
+        raise DataError(f"{error} (--as-official reads the file as XGLUE's evaluator does)") from None
     single = None
     if spec.kind is Kind.RANKING:
         groups = queries(spec, dataset)
@@ -234,12 +331,4 @@ def _language_score(spec: TaskSpec, language: str, dataset: Dataset, path: Path)
             raise DataError(f"{path}: no query of the data has two rows: there is nothing to rank")
         gold, predicted = ([[values[i] for i in rows] for rows in ranked] for values in (gold, predicted))
     items = [document_score(spec, g, p) for g, p in zip(gold, predicted, strict=True)]
-    stderr = score_stderr(spec, items)
-    return LanguageScore(
-        language,
-        len(dataset),
-        score(spec, items),
-        None if math.isnan(stderr) else stderr,
-        official_score(spec, gold, predicted),
-        single,
-    )
+    return items, official_scores(spec, gold, predicted), single

@@ -76,21 +76,31 @@ class Working:
 
         Whatever it does not name is removed: the remains of a killed process, or of a damaged state.
         """
-        found: tuple[Progress, dict[str, torch.Tensor]] | None = None
-        named = set()
         try:
-            progress = read_progress(self.folder)
-            if progress is not None and progress.checkpoint is not None:
-                for file in progress.kept.values():
-                    self._tensors(*file)
-                found = progress, self._tensors(*progress.checkpoint)
-                named = {PROGRESS, *(name for name, _ in (progress.checkpoint, *progress.kept.values()))}
+            found = self.read()
         except DamagedFileError as error:
             logger.warning("store: the checkpoint %s can't be used, training starts anew: %s", self.folder, error)
+            found = None
+        named = set()
+        if found is not None and found[0].checkpoint is not None:
+            named = {PROGRESS, *(name for name, _ in (found[0].checkpoint, *found[0].kept.values()))}
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if path.name not in named:
                 self._remove(path.name)
         return found
+
+    def read(self) -> tuple[Progress, dict[str, torch.Tensor]] | None:
+        """The last checkpoint, ``None`` where there is none; the folder stays as it is.
+
+        Raises:
+            DamagedFileError: where a file that it names is missing, damaged or another training's.
+        """
+        progress = read_progress(self.folder)
+        if progress is None or progress.checkpoint is None:
+            return None
+        for file in progress.kept.values():
+            self._tensors(*file)
+        return progress, self._tensors(*progress.checkpoint)
 
     def _tensors(self, name: str, sha256: str) -> dict[str, torch.Tensor]:
         try:

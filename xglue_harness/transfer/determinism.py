@@ -11,13 +11,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from xglue_harness.exclusive import one_thread
+
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed all generators that work on ``device`` uses and ask torch for deterministic kernels; all is put back later.
 
-    Kernels that have no deterministic form warn instead of failing, so that a run on a GPU goes on.
+    They are the process's, so one thread at a time is in here (`xglue_harness.exclusive`). Kernels that have no
+    deterministic form warn instead of failing, so that a run on a GPU goes on.
     """
+    with one_thread():
+        yield from _seeded(seed, device)
+
+
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     settings: Any = torch.utils.deterministic
     before = (random.getstate(), np.random.get_state(), torch.are_deterministic_algorithms_enabled())
     warned = torch.is_deterministic_algorithms_warn_only_enabled()

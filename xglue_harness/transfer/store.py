@@ -229,6 +229,17 @@ class Store:
             raise unwritable(path, error) from error
         return True
 
+    def is_locked(self, key: str) -> bool:
+        """Whether a process trains a key right now."""
+        path = self.root / "locks" / f"{key}.lock"
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+
     def empty_trash(self) -> None:
         """Remove what a killed `remove` left."""
         for folder in self.folders("trash"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import datasets
@@ -13,8 +12,8 @@ from xglue_harness.official_metrics import ranking_ndcg, rankings
 
 _DESCRIPTION = """\
 Mean nDCG over queries (XGLUE's WPR), with linear gains and ties averaged, and its standard error. Rows of a query
-stand together; queries of one row have no ranking and are left out. "official" is what XGLUE's own evaluator gives: it
-ranks by the predicted class, 0 to 4, and is the same number for such predictions.
+stand together; queries of one row have no ranking and are left out. "official" is what XGLUE's own evaluator gives, the
+same number: a submission should hold the predicted class, 0 to 4, but it takes any numbers.
 """
 _CITATION = """\
 @article{liang2020xglue,
@@ -32,8 +31,7 @@ Args:
     queries: text, or any name, of the query of each row.
 
 Returns:
-    "ndcg", from 0 to 1; "ndcg_stderr", its standard error (NaN for one query); "official" (NaN where predictions are no
-    classes).
+    "ndcg", from 0 to 1; "ndcg_stderr", its standard error (NaN for one query); "official".
 
 Raises:
     ValueError: no query has two rows, a score is not finite, or a grade is negative or no whole number.
@@ -45,7 +43,6 @@ Examples:
     >>> wpr.compute(predictions=[3, 1, 0, 2], references=[4, 1, 2, 2], queries=["a", "a", "b", "b"])
     {'ndcg': 1.0, 'ndcg_stderr': 0.0, 'official': 1.0}
 """
-_CLASSES = range(5)
 
 
 class XglueWpr(evaluate.Metric):  # type: ignore[misc]
@@ -66,6 +63,4 @@ class XglueWpr(evaluate.Metric):  # type: ignore[misc]
             raise ValueError(f"references must be grades, 0 to 4: found {odd[0]}")
         official = ranking_ndcg(queries, references, predictions)
         ranked = [ndcg(g, p) for g, p in rankings(queries, references, predictions) if len(g) > 1]
-        if any(p not in _CLASSES for p in predictions):
-            official = math.nan
         return {"ndcg": mean(ranked), "ndcg_stderr": mean_stderr(ranked), "official": official}
