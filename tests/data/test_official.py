@@ -188,9 +188,9 @@ VIETNAMESE = "Kinh tế NOUN\nthị trường NOUN\nlà VERB\n. PUNCT\n\n"
         (POS, "1-2\tzum\t_\t_\t_\t_\t_\t_\t_\t_\n", "F:1: 10 columns parted by tabs"),
         (NER, "EU NNP B-NP B-ORG\n", "F:1: 4 columns; expected a word and its label alone (with a tab between them"),
         (NER, "EU B-ORG\nNew York B-LOC\n", "F:2: 3 columns; expected a word and its label alone"),
-        (NER, "-DOCSTART- -X- -X- O\n\nEU B-ORG\n", "F:1: a document mark of CoNLL (-DOCSTART-); remove the line"),
-        (NER, "EU B-ORG\n\n-DOCSTART- O\n", "F:3: a document mark of CoNLL"),
-        (NER, "-DOCSTART-\tO\n", "F:1: a document mark of CoNLL"),
+        (NER, "-DOCSTART- -X- -X- O\n\nEU B-ORG\n", "F:1: 4 columns; expected a word and its label alone"),
+        (POS, "so ADV\n\n-DOCSTART-\t-X-\tX\n", "F:3: 3 columns parted by tabs"),
+        (NER, "-DOCSTART- O\n\n", "F:1: no row in the file"),
         (POS, "Das ART DET\n", "F:1: more than two columns in 1 of 1 lines of the file: what stands before the label"),
         (POS, "Das ART DET\nHaus NN NOUN\n\nda ADV\n", "F:1: more than two columns in this sentence"),
         (POS, "so ADV\n\n1 Das DET\n2 Haus NOUN\n", "F:3: more than two columns in this sentence"),
@@ -214,6 +214,12 @@ VIETNAMESE = "Kinh tế NOUN\nthị trường NOUN\nlà VERB\n. PUNCT\n\n"
 )
 def test_other_layouts(spec: TaskSpec, data: str, message: str) -> None:
     assert error(data.encode(), spec).startswith(message)
+
+
+@pytest.mark.parametrize("mark", ["-DOCSTART- O", "-DOCSTART-\tO", "-DOCSTART- -X-"])
+def test_a_document_mark_is_no_word(mark: str) -> None:
+    rows = read(f"{mark}\n\nEU B-ORG\nso O\n\n{mark}\n\nda O\n{mark}\nja O\n".encode(), NER, "test", "F")
+    assert rows.texts["words"] == [["EU", "so"], ["da"], ["ja"]]
 
 
 def test_another_layout_is_told_once_and_a_fifth_of_words_with_blanks_is_none() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from xglue_harness.benchmark import Kind, TaskSpec
-from xglue_harness.data.layouts import Report, TaggedLines, check_fields, check_word
+from xglue_harness.data.layouts import Report, TaggedLines, check_fields, check_word, is_document_mark
 from xglue_harness.errors import DataError
 
 READER_VERSION = 2
@@ -134,7 +134,7 @@ def _parse_tagging(data: bytes, task: TaskSpec, report: Report) -> Rows:
         if line is None:
             continue
         line = line.rstrip(" ") if "\t" in line.strip(" \t") else line.rstrip(" \t")
-        if line == "":
+        if line == "" or is_document_mark(line):
             seen.end_sentence()
             if words:
                 sentences.append(words)

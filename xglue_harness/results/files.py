@@ -57,9 +57,7 @@ def _runs_in(file: Path) -> list[WrittenRun]:
     try:
         configs = read_json(file)["configs"]
         records = {leaf: (config.get("metadata") or {}).get("xglue") for leaf, config in configs.items()}
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise DataError(f"{file} is no results file of lm_eval: {error!r}") from error
     return [WrittenRun(file, leaf, record) for leaf, record in records.items() if record]
 
