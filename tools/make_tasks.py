@@ -25,6 +25,7 @@ def leaf(spec: TaskSpec, language: str) -> str:
     """YAML of one language."""
     return f"""{HEADER}include: ../{BASE_NAME}
 task: {spec.leaf(language)}
+dataset_name: {spec.name}.{language}
 metadata:
   version: {VERSION}
   xglue_task: {spec.name}

@@ -15,6 +15,19 @@ from xglue_harness.errors import XGlueError
 from xglue_harness.threads import settle
 
 
+class _Commands(TyperGroup):
+    """All commands: one that is ended by Ctrl-C says how to go on, in a line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            from xglue_harness.interrupt import LINE, STATUS
+
+            typer.echo(f"\n{LINE}", err=True)
+            raise typer.Exit(STATUS) from None
+
+
 class _Group(TyperGroup):
     """A group of commands: its module is imported when one of its commands is asked for, or its own help."""
 
@@ -43,6 +56,7 @@ class _Group(TyperGroup):
 
 app = typer.Typer(
     name="xglue-harness",
+    cls=_Commands,
     help="""Zero-shot cross-lingual transfer on XGLUE for any Hugging Face encoder.
 
     The benchmark itself runs with plain lm_eval:
@@ -249,17 +263,25 @@ def schema(
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line; an error of ours is one message and exit status 2, not a traceback."""
+    """Run the command line; an error of ours, or of the system, is one message and exit status 2, not a traceback."""
     if arguments is None:  # the process is this command, and not another program that calls it
         settle()
     try:
         return app(arguments)
     except _our_errors() as error:
-        print(f"xglue-harness: {error}", file=sys.stderr)  # noqa: T201
+        print(f"xglue-harness: {_told(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
 
 
+def _told(error: Exception) -> str:
+    """The message of an error, which for those of the system names file and reason."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    name = str(error.filename or "")
+    return f"{name[:200]}{'...' * (len(name) > 200)}: {error.strerror}" if name else error.strerror
+
+
 def _our_errors() -> tuple[type[Exception], ...]:
-    """`XGlueError`, and `AnalysisError` where the analysis was imported at all."""
+    """`XGlueError`, what the system refuses, and `AnalysisError` where the analysis was imported at all."""
     module = sys.modules.get("xglue_analysis.errors")
-    return (XGlueError,) if module is None else (XGlueError, module.AnalysisError)
+    return (XGlueError, OSError) if module is None else (XGlueError, OSError, module.AnalysisError)

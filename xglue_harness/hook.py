@@ -63,14 +63,26 @@ def register_or_warn() -> None:
         from xglue_harness.harness.register import register
 
         register()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        _warn(error)
+
+
+def _warn(error: BaseException) -> None:
+    """Say what is broken, and never raise: with ``python -W error``, a warning would."""
+    try:
+        what = f"{type(error).__name__}: {error}"
+    except Exception:  # an exception whose text can't be made
+        what = type(error).__name__
+    message = f"xglue-harness can't be registered, so lm_eval has no xglue_* tasks: {what}"
+    try:
         import warnings
 
-        warnings.warn(
-            f"xglue-harness can't be registered, so lm_eval has no xglue_* tasks: {type(error).__name__}: {error}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    except Exception:
+        try:
+            sys.stderr.write(f"{message}\n")
+        except Exception:
+            return  # without an open stderr there is no one to tell
 
 
 def install() -> None:

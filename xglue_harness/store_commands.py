@@ -22,8 +22,9 @@ def ls_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.
     """List what is kept: task, encoder, seed, size, last use; unfinished trainings, too."""
     import json
 
-    from rich.console import Console
     from rich.table import Table
+
+    from xglue_harness.terminal import PlainConsole
 
     rows = _rows(_store())
     if as_json:
@@ -35,10 +36,7 @@ def ls_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.
     for row in rows:
         cells = [row["key"][:12], *(str(row[name] if row[name] is not None else "-") for name in _SHOWN)]
         table.add_row(*cells, f"{row['bytes'] / 1e6:.1f}", _date(row["last_used"]))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(200, console.width))
-    console.print(table if rows else "the store is empty")
+    PlainConsole(wide=200).print(table if rows else "the store is empty")
 
 
 _SHOWN = ("task", "encoder", "learning_rate", "epochs", "seed", "state")

@@ -122,7 +122,7 @@ class FileWeights:
         try:
             names: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
             files = {file: self._find(file) for file in sorted(set(names.values()))}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise AnalysisError(f"{index} is no index of a sharded checkpoint: fetch it again") from error
         return {name: files[file] for name, file in names.items()}
 

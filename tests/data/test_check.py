@@ -250,7 +250,7 @@ def test_prepare_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("xglue_harness.data.archive.shutil.copyfileobj", full)
+    monkeypatch.setattr("xglue_harness.data.tar._write", full)
     with pytest.raises(DataError, match=r"cannot unpack .*: No space left on device; nothing was left behind"):
         prepare(archive, place / "target", hashlib.sha256(archive.read_bytes()).hexdigest())
     assert list(place.iterdir()) == []

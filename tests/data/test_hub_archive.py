@@ -19,7 +19,8 @@ from tests.helpers.layout import pack, write_layout
 from xglue_harness.benchmark import TASKS, task
 from xglue_harness.data import fingerprint, open_source
 from xglue_harness.data.commands import app
-from xglue_harness.data.hub_archive import LICENCES, fetch_folder, official_folder
+from xglue_harness.data.hub_archive import LICENCES, fetch_folder, get, official_folder
+from xglue_harness.data.unpacked import MANIFEST
 from xglue_harness.errors import DataError
 
 FILE = "xglue_full_dataset.tar.gz"
@@ -48,7 +49,9 @@ def hub(archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def files_of(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST
+    )
 
 
 def refused() -> str:
@@ -179,6 +182,33 @@ def test_offline_with_what_is_there(hub: FakeHub, tmp_path: Path, monkeypatch: p
     assert files_of(fetch_folder()) == OFFICIAL
 
 
+def test_what_is_damaged_is_unpacked_anew_or_refused(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = fetch_folder()
+    path = folder / "NER/de.test"
+    sound = path.read_bytes()
+    path.write_bytes(sound.replace(b"B-PER", b"I-PER"))
+    use(monkeypatch, "http://127.0.0.1:9", str(tmp_path / "hub"), offline=True)
+    with caplog.at_level(logging.WARNING):
+        assert len(open_source("hub").load(NER, "test", "de").dataset) == 4
+    assert f"the unpacked archive is damaged ({path}: sha256" in caplog.text
+    assert path.read_bytes() == sound
+    path.write_bytes(sound + b"x O\n")
+    get(tmp_path / "mine")
+    assert (tmp_path / "mine/NER/de.test").read_bytes() == sound
+    path.unlink()
+    shutil.rmtree(tmp_path / "hub")
+    with pytest.raises(DataError) as caught:
+        open_source("hub").load(NER, "test", "de")
+    assert str(caught.value).startswith(f"{path}: is missing; and the archive can't be unpacked anew: cannot download")
+    assert "run `xglue-harness data get DIR` where there is a network and set XGLUE_DATA=DIR here" in str(caught.value)
+    assert run("check")[1].splitlines()[-1].endswith("problems")
+    with pytest.raises(DataError, match="is missing; and the archive can't be unpacked anew"):
+        get(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_no_room_is_known_before_the_download(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 10_000_000
@@ -198,7 +228,7 @@ def test_a_disk_that_fills_up(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.
         patch.setattr("huggingface_hub.file_download.http_get", full)
         assert "No space left on device; make room, or set HF_HOME to a disk that has" in refused()
     with monkeypatch.context() as patch:
-        patch.setattr("xglue_harness.data.archive.shutil.copyfileobj", full)
+        patch.setattr("xglue_harness.data.tar._write", full)
         assert "No space left on device); set the environment variable XGLUE_CACHE" in refused()
     assert list((tmp_path / "cache/archives").iterdir()) == []
     assert files_of(fetch_folder()) == OFFICIAL

@@ -173,6 +173,66 @@ def test_bad_input(spec: TaskSpec, split: str, data: bytes, message: str) -> Non
     assert error(data, spec, split).startswith(message)
 
 
+VIETNAMESE = "Kinh tế NOUN\nthị trường NOUN\nlà VERB\n. PUNCT\n\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "data", "message"),
+    [
+        (POS, "Das\tART\tDET\n", "F:1: 3 columns parted by tabs: 'Das\\tART\\tDET'; expected a word, a blank and"),
+        (POS, VIETNAMESE + "Das\tART\tDET\n", "F:6: 3 columns parted by tabs"),
+        (POS, "Das\t\tDET\n", "F:1: 3 columns parted by tabs"),
+        (POS, "\tDas\tDET\n", "F:1: 3 columns parted by tabs"),
+        (POS, "Das\tDET\t\n", "F:1: 3 columns parted by tabs"),
+        (POS, "1\tDas\tder\tDET\tART\t_\t2\tdet\t_\t_\n", "F:1: 10 columns parted by tabs"),
+        (POS, "1-2\tzum\t_\t_\t_\t_\t_\t_\t_\t_\n", "F:1: 10 columns parted by tabs"),
+        (NER, "EU NNP B-NP B-ORG\n", "F:1: 4 columns; expected a word and its label alone (with a tab between them"),
+        (NER, "EU B-ORG\nNew York B-LOC\n", "F:2: 3 columns; expected a word and its label alone"),
+        (NER, "-DOCSTART- -X- -X- O\n\nEU B-ORG\n", "F:1: 4 columns; expected a word and its label alone"),
+        (POS, "so ADV\n\n-DOCSTART-\t-X-\tX\n", "F:3: 3 columns parted by tabs"),
+        (NER, "-DOCSTART- O\n\n", "F:1: no row in the file"),
+        (POS, "Das ART DET\n", "F:1: more than two columns in 1 of 1 lines of the file: what stands before the label"),
+        (POS, "Das ART DET\nHaus NN NOUN\n\nda ADV\n", "F:1: more than two columns in this sentence"),
+        (POS, "so ADV\n\n1 Das DET\n2 Haus NOUN\n", "F:3: more than two columns in this sentence"),
+        (POS, "Das  ART  DET\nHaus  NN  NOUN\n", "F:1: more than two columns"),
+        (POS, "New York\tPROPN\n" * 30, "F:1: more than two columns in 30 of 30 lines of the file"),
+        (POS, VIETNAMESE + "# text = Generation X\nX X\n", "F:6: a comment of CoNLL-U; remove it"),
+        (POS, "so ADV\n#sent_id = 1 X\n", "F:2: a comment of CoNLL-U"),
+        (POS, "Das DET\rHaus NOUN\r", "F:1: several words, parted by carriage returns"),
+        (POS, "a X\n" * 2001, "F:1: a sentence of 2001 words; expected a blank line after each"),
+        (POS, "a X\n\n" * 20, "F:2: a blank line after every word; expected one after each sentence"),
+        (XNLI, '"a"\t"b"\tneutral\n"c"\t"d"\tneutral\n', "F:1: every premise stands in quotes; expected plain fields"),
+        (XNLI, '"a"\t"b"\t"neutral"\n', "F:1: unknown label '\"neutral\"'"),
+        (XNLI, '"a","b","neutral"\n', "F:1: 1 field; expected 3 fields separated by tabs"),
+        (XNLI, '{"premise": "a", "hypothesis": "b", "label": 0}\n', "F:1: 1 field; expected 3 fields"),
+        (XNLI, "1\ta\tb\tneutral\n", "F:1: 4 fields; expected 3 fields"),
+        (XNLI, "premise\thypothesis\tlabel\na\tb\tneutral\n", "F:1: unknown label 'label'"),
+        (NC, "".join(f"{n}\ttext\tnews\n" for n in (7, 8, 9)), "F:1: every news_title is the number of its row"),
+        (PAWSX, "id\ts\ts\tlabel\na text\tb\t0.5\t1\n", "F:2: an id that holds a blank: 'a text'; expected 4 fields"),
+        (PAWSX, 'id\ts\ts\tlabel\n1\t"a"\tb\t1\n2\t"c"\td\t1\n', "F:2: every sentence1 stands in quotes"),
+    ],
+)
+def test_other_layouts(spec: TaskSpec, data: str, message: str) -> None:
+    assert error(data.encode(), spec).startswith(message)
+
+
+@pytest.mark.parametrize("mark", ["-DOCSTART- O", "-DOCSTART-\tO", "-DOCSTART- -X-"])
+def test_a_document_mark_is_no_word(mark: str) -> None:
+    rows = read(f"{mark}\n\nEU B-ORG\nso O\n\n{mark}\n\nda O\n{mark}\nja O\n".encode(), NER, "test", "F")
+    assert rows.texts["words"] == [["EU", "so"], ["da"], ["ja"]]
+
+
+def test_another_layout_is_told_once_and_a_fifth_of_words_with_blanks_is_none() -> None:
+    problems: list[int] = []
+    parse(b"Das ART DET\nHaus NN NOUN\n\n" * 9, POS, "test", lambda line, _: problems.append(line))
+    assert problems == [1]
+    assert len(read(VIETNAMESE.encode() * 9, POS, "test", "F")) == 9
+    assert len(read(b"# SYM\n#1 X\n\nNew York\tPROPN\n", POS, "test", "F")) == 2
+    assert len(read(b'"a"\t"b\tneutral\nc\t"d"\tneutral\n', XNLI, "test", "F")) == 2
+    assert len(read(b"New York\tB-LOC\n", NER, "test", "F")) == 1
+    assert len(read(b"1\ta\tnews\n3\tb\tnews\n5\tc\tnews\n", NC, "test", "F")) == 3
+
+
 def test_a_long_bad_label_is_cut_short() -> None:
     assert len(error(b"a\tb\t" + b"x" * 10_000 + b"\n", XNLI)) < 250
 

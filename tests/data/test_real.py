@@ -11,6 +11,7 @@ from xglue_harness.benchmark import TASKS, TaskSpec, task
 from xglue_harness.data import open_source
 from xglue_harness.data.check import check
 from xglue_harness.data.commands import app
+from xglue_harness.data.official import read
 
 pytestmark = pytest.mark.real
 
@@ -52,6 +53,15 @@ def test_label_counts_are_those_of_the_provenance(real_data: Path) -> None:
     words = files["POS/en.test"].labels
     assert words is not None
     assert sum(words.values()) == 25094
+
+
+def test_words_with_blanks_are_no_columns(real_data: Path) -> None:
+    """XGLUE's Vietnamese words hold blanks where those of newer treebanks have ``_``."""
+    for split in ("dev", "test"):
+        data = (real_data / f"POS/vi.{split}").read_bytes()
+        assert len(read(data.replace(b"_", b" "), task("pos"), split, "vi")) == len(
+            read(data, task("pos"), split, "vi")
+        )
 
 
 def test_check_accepts_it_as_partial_alone(real_data: Path) -> None:

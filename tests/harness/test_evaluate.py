@@ -13,8 +13,9 @@ import seqeval.metrics
 import torch
 
 from tests.helpers.layout import sentence_file, write_file, write_layout
+from tests.helpers.loggers import sample_table
 from xglue_harness import metrics
-from xglue_harness.benchmark import TASKS
+from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.encoders.loading import weights_sha256
 from xglue_harness.errors import DataError, EncoderError, RecipeError
 from xglue_harness.official_metrics import tag_precision
@@ -111,6 +112,16 @@ def test_a_run_on_the_sample_says_so(first):
         assert first["configs"][leaf]["metadata"]["xglue"]["data"]["source"] == "sample"
 
 
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_loggers_get_the_samples_texts_answers_and_scores(leaf, first):
+    table, spec = sample_table(first, leaf), TASKS[leaf.split("_")[1]]
+    assert len(table) == 60 if spec.kind is not Kind.RANKING else len(table) > 1
+    assert all(table["data"].str.len() > 0)
+    assert {"labels", "raw_predictions", spec.metric, "score"} <= set(table.columns)
+    sample = first["samples"][leaf][0]
+    assert table["raw_predictions"][0] == sample["resps"][0][0]
+
+
 def test_predictions_are_kept_and_have_the_scores(first):
     for leaf in LEAVES:
         spec, record = TASKS[leaf.split("_")[1]], first["configs"][leaf]["metadata"]["xglue"]
@@ -139,7 +150,7 @@ def test_few_shot_examples_have_no_effect_on_fine_tuning_and_that_is_said(evalua
     assert results["n-shot"]["xglue_pos_zs_th"] == 0
     assert "protocol finetune: --num_fewshot has no effect" in caplog.text
     assert "protocol finetune: without effect on it: prompt_language" in caplog.text
-    assert not {"output_type", "generation_kwargs"} & results["configs"]["xglue_pos_zs_th"].keys()
+    assert "generation_kwargs" not in results["configs"]["xglue_pos_zs_th"]
 
 
 def test_queries_of_one_row_are_predicted_and_not_scored(evaluate, tmp_path):
@@ -352,6 +363,83 @@ def test_tasks_of_different_recipes_are_trained_apart(evaluate):
         task.build_all_requests(limit=2)
     groups = _by_task([request for task in tasks for request in task.instances])
     assert [[member.options.epochs for member in group] for group in groups] == [[1], [3]]
+
+
+YAML = {
+    "included": "include: {tasks}/xnli/xglue_xnli_zs_de.yaml\ntask: mine\nmetadata:\n  epochs: 2\n",
+    "in_a_group": """group: mine
+task:
+  - task: xglue_xnli_zs_de
+    metadata: {{epochs: 2}}
+  - xglue_xnli_zs_fr
+""",
+    "a_group_in_a_group": """group: mine
+task:
+  - group: xglue_qam_zs
+    metadata: {{epochs: 2}}
+  - xglue_xnli_zs_fr
+""",
+    "of_an_included_leaf": "include: included.yaml\ntask: mine_too\nmetadata:\n  seed: 7\n",
+    "without_options": "include: {tasks}/xnli/xglue_xnli_zs_de.yaml\ntask: mine\n",
+    "a_group_as_task": "group: mine\ntask:\n  - task: xglue_qam_zs\n    metadata: {{epochs: 2}}\n",
+    "of_no_leaf": "include: {tasks}/_leaf_base\ntask: mine\nmetadata:\n  epochs: 2\n",
+    "misspelt": "include: {tasks}/xnli/xglue_xnli_zs_de.yaml\ntask: mine\nmetadata:\n  epoch: 2\n",
+}
+"""YAML files of a user's own."""
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    """``loaded(name of a YAML, name of its task)``: the tasks that lm-eval makes of it."""
+    from lm_eval.tasks import TaskManager
+
+    from xglue_harness.harness.evaluator import _ours
+    from xglue_harness.harness.register import tasks_folder
+
+    def load(*names, task="mine"):
+        for name in names:
+            (tmp_path / f"{name}.yaml").write_text(YAML[name].format(tasks=tasks_folder()))
+        paths = [str(tasks_folder()), str(tmp_path)]
+        manager = TaskManager(include_path=paths, include_defaults=False, metadata={"data": "sample", "max_length": 64})
+        return [*_ours(manager.load([task]))]
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("names", "task", "epochs"),
+    [
+        (["included"], "mine", {"xnli de": 2}),
+        (["in_a_group"], "mine", {"xnli de": 2, "xnli fr": 10}),
+        (["a_group_in_a_group"], "mine", {"qam de": 2, "qam en": 2, "qam fr": 2, "xnli fr": 10}),
+        (["without_options"], "mine", {"xnli de": 10}),
+    ],
+)
+def test_options_of_a_users_own_yaml_count_for_its_tasks_alone(names, task, epochs, loaded):
+    tasks = loaded(*names, task=task)
+    assert {f"{task.spec.name} {task.language}": task.options.epochs for task in tasks} == epochs
+    assert {task.options.max_length for task in tasks} == {64}
+    assert {task.VERSION for task in tasks} == {1.0}
+    assert all(task.config.metadata["version"] == 1.0 for task in tasks)
+
+
+def test_options_of_a_users_own_yaml_that_includes_another(loaded):
+    [task] = loaded("included", "of_an_included_leaf", task="mine_too")
+    assert (task.config.task, task.spec.name, task.language) == ("mine_too", "xnli", "de")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a_group_as_task", "task: xglue_qam_zs with options is a group of leaves: write group: xglue_qam_zs there"),
+        ("of_no_leaf", "mine: made of no task of ours; let its YAML include that of a leaf, such as"),
+        ("misspelt", "unknown option 'epoch'"),
+    ],
+)
+def test_a_users_own_yaml_that_makes_no_sense(name, message, loaded):
+    with pytest.raises(RecipeError) as caught:
+        loaded(name)
+    assert message in str(caught.value)
 
 
 def test_batch_size_as_a_models_argument_is_refused(evaluate, tiny):

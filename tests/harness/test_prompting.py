@@ -12,6 +12,7 @@ from lm_eval.api.registry import get_model
 
 from tests.helpers import families
 from tests.helpers.language_models import ScriptedLM, build_decoder
+from tests.helpers.loggers import sample_table
 from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.data import open_source
@@ -178,6 +179,7 @@ def test_a_random_decoder_is_prompted_on_all_eight_tasks(of_decoder, decoder):
         assert record.prompt.num_fewshot == 0
         assert record.data.files.keys() == {spec.path("test", "en")}
         assert 0 <= of_decoder["results"][leaf]["score,none"] < 1
+        assert all(sample_table(of_decoder, leaf)["data"].str.len() > 0)
         config = of_decoder["configs"][leaf]
         assert config["doc_to_text"] == record.prompt.question
         assert config["description"].strip() == record.prompt.description

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from xglue_analysis.comparison import matched
 from xglue_analysis.roles import ROLES
 from xglue_harness.results import paper as facts
+from xglue_harness.terminal import PlainConsole
 
 Row = dict[str, Any]
 
@@ -91,11 +91,9 @@ def _table(first: str, *others: str) -> Table:
 
 
 def _show(table: Table, note: str) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(200, console.width))
+    console = PlainConsole(wide=200)
     console.print(table)
-    console.print(note, style="dim", highlight=False)
+    console.print(note, style="dim")
 
 
 def _mean(values: Iterable[float | None]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +14,7 @@ from xglue_harness.benchmark import TASKS, task
 from xglue_harness.data import open_source, unofficial
 from xglue_harness.data.official import lines
 from xglue_harness.errors import DataError
+from xglue_harness.files import is_folder, is_regular, read_regular
 from xglue_harness.transfer.tokenising import joined
 
 
@@ -48,11 +49,11 @@ def read_texts(path: Path, languages: Sequence[str] | None, rows: int | None) ->
     Raises:
         DataError: for a missing file, an empty line, or files of different lengths.
     """
-    if path.is_file():
+    if _is(is_regular, path):
         language = path.stem if path.stem in _known() else "en"
         files = {(languages or [language])[0]: path}
-    elif path.is_dir():
-        texts = (file for file in sorted(path.glob("*.txt")) if file.is_file())
+    elif _is(is_folder, path):
+        texts = (file for file in sorted(path.glob("*.txt")) if _is(is_regular, file))
         there = {file.stem: file for file in texts if file.stem in _known() or languages}
         missing = [language for language in languages or () if language not in there]
         if missing or not there:
@@ -119,9 +120,16 @@ def _known() -> set[str]:
     return {language for spec in TASKS.values() for language in spec.languages}
 
 
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return kind(path)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}") from error
+
+
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from error
 

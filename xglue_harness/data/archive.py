@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
-import shutil
-import tarfile
-import zlib
+import logging
+import os
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
+from typing import TypeVar
 
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.data.cache import appearing_folder, cache_root, locked
 from xglue_harness.data.folder import ARCHIVE_FOLDER, FolderSource, file_sha256
 from xglue_harness.data.manifest import official_archive
 from xglue_harness.data.source import LoadedSplit
+from xglue_harness.data.tar import BROKEN, not_an_archive, unpack_members
+from xglue_harness.data.unpacked import DamagedDataError, in_short, read_manifest, verify_unpacked, write_manifest
 from xglue_harness.errors import DataError
+from xglue_harness.files import open_regular
 
-_BROKEN = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 def archive_sha256(path: Path) -> str:
@@ -28,7 +31,8 @@ def archive_sha256(path: Path) -> str:
         DataError: if the file can't be read.
     """
     try:
-        status = path.stat()
+        with open_regular(path) as file:
+            status = os.fstat(file.fileno())
         return _archive_sha256(path.resolve(), status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -39,32 +43,42 @@ def _archive_sha256(path: Path, _size: int, _mtime_ns: int) -> str:
     return file_sha256(path)
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path, sha256: str | None = None, *, vouched: bool = False) -> None:
     """Unpack the files of the eight tasks into ``folder``, which appears complete or not at all.
 
     Only regular members whose names are exactly those of the benchmark table are written: never one that leads out of
-    the folder, a link or a device; nor MLQA, QG and NTG.
+    the folder, a link or a device; nor MLQA, QG and NTG. What is unpacked is what was hashed: both in one read.
 
     Args:
         archive: the gzip tar, with its members below ``xglue_full_dataset/``.
         folder: where the tasks' folders go; it may exist if it is empty.
+        sha256: of the archive (hex), as it was found before, if it was.
+        vouched: put a manifest beside the files, and in the place of what ``folder`` holds; for the cache.
 
     Raises:
-        DataError: if the archive is not a complete gzip tar or holds no file of the eight tasks.
-        OSError: if ``folder`` can't be written or is not empty.
+        DataError: if the archive is not a complete gzip tar, is another one by now, asks for too much, or holds no file
+            of the eight tasks.
+        OSError: if ``folder`` can't be written or, where not ``vouched``, is not empty.
     """
+    wanted = {f"{ARCHIVE_FOLDER}/{path}": path for spec in TASKS.values() for _, _, path in spec.files()}
     with appearing_folder(folder) as inner:
         try:
-            found = _extract(archive, inner)
-        except _BROKEN as error:
-            raise DataError(
-                f"{archive}: not a complete gzip tar archive ({error}); expected the official "
-                f"{official_archive().file}: was the download cut short?"
-            ) from error
-        if not found:
+            found, files = unpack_members(archive, inner, wanted)
+        except BROKEN as error:
+            raise not_an_archive(archive, error) from error
+        if not files:
             raise DataError(
                 f"{archive}: holds no file of the eight tasks; expected members such as {ARCHIVE_FOLDER}/NER/en.train"
             )
+        if sha256 not in (None, found):
+            raise DataError(
+                f"{archive}: sha256 {found} when it was unpacked, {sha256} before: the file changed meanwhile; run "
+                "again once it is complete; nothing was kept"
+            )
+        if vouched:
+            write_manifest(inner, found, files)
+            if folder.is_dir():
+                folder.replace(inner.parent / "before")  # goes with the temporary folder
 
 
 def unpacked_folder(sha256: str) -> Path:
@@ -74,6 +88,11 @@ def unpacked_folder(sha256: str) -> Path:
         sha256: of the archive (hex).
     """
     return cache_root() / "archives" / sha256
+
+
+def lock_of(folder: Path) -> Path:
+    """The lock that whoever unpacks a folder of `unpacked_folder` holds."""
+    return cache_root() / "locks" / f"{folder.name}.lock"
 
 
 def unpack_once(folder: Path, archive: Callable[[], Path]) -> Path | None:
@@ -89,15 +108,53 @@ def unpack_once(folder: Path, archive: Callable[[], Path]) -> Path | None:
     Raises:
         DataError: if the archive is broken or the cache can't be written; and what ``archive`` raises.
     """
-    if folder.is_dir():
-        return None
-    lock = cache_root() / "locks" / f"{folder.name}.lock"
+    return None if _damage(folder) is None else _unpack_locked(folder, archive, _damage)
+
+
+def use_unpacked(folder: Path, archive: Callable[[], Path], use: Callable[[Path], T]) -> T:
+    """Read from an unpacked archive; what is damaged is named, and unpacked anew where the archive is at hand.
+
+    Args:
+        folder: of `unpacked_folder`.
+        archive: gives the archive, where it is needed.
+        use: reads from the folder, twice where the first reading meets a damaged file.
+
+    Raises:
+        DataError: if the archive can't be had; and what ``use`` raises.
+    """
+    unpack_once(folder, archive)
     try:
-        with locked(lock, f"another process fetches or unpacks {folder}; waiting for it"):
-            if folder.is_dir():
+        return use(folder)
+    except DamagedDataError:
+        _unpack_locked(folder, archive, lambda folder: in_short(verify_unpacked(folder)) or None)
+        return use(folder)
+
+
+def _damage(folder: Path) -> str | None:
+    """Why a folder must be unpacked, as far as its manifest tells: "" where nothing is there yet."""
+    if not folder.is_dir():
+        return ""
+    try:
+        missing = read_manifest(folder) is None
+    except DamagedDataError as error:
+        return str(error)
+    return f"{folder} has no manifest; an older version may have unpacked it" if missing else None
+
+
+def _unpack_locked(folder: Path, archive: Callable[[], Path], damage: Callable[[Path], str | None]) -> Path | None:
+    try:
+        with locked(lock_of(folder), f"another process fetches or unpacks {folder}; waiting for it"):
+            if (problem := damage(folder)) is None:
                 return None
-            found = archive()
-            unpack(found, folder)
+            if problem:
+                logger.warning("the unpacked archive is damaged (%s); it is unpacked anew", problem)
+            try:
+                found = archive()
+                unpack(found, folder, folder.name, vouched=True)
+            except DataError as error:
+                if not problem:
+                    raise
+                raise DataError(f"{problem}; and the archive can't be unpacked anew: {error}") from error
             return found
     except OSError as error:
         raise DataError(
@@ -106,44 +163,56 @@ def unpack_once(folder: Path, archive: Callable[[], Path]) -> Path | None:
         ) from error
 
 
-def _extract(archive: Path, folder: Path) -> int:
-    from tqdm.auto import tqdm
+class UnpackedSource:
+    """Data of an archive that is kept unpacked in the cache; see ``Source``."""
 
-    wanted = {f"{ARCHIVE_FOLDER}/{path}": path for spec in TASKS.values() for _, _, path in spec.files()}
-    found = 0
-    with (
-        archive.open("rb") as raw,
-        tqdm.wrapattr(
-            raw,
-            "read",
-            total=archive.stat().st_size,
-            desc=f"reading {archive.name}",
-            unit="B",
-            unit_scale=True,
-            disable=None,
-        ) as counted,
-        gzip.GzipFile(fileobj=counted) as plain,
-    ):
-        with tarfile.open(fileobj=plain, mode="r|") as tar:
-            for member in tar:
-                relative = wanted.get(str(PurePosixPath(member.name)))
-                source = tar.extractfile(member) if relative is not None and member.isreg() else None
-                if relative is not None and source is not None:
-                    _copy(source, folder / relative)
-                    found += 1
-        # The tar ends before the gzip stream does: only the end of the latter holds its checksum.
-        while plain.read(1 << 20):
-            pass
-    return found
+    is_sample = False
+
+    def __init__(self, sha256: str, archive: Callable[[], Path], *, name: str, description: str) -> None:
+        """Nothing is unpacked yet.
+
+        Args:
+            sha256: of the archive (hex).
+            archive: gives the archive, where it is needed.
+            name: the source's name.
+            description: the source's description.
+        """
+        self.sha256, self.name, self.description = sha256, name, description
+        self._archive = archive
+
+    def load(self, task: TaskSpec, split: str, language: str) -> LoadedSplit:
+        """Read one split.
+
+        Raises:
+            DataError: if the archive can't be had, is broken, or lacks the file, or the file is malformed.
+            KeyError: for a split or a language that is not the task's.
+        """
+        return self._use(lambda source: source.load(task, split, language))
+
+    def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
+        """Languages of ``split`` whose file is in the archive, in the task's order.
+
+        Raises:
+            DataError: if the archive can't be had or is broken.
+        """
+        return self._use(lambda source: source.available(task, split))
+
+    def folder(self) -> Path:
+        """The folder in the cache that holds the archive's files; unpacked if it is not there yet.
+
+        Raises:
+            DataError: if the archive can't be had or is broken, or the cache can't be written.
+        """
+        return self._use(lambda source: source.root)
+
+    def _use(self, read: Callable[[FolderSource], T]) -> T:
+        def use(folder: Path) -> T:
+            return read(FolderSource(folder, name=self.name, description=self.description))
+
+        return use_unpacked(unpacked_folder(self.sha256), self._archive, use)
 
 
-def _copy(source: IO[bytes], target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-
-
-class ArchiveSource:
+class ArchiveSource(UnpackedSource):
     """Data in the official archive, unpacked to the cache on first use; see ``Source``.
 
     Attributes:
@@ -151,49 +220,11 @@ class ArchiveSource:
         is_official: whether that is the published one.
     """
 
-    name = "archive"
-    is_sample = False
-
     def __init__(self, path: Path) -> None:
         """Open an archive; nothing is unpacked yet.
 
         Raises:
             DataError: if the file can't be read.
         """
-        self.sha256 = archive_sha256(path)
+        super().__init__(archive_sha256(path), lambda: path, name="archive", description=str(path))
         self.is_official = self.sha256 == official_archive().sha256
-        self.description = str(path)
-        self._path = path
-        self._folder: FolderSource | None = None
-
-    def load(self, task: TaskSpec, split: str, language: str) -> LoadedSplit:
-        """Read one split.
-
-        Raises:
-            DataError: if the archive is broken, or lacks the file, or the file is malformed.
-            KeyError: for a split or a language that is not the task's.
-        """
-        return self._unpacked().load(task, split, language)
-
-    def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
-        """Languages of ``split`` whose file is in the archive, in the task's order.
-
-        Raises:
-            DataError: if the archive is broken.
-        """
-        return self._unpacked().available(task, split)
-
-    def folder(self) -> Path:
-        """The folder in the cache that holds the archive's files; unpacked if it is not there yet.
-
-        Raises:
-            DataError: if the archive is broken or the cache can't be written.
-        """
-        folder = unpacked_folder(self.sha256)
-        unpack_once(folder, lambda: self._path)
-        return folder
-
-    def _unpacked(self) -> FolderSource:
-        if self._folder is None:
-            self._folder = FolderSource(self.folder(), name=self.name, description=self.description)
-        return self._folder

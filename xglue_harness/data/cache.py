@@ -22,6 +22,7 @@ from xglue_harness.data.official import READER_VERSION, Rows, rows_sha256
 from xglue_harness.data.seal import DamagedFileError, seal
 from xglue_harness.data.source import LoadedSplit
 from xglue_harness.errors import DataError
+from xglue_harness.files import user_path
 
 if TYPE_CHECKING:
     import datasets
@@ -41,9 +42,21 @@ logger = logging.getLogger(__name__)
 def cache_root() -> Path:
     """``$XGLUE_CACHE``, else ``$XDG_CACHE_HOME/xglue_harness``, else ``~/.cache/xglue_harness``."""
     if chosen := os.environ.get("XGLUE_CACHE"):
-        return Path(chosen).expanduser()
+        return variable_path("XGLUE_CACHE", chosen)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "xglue_harness"
+
+
+def variable_path(name: str, value: str) -> Path:
+    """The folder that an environment variable names.
+
+    Raises:
+        DataError: where no system could have such a path, or ``~name`` is no user.
+    """
+    try:
+        return user_path(value)
+    except OSError as error:
+        raise DataError(f"{name}={value[:200]}: {error.strerror}") from error
 
 
 def unwritable(folder: Path, error: Exception) -> DataError:

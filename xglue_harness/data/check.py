@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xglue_harness.benchmark import TASKS, TaskSpec
-from xglue_harness.data.archive import ArchiveSource
+from xglue_harness.data.archive import ArchiveSource, use_unpacked
 from xglue_harness.data.folder import SAMPLE, layout_root
 from xglue_harness.data.hub_archive import official_folder
 from xglue_harness.data.manifest import manifest_rows
 from xglue_harness.data.official import Rows, parse
 from xglue_harness.data.opening import VARIABLE
+from xglue_harness.data.unpacked import MANIFEST, check_unpacked, verify_unpacked
 from xglue_harness.errors import DataError
+from xglue_harness.files import is_folder, is_regular, read_regular, user_path
 
 MOST_PROBLEMS = 20
 """So many bad lines of a file are kept; the rest is counted."""
@@ -79,12 +81,14 @@ class Report:
         files: a report for each file that the tasks have, there or not.
         extra: files that belong to no task (at most twenty and a count).
         notes: remarks on the whole.
+        damage: files of an unpacked archive that are not as they were in it.
     """
 
     path: str
     files: tuple[FileReport, ...]
     extra: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
 
     def ok(self, allow_partial: bool = False) -> bool:
         """Whether the data can be used; see ``problems``."""
@@ -97,7 +101,7 @@ class Report:
             allow_partial: accept that languages of a task, or whole tasks, are absent (but not that a task has a test
                 set and no training set), and other numbers of rows than the manifest's.
         """
-        found: list[str] = []
+        found = list(self.damage)
         there = {file.task for file in self.files if file.present}
         if not there:
             found.append(f"{self.path}: no file of any task; expected a layout such as {self.files[0].path}")
@@ -124,7 +128,7 @@ def what_is_there() -> Path:
     if named == "sample":
         return SAMPLE
     if named != "hub":
-        return Path(named).expanduser()
+        return user_path(named)
     if (folder := official_folder()) is None:
         raise DataError(
             "no data on this machine yet: `xglue-harness data get` fetches them, or name a folder or an archive: "
@@ -145,26 +149,33 @@ def check(path: Path, tasks: Iterable[TaskSpec] | None = None) -> Report:
     """
     specs = list(TASKS.values() if tasks is None else tasks)
     notes: list[str] = []
-    if not path.exists():
-        raise DataError(
-            f"{path}: no such file or folder; expected a folder in the official layout or the official archive"
-        )
-    if path.is_file():
+    try:
+        is_archive = is_regular(path)
+        if not is_archive and not is_folder(path):
+            raise DataError(
+                f"{path}: no such file or folder; expected a folder in the official layout or the official archive"
+            )
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    damage: list[str] = []
+    if is_archive:
         archive = ArchiveSource(path)
         is_it = "is" if archive.is_official else "is not"
         notes.append(f"sha256 {archive.sha256}: it {is_it} the official archive")
-        root = layout_root(archive.folder())
+        root = archive.folder()
+        use_unpacked(root, lambda: path, check_unpacked)
     else:
         root = layout_root(path)
+        damage = verify_unpacked(root) if (root / MANIFEST).exists() else []
     files = [_check_file(root, spec, split, language) for spec in specs for split, language, _ in spec.files()]
-    return Report(str(path), tuple(files), tuple(_extra(root)), tuple(notes))
+    return Report(str(path), tuple(files), tuple(_extra(root)), tuple(notes), tuple(damage))
 
 
 def _check_file(root: Path, task: TaskSpec, split: str, language: str) -> FileReport:
     relative = task.path(split, language)
     expected = manifest_rows(task, split, language)
     try:
-        data = (root / relative).read_bytes()
+        data = read_regular(root / relative)
     except FileNotFoundError:
         return FileReport(task.name, split, language, relative, present=False, expected=expected)
     except OSError as error:
@@ -212,7 +223,7 @@ def _label_counts(rows: Rows, task: TaskSpec) -> dict[str, int]:
 
 
 def _extra(root: Path) -> list[str]:
-    known = {path for spec in TASKS.values() for _, _, path in spec.files()} | set(_LABEL_LISTS)
+    known = {path for spec in TASKS.values() for _, _, path in spec.files()} | set(_LABEL_LISTS) | {MANIFEST}
     names = (file.relative_to(root) for file in sorted(root.rglob("*")) if file.is_file())
     strange = [name.as_posix() for name in names if name.as_posix() not in known and name.parts[0] not in NOT_OURS]
     rest = len(strange) - MOST_PROBLEMS

@@ -20,6 +20,10 @@ _CHECK_EPILOG = (
     "Examples: `xglue-harness data check`, `xglue-harness data check xglue_full_dataset.tar.gz`, "
     "`xglue-harness data check ~/xglue --allow-partial`, `xglue-harness data check ~/xglue --json > report.json`"
 )
+_PRUNE_EPILOG = (
+    "Examples: `xglue-harness data prune --dry-run`, `xglue-harness data prune --yes`, "
+    "`xglue-harness data prune ~/xglue` for what a killed `data get ~/xglue` left beside it"
+)
 _PREPARE_EPILOG = "Example: `xglue-harness data prepare xglue_full_dataset.tar.gz ~/xglue`"
 
 
@@ -76,14 +80,12 @@ def check_command(
     Nothing is downloaded. Exit status: 0 if all is well, 1 if there are problems, 2 if PATH can't be read at all.
     """
     import json
-    import os
     from dataclasses import asdict
-
-    from rich.console import Console
 
     from xglue_harness.data.check import check, what_is_there
     from xglue_harness.data.render import remarks, render
     from xglue_harness.errors import DataError
+    from xglue_harness.terminal import PlainConsole
 
     try:
         path = what_is_there() if path is None else path
@@ -96,8 +98,7 @@ def check_command(
             json.dumps({**asdict(report), "problems": problems, "ok": not problems}, ensure_ascii=False, indent=1)
         )
     else:
-        known = Console().is_terminal or "COLUMNS" in os.environ
-        Console(width=None if known else 160).print(render(report))
+        PlainConsole().print(render(report))
         # Not by rich, which would wrap them: they are to be searched with grep and opened at their line.
         for line in remarks(report, allow_partial):
             typer.echo(line)
@@ -126,6 +127,32 @@ def prepare_command(
     except DataError as error:
         raise _refused(error) from error
     _tell_how_to_use(folder)
+
+
+@app.command("prune", epilog=_PRUNE_EPILOG)
+def prune_command(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="A folder of your own that `get` or `prepare` was to make.", metavar="DIR"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Show and remove what killed processes left half-written in the cache; nothing that is whole is touched."""
+    from xglue_harness.data.leftovers import leftovers, remove
+
+    found = leftovers(folder)
+    for item in found:
+        note = " (a process may be at work on it; it stays)" if item.in_use else ""
+        typer.echo(f"{item.path} {item.bytes / 1e6:.1f} MB{note}")
+    chosen = [item for item in found if not item.in_use]
+    typer.echo(f"{len(chosen)} left half-written, {sum(item.bytes for item in chosen) / 1e6:.1f} MB")
+    if dry_run or not chosen:
+        return
+    if not yes:
+        typer.confirm("Remove them?", abort=True)
+    for item in chosen:
+        remove(item)
 
 
 def _tell_how_to_use(folder: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.data.cache import cached_split, split_key
-from xglue_harness.data.official import Rows, read
+from xglue_harness.data.official import read
 from xglue_harness.data.source import LoadedSplit
+from xglue_harness.data.unpacked import DamagedDataError, check_bytes, read_manifest
 from xglue_harness.errors import DataError
+from xglue_harness.files import is_folder, is_regular, open_regular, read_regular, sha256_of
 
 ARCHIVE_FOLDER = "xglue_full_dataset"
 """The one folder at the top of the official archive."""
@@ -24,7 +26,11 @@ def layout_root(folder: Path) -> Path:
     Raises:
         DataError: if there is no such folder.
     """
-    if not folder.is_dir():
+    try:
+        there = is_folder(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}") from error
+    if not there:
         raise DataError(f"{folder}: no such folder; expected one in the layout of the official XGLUE archive")
     inner = folder / ARCHIVE_FOLDER
     entries = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
@@ -33,11 +39,8 @@ def layout_root(folder: Path) -> Path:
 
 def file_sha256(path: Path) -> str:
     """sha256 (hex) of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    with open_regular(path) as file:
+        return sha256_of(file)
 
 
 class FolderSource:
@@ -57,36 +60,50 @@ class FolderSource:
         self.name = name
         self.description = str(folder) if description is None else description
         self.is_sample = name == "sample"
-        self._root = layout_root(folder)
+        self.root = layout_root(folder)
+        self._files = read_manifest(self.root)
 
     def load(self, task: TaskSpec, split: str, language: str) -> LoadedSplit:
         """Read one split, or take it from the cache.
 
         Raises:
-            DataError: if the file is missing or malformed.
+            DataError: if the file is missing or malformed; `DamagedDataError` where the folder's manifest knows better.
             KeyError: for a split or a language that is not the task's.
         """
         relative = task.path(split, language)
-        path = self._root / relative
-        if not path.is_file():
+        path = self.root / relative
+        if not self._has(relative):
             raise DataError(self._missing(task, split, path))
         try:
-            digest = file_sha256(path)
+            data = read_regular(path)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-
-        def parse() -> Rows:
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != digest:  # its rows would be kept under the wrong content
-                raise DataError(f"{path}: the file changed while it was read; run again once it is complete")
-            return read(data, task, split, str(path))
-
-        return cached_split(split_key(digest, task, split), task, relative, parse)
+        if self._files is not None:
+            check_bytes(path, data, self._files[relative])
+        key = split_key(hashlib.sha256(data).hexdigest(), task, split)
+        return cached_split(key, task, relative, lambda: read(data, task, split, str(path)))
 
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
-        """Languages of ``split`` whose file is there, in the task's order."""
+        """Languages of ``split`` whose file is there, in the task's order.
+
+        Raises:
+            DataError: where something else than a file has its name.
+        """
         languages = (SOURCE_LANGUAGE,) if split == "train" else task.languages
-        return tuple(lang for lang in languages if (self._root / task.path(split, lang)).is_file())
+        return tuple(lang for lang in languages if self._has(task.path(split, lang)))
+
+    def _has(self, relative: str) -> bool:
+        """Whether a file is there, or was unpacked: then its absence is a damage."""
+        path = self.root / relative
+        try:
+            there = is_regular(path)
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror}") from error
+        if self._files is None:
+            return there
+        if not there and relative in self._files:
+            raise DamagedDataError(f"{path}: is missing")
+        return relative in self._files
 
     def _missing(self, task: TaskSpec, split: str, path: Path) -> str:
         there = self.available(task, split)

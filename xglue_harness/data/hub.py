@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, Kind, TaskSpec
+from xglue_harness.data.archive import UnpackedSource
 from xglue_harness.data.cache import cached_split, split_key
-from xglue_harness.data.folder import FolderSource
-from xglue_harness.data.hub_archive import describe, fetch_folder
-from xglue_harness.data.manifest import manifest_rows
+from xglue_harness.data.hub_archive import describe, fetch_archive, fetch_folder
+from xglue_harness.data.manifest import manifest_rows, official_archive
 from xglue_harness.data.official import Rows, rows_sha256
 from xglue_harness.data.ports import COPY, SPLITS, Port, chosen_ports
 from xglue_harness.data.source import LoadedSplit
@@ -44,7 +44,7 @@ class HubSource:
         named = [f"{task}: {port}" for task, port in self._ports.items()]
         others = [] if len(named) == len(TASKS) else [f"other tasks: {describe()}" if named else describe()]
         self.description = "; ".join([*named, *others])
-        self._archive: FolderSource | None = None
+        self._archive: UnpackedSource | None = None
 
     def load(self, task: TaskSpec, split: str, language: str) -> LoadedSplit:
         """Read one split, or take it from the cache.
@@ -84,9 +84,12 @@ class HubSource:
         names = _configurations(port)
         return tuple(language for language in languages if language in names)
 
-    def _official(self) -> FolderSource:
+    def _official(self) -> UnpackedSource:
         if self._archive is None:
-            self._archive = FolderSource(fetch_folder(), name=self.name, description=self.description)
+            fetch_folder()
+            self._archive = UnpackedSource(
+                official_archive().sha256, fetch_archive, name=self.name, description=self.description
+            )
         return self._archive
 
 

@@ -14,11 +14,12 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
-from xglue_harness.data.archive import archive_sha256, unpack_once, unpacked_folder
+from xglue_harness.data.archive import archive_sha256, unpack_once, unpacked_folder, use_unpacked
 from xglue_harness.data.cache import appearing_folder
 from xglue_harness.data.hub_failures import endpoint, is_offline, refusal
 from xglue_harness.data.manifest import official_archive
 from xglue_harness.data.prepare import check_new, prepare
+from xglue_harness.data.unpacked import copy_unpacked
 from xglue_harness.errors import DataError
 
 REPOSITORY = "microsoft/xglue"
@@ -57,7 +58,7 @@ def fetch_folder() -> Path:
         DataError: if the archive can't be had, is another one, or the disk is full; nothing half-done stays.
     """
     folder = unpacked_folder(official_archive().sha256)
-    if unpack_once(folder, lambda: _fetch(folder)):
+    if unpack_once(folder, fetch_archive):
         _tell_of_the_rest(folder)
     return folder
 
@@ -73,25 +74,28 @@ def get(folder: Path) -> None:
     """
     check_new(folder)
     if (there := official_folder()) is None:
-        prepare(_fetch(folder), folder)
+        prepare(fetch_archive(folder), folder)
         _tell_of_the_rest(folder)
         return
     try:
         with appearing_folder(folder) as inner:
-            shutil.copytree(there, inner, dirs_exist_ok=True)
+            use_unpacked(there, fetch_archive, lambda there: copy_unpacked(there, inner))
     except OSError as error:
         raise DataError(
             f"cannot copy {there} to {folder}: {error.strerror or error}; nothing was left behind"
         ) from error
 
 
-def _fetch(folder: Path) -> Path:
-    """The archive in the Hub's cache, its sha256 checked.
+def fetch_archive(folder: Path | None = None) -> Path:
+    """The archive in the Hub's cache, downloaded if it is not there yet, its sha256 checked.
 
     Args:
-        folder: where it will be unpacked.
+        folder: where it will be unpacked; by default the cache.
+
+    Raises:
+        DataError: if it can't be had or is another one.
     """
-    archive = _cached() or _download(folder)
+    archive = _cached() or _download(folder or unpacked_folder(official_archive().sha256))
     official, found = official_archive(), archive_sha256(archive)
     if found != official.sha256:
         unset = ", with HF_ENDPOINT unset" if "HF_ENDPOINT" in os.environ else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.data.archive import ArchiveSource
@@ -13,6 +12,7 @@ from xglue_harness.data.hub import HubSource
 from xglue_harness.data.ports import COPY
 from xglue_harness.data.source import Source
 from xglue_harness.errors import DataError
+from xglue_harness.files import is_folder, is_regular, user_path
 
 VARIABLE = "XGLUE_DATA"
 """The environment variable that says where the data is when the metadata does not."""
@@ -40,11 +40,14 @@ def open_source(data: str | Mapping[str, str] | None) -> Source:
         return HubSource()
     if data == COPY:
         return HubSource(dict.fromkeys(TASKS, COPY))
-    path = Path(data).expanduser()
-    if path.is_dir():
-        return FolderSource(path)
-    if path.is_file():
-        return ArchiveSource(path)
+    try:
+        path = user_path(data)
+        if is_folder(path):
+            return FolderSource(path)
+        if is_regular(path):
+            return ArchiveSource(path)
+    except OSError as error:
+        raise DataError(f"data: {data}: {error.strerror}") from error
     raise DataError(
         f"data: {data}: no such file or folder; expected 'sample', 'hub', a folder in the official layout or "
         f"the official archive, in --metadata '{{\"data\": ...}}' or the environment variable {VARIABLE}"

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.data.manifest import manifest_key
 from xglue_harness.errors import DataError
+from xglue_harness.files import is_folder, user_path
 
 SPLITS: Mapping[str, str] = MappingProxyType({"train": "train", "dev": "validation", "test": "test"})
 """Our splits' names in the ports."""
@@ -98,8 +99,8 @@ def chosen_ports(repositories: Mapping[str, str]) -> dict[str, Port]:
             raise DataError(f"data: no XGLUE task {name!r}; expected one of {', '.join(TASKS)}")
         known = {form: port for port in KNOWN[name] for form in (port.repository, str(port))}
         repository, _, revision = text.rpartition("@")
-        if Path(text).expanduser().is_dir():
-            ports[name] = Port(str(Path(text).expanduser()))
+        if (folder := _folder(name, text)) is not None:
+            ports[name] = Port(str(folder))
         elif text in known:
             ports[name] = known[text]
         elif repository and revision:
@@ -111,3 +112,11 @@ def chosen_ports(repositories: Mapping[str, str]) -> dict[str, Port]:
                 f"{', '.join(port.repository for port in KNOWN[name])}"
             )
     return ports
+
+
+def _folder(name: str, text: str) -> Path | None:
+    try:
+        path = user_path(text)
+        return path if is_folder(path) else None
+    except OSError as error:
+        raise DataError(f"data: {name}: {text[:200]}: {error.strerror}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from xglue_harness.data.archive import archive_sha256, unpack
 from xglue_harness.data.manifest import official_archive
 from xglue_harness.errors import DataError
+from xglue_harness.files import is_folder
 
 
 def prepare(archive: Path, folder: Path, expected_sha256: str | None = None) -> None:
@@ -33,7 +34,7 @@ def prepare(archive: Path, folder: Path, expected_sha256: str | None = None) -> 
             "you mean another archive"
         )
     try:
-        unpack(archive, folder)
+        unpack(archive, folder, expected)
     except OSError as error:
         raise DataError(
             f"cannot unpack {archive} to {folder}: {error.strerror or error}; nothing was left behind"
@@ -49,7 +50,10 @@ def check_new(folder: Path) -> None:
     Raises:
         DataError: if it is not empty, or no folder.
     """
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder}: the folder is not empty; expected a new or an empty one")
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: is not a folder; expected a new or an empty one")
+    try:
+        if is_folder(folder) and any(folder.iterdir()):
+            raise DataError(f"{folder}: the folder is not empty; expected a new or an empty one")
+        if folder.exists() and not folder.is_dir():
+            raise DataError(f"{folder}: is not a folder; expected a new or an empty one")
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table
 
 from xglue_harness.benchmark import task
@@ -13,7 +12,7 @@ _SHOWN_LABELS = 3
 
 def render(report: Report) -> Table:
     """Task × language × split with the rows found and published, the labels and a remark."""
-    table = Table(title=escape(report.path), title_justify="left", expand=False)
+    table = Table(title=report.path, title_justify="left", expand=False)
     for column in ("task", "language", "split"):
         table.add_column(column, no_wrap=True)
     for column in ("rows", "official"):
@@ -69,7 +68,7 @@ def _remark(file: FileReport) -> str:
     if file.problems:
         return f"{len(file.problems) + file.more_problems} bad"
     if file.note:
-        return escape(file.note)
+        return file.note
     if not file.rows_agree:
         return "other rows than the official"
     return "" if file.expected is not None else "not in the manifest"

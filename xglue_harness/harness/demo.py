@@ -174,9 +174,10 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
     from lm_eval.utils import make_table
-    from rich.console import Console
 
-    console = Console()
+    from xglue_harness.terminal import PlainConsole
+
+    console = PlainConsole()
     began = time.perf_counter()
     loud = logging.getLogger("lm_eval")
     level = loud.level

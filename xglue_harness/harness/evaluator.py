@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.exclusive import one_thread
+from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.threads import is_lm_eval, line, settle
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _introduce_models() -> None:
         if not tasks:
             _begun.__dict__.pop("hold", ExitStack()).close()  # others may go on beside it
             return original(*args, **kwargs)
-        with one_thread():
+        with told_how_to_go_on(), one_thread():
             introduce(lm, tasks)
             return original(*args, **kwargs)
 

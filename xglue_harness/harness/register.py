@@ -9,6 +9,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from xglue_harness.harness import evaluator, hf
+from xglue_harness.interrupt import told_how_to_go_on
 
 ENCODER_MODEL = "hf-encoder"
 ENCODER_TARGET = "xglue_harness.harness.encoder_lm:EncoderLM"
@@ -65,7 +66,8 @@ def _transfer(lm: Any, requests: list[Any], disable_tqdm: bool = False) -> list[
     """Answer requests of type ``xglue_transfer``: fine-tune once for each recipe, predict every language."""
     from xglue_harness.harness.requests import answer
 
-    return answer(lm, requests, disable_tqdm=disable_tqdm)
+    with told_how_to_go_on():
+        return answer(lm, requests, disable_tqdm=disable_tqdm)
 
 
 def run_lm_eval(arguments: list[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import yaml
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
@@ -20,8 +21,9 @@ from xglue_harness.harness.groups import marks_of
 from xglue_harness.harness.predictions import keep_predictions
 from xglue_harness.harness.prompting import Prompting
 from xglue_harness.harness.protocol import DOCUMENT, Scored, protocol_of
-from xglue_harness.harness.register import MODEL_ARGUMENTS, register
+from xglue_harness.harness.register import MODEL_ARGUMENTS, register, tasks_folder
 from xglue_harness.harness.shots import Shots
+from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.official_metrics import official_scores
 from xglue_harness.transfer.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
 from xglue_harness.transfer.scoring import document_score, documents, queries, score, score_stderr
@@ -33,6 +35,28 @@ OWN_METADATA = frozenset({"version", "xglue_task", "xglue_language", "config_sou
 """Metadata that the YAML and lm_eval itself put into a task."""
 
 register()  # a task that is reached by --include_path alone needs it, too
+
+
+def _leaf_metadata(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata of the leaf that a YAML includes or a group lists, which lm-eval replaces by theirs instead of merging.
+
+    Raises:
+        RecipeError: for what is made of no leaf of ours, and for a group where a leaf should be.
+    """
+    name, _, language = str(config.get("dataset_name")).partition(".")
+    given = config.get("metadata") or {}
+    if name not in benchmark.TASKS or language not in benchmark.task(name).languages:
+        if {"xglue_task", "xglue_language"} <= given.keys():
+            return {}
+        raise RecipeError(
+            f"{config.get('task')}: made of no task of ours; let its YAML include that of a leaf, such as "
+            "tasks/xnli/xglue_xnli_zs_de.yaml, and keep dataset_name"
+        )
+    spec = benchmark.task(name)
+    if config.get("task") == spec.group:  # lm-eval then gives all its leaves this name, and keeps one
+        raise RecipeError(f"task: {spec.group} with options is a group of leaves: write group: {spec.group} there")
+    leaf = tasks_folder() / name / f"{spec.leaf(language)}.yaml"
+    return dict(yaml.safe_load(leaf.read_text(encoding="utf-8"))["metadata"])
 
 
 def _first(items: list[Any]) -> Any:
@@ -54,11 +78,11 @@ class TransferTask(ConfigurableTask):
         """Check the options and load the language's test set.
 
         Raises:
-            RecipeError: for an unknown option or one out of range.
+            RecipeError: for an unknown option or one out of range, or where the YAML names no task.
             DataError: where the data are missing or malformed.
         """
         config = {key: value for key, value in config.items() if key != "class"}
-        metadata = config["metadata"]
+        metadata = config["metadata"] = {**_leaf_metadata(config), **(config.get("metadata") or {})}
         if "batch_size" in MODEL_ARGUMENTS:
             MODEL_ARGUMENTS.clear()  # a next run may bring a model that is built already
             raise RecipeError(
@@ -110,6 +134,10 @@ class TransferTask(ConfigurableTask):
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
         """Load the test set from the source that ``data`` names."""
+        with told_how_to_go_on():
+            self._load()
+
+    def _load(self) -> None:
         self.source = open_source(self.options.data)
         self.is_sample: bool = self.source.is_sample
         test = self.source.load(self.spec, "test", self.language)
@@ -271,8 +299,15 @@ class TransferTask(ConfigurableTask):
     def dump_config(self) -> dict[str, Any]:
         """The task's configuration with the whole record of the run, for the results file."""
         config: dict[str, Any] = super().dump_config()
-        idle = ("output_type", "generation_kwargs") if self.protocol.name == "finetune" else ()
-        config = {key: value for key, value in config.items() if key not in ("metric_list", *idle)}
+        if self.protocol.name == "finetune":
+            config.pop("generation_kwargs", None)
+        # lm-eval's loggers (--wandb_args, --trackio_args) find the samples' columns by these two. Of the output types
+        # that they know, this one has a request a document, whose response is the answer. An official score is of all
+        # documents together; a document's part in it is no number, and no column.
+        config["output_type"] = "generate_until" if self.protocol.name == "finetune" else self.OUTPUT_TYPE
+        better = self.higher_is_better()
+        names = [name for name in self.aggregation() if name not in ("official", "bypass") and "_stderr" not in name]
+        config["metric_list"] = [{"metric": name, "higher_is_better": better.get(name)} for name in names]
         if marks := marks_of([self]):
             config["task_alias"] = f"{self.task_name}{marks}"
         config["metadata"] = {**config["metadata"], "xglue": self.run}

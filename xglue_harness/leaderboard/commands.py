@@ -183,16 +183,13 @@ def _tasks(board: Board, names: list[str] | None) -> list[str]:
 
 
 def _print(table: Table) -> None:
-    import os
-
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table as RichTable
 
-    shown = RichTable(title=escape(table.title), title_justify="left", expand=False)
+    from xglue_harness.terminal import PlainConsole
+
+    shown = RichTable(title=table.title, title_justify="left", expand=False)
     for number, column in enumerate(table.columns):
         shown.add_column(column, justify="right" if number > 1 else "left", no_wrap=True)
     for row in table.rows:
-        shown.add_row(*map(escape, row))
-    known = Console().is_terminal or "COLUMNS" in os.environ
-    Console(width=None if known else 240).print(shown)
+        shown.add_row(*row)
+    PlainConsole(wide=240).print(shown)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import DataError
+from xglue_harness.files import read_json
 from xglue_harness.results.predictions import RowPredictions, kept, read
 
 
@@ -55,7 +55,7 @@ def read_runs(paths: Sequence[Path]) -> list[WrittenRun]:
 
 def _runs_in(file: Path) -> list[WrittenRun]:
     try:
-        configs = json.loads(file.read_text(encoding="utf-8"))["configs"]
+        configs = read_json(file)["configs"]
         records = {leaf: (config.get("metadata") or {}).get("xglue") for leaf, config in configs.items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise DataError(f"{file} is no results file of lm_eval: {error!r}") from error

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.submission.export import export
 from xglue_harness.submission.files import relative_path
 from xglue_harness.submission.score import LanguageScore, Mean, Scores, score_folder
+from xglue_harness.terminal import PlainConsole
 
 _SAMPLE = "SAMPLE data: the scores mean nothing"
 
@@ -42,8 +40,7 @@ def score_command(
     if as_json:
         typer.echo(json.dumps({**asdict(scores), "partial": scores.partial}, ensure_ascii=False, indent=1))
         return
-    known = Console().is_terminal or "COLUMNS" in os.environ
-    Console(width=None if known else 160).print(table_of(scores))
+    PlainConsole().print(table_of(scores))
     for line in _remarks(scores):
         typer.echo(line)
 
@@ -86,7 +83,7 @@ def table_of(scores: Scores) -> Table:
         *["UNOFFICIAL data"] * bool(scores.unofficial),
     ]
     title = f"{scores.predictions} on {scores.data} ({', '.join(marks)})"
-    table = Table(title=escape(title), title_justify="left", expand=False)
+    table = Table(title=title, title_justify="left", expand=False)
     for column in ("task", "language"):
         table.add_column(column, no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)

@@ -12,6 +12,7 @@ from xglue_harness.benchmark import LANGUAGES, TASKS, Kind, TaskSpec
 from xglue_harness.data import Source, open_source, unofficial
 from xglue_harness.data.check import NOT_OURS
 from xglue_harness.errors import DataError
+from xglue_harness.files import read_regular
 from xglue_harness.metrics import group_stderr
 from xglue_harness.official_metrics import Official, Rule, official_scores
 from xglue_harness.submission.evaluator import evaluate
@@ -274,7 +275,7 @@ class _Scorer:
         self.unofficial += unofficial(self._source, spec, self._split, language, len(dataset))
         path = self._folder / relative_path(spec, language)
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
         of_file = self._officially if self._as_official else _strictly

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from xglue_harness.data.cache import cache_root, flush_folder, locked
+from xglue_harness.data.cache import cache_root, flush_folder, locked, variable_path
 from xglue_harness.data.folder import file_sha256
 from xglue_harness.data.seal import DamagedFileError, unsealed_json
 from xglue_harness.errors import StoreError
@@ -42,7 +42,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def store_root() -> Path:
     """``$XGLUE_STORE``, else ``store`` in the cache folder (``$XGLUE_CACHE``, ``~/.cache/xglue_harness``)."""
     chosen = os.environ.get(VARIABLE)
-    return Path(chosen).expanduser() if chosen else cache_root() / "store"
+    return variable_path(VARIABLE, chosen) if chosen else cache_root() / "store"
 
 
 @cache

@@ -1,0 +1,46 @@
+"""The hook never raises, whatever is broken and whatever Python does with warnings."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import pytest
+
+from xglue_harness import hook
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.fixture(params=[OSError("no space left"), SystemExit("bye"), UnspeakableError()], ids=lambda error: type(error))
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A plug-in that can't be registered; what is said of it."""
+
+    class Module:
+        @property
+        def register(self) -> None:
+            raise request.param
+
+    monkeypatch.setitem(sys.modules, "xglue_harness.harness.register", Module())
+    text = "" if isinstance(request.param, UnspeakableError) else f": {request.param}"
+    return f"xglue-harness can't be registered, so lm_eval has no xglue_* tasks: {type(request.param).__name__}{text}"
+
+
+def test_what_is_broken_is_a_warning(broken: str) -> None:
+    with pytest.warns(RuntimeWarning) as caught:
+        hook.register_or_warn()
+    assert [str(warning.message) for warning in caught] == [broken]
+
+
+def test_where_warnings_are_errors_it_is_a_line(
+    broken: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hook.register_or_warn()
+        assert capsys.readouterr().err == f"{broken}\n"
+        monkeypatch.setattr("sys.stderr", None)
+        hook.register_or_warn()

@@ -1,0 +1,97 @@
+"""What killed processes left half-written: folders of archives, and files of the cache."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from xglue_harness.data.archive import lock_of, unpacked_folder
+from xglue_harness.data.cache import cache_root
+
+IDLE = 3600.0
+"""Seconds without a change after which no process is thought to be at work, where no lock tells."""
+
+_FOLDER = re.compile(r"\.(?P<name>.+)\.\w{8}")  # of `appearing_folder`
+_FILE = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")  # of `replacing`
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something half-written.
+
+    Attributes:
+        path: folder or file.
+        bytes: what it takes.
+        in_use: whether a process may be at work on it.
+    """
+
+    path: Path
+    bytes: int
+    in_use: bool
+
+
+def leftovers(folder: Path | None = None) -> list[Leftover]:
+    """What lies half-written in the cache, and beside a folder that `data get` or `data prepare` was to make.
+
+    Args:
+        folder: a user's own folder, there or not.
+    """
+    found = []
+    for path in sorted({*_in_cache(), *(_beside(folder) if folder else ())}):
+        size, newest = 0, 0.0
+        for part in (path, *path.rglob("*")):
+            with suppress(OSError):  # whoever writes it may take it away
+                status = part.lstat()
+                size += status.st_size if not part.is_dir() else 0
+                newest = max(newest, status.st_mtime)
+        found.append(Leftover(path, size, _in_use(path, newest)))
+    return found
+
+
+def remove(leftover: Leftover) -> None:
+    """Remove one.
+
+    Raises:
+        OSError: where it can't be removed.
+    """
+    shutil.rmtree(leftover.path) if leftover.path.is_dir() else leftover.path.unlink(missing_ok=True)
+
+
+def _in_cache() -> Iterator[Path]:
+    root = cache_root()
+    for path in root.rglob(".*"):
+        if _FILE.fullmatch(path.name) and path.is_file():
+            yield path
+    yield from _unfinished(root / "archives", "[0-9a-f]{64}")
+
+
+def _beside(folder: Path) -> Iterator[Path]:
+    yield from _unfinished(folder.absolute().parent, re.escape(folder.name))
+
+
+def _unfinished(parent: Path, name: str) -> Iterator[Path]:
+    for path in parent.glob(".*"):
+        match = _FOLDER.fullmatch(path.name)
+        if match and re.fullmatch(name, match["name"]) and path.is_dir() and not path.is_symlink():
+            yield path
+
+
+def _in_use(path: Path, newest: float) -> bool:
+    """Whoever unpacks into the cache holds a lock; of all others, the clock tells."""
+    match = _FOLDER.fullmatch(path.name)
+    if path.parent != cache_root() / "archives" or match is None:
+        return time.time() - newest < IDLE
+    from filelock import FileLock, Timeout
+
+    lock = lock_of(unpacked_folder(match["name"]))
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
