@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-PROBLEMS_SHOWN = 100
+PROBLEMS_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ def check(folder: Path, *, base: Path | None = None, data: str | None = None, ex
     """
     from tqdm import tqdm
 
+    if base is not None:
+        guard.check_amount(folder, base)
     tree = read_tree(folder)
     problems = [*tree.problems, *_backbones(tree)]
     changes: list[str] = []

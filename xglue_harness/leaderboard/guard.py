@@ -23,32 +23,22 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.results import TaskResult
-from xglue_harness.leaderboard.text import Text, problems_of, read_json, read_yaml, shown
-from xglue_harness.leaderboard.tree import CHANGES, CHANGES_LIMIT, Entry, Tree, read_tree
-from xglue_harness.results.schema import Sha256
+from xglue_harness.leaderboard.text import problems_of, read_json, read_yaml, shown
+from xglue_harness.leaderboard.tree import CHANGES, Entry, Reason, Tree, list_files, read_tree
 
 FILES_LIMIT = 2000
 BYTES_LIMIT = 20_000_000
-"""Most files and bytes that a change may add or alter; a seed of all tasks is 67 files and 1 MB."""
+"""Most files and bytes that a change may add; a seed of all tasks is 67 files and 1 MB."""
+
+LINES_SHOWN = 1000
 
 _KEYS_SHOWN = 8
 _VALUE_SHOWN = 40
-
-
-class Reason(BaseModel):
-    """Why a file is not what it was."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    file: str
-    before: Sha256 | None
-    after: Sha256 | None
-    reason: Text
 
 
 @dataclass(frozen=True)
@@ -74,8 +64,27 @@ class FileChange:
     after: str | None
 
     def __str__(self) -> str:
-        said = "" if self.own else f"; reason: {self.reason}" if self.reason else "; NO REASON GIVEN"
-        return shown(f"{self.what} {self.file}{f': {self.detail}' if self.detail else ''}{said}")
+        said = "" if self.own else f" (reason: {self.reason})" if self.reason else " (NO REASON GIVEN)"
+        return shown(f"{self.what} {self.file}{said}{f': {self.detail}' if self.detail else ''}")
+
+
+def check_amount(folder: Path, base: Path) -> None:
+    """Whether a change is small enough to be looked at; nothing is read for that.
+
+    Raises:
+        LeaderboardError: where it is not.
+    """
+    before = list_files(base)
+    sizes = [
+        entry.size
+        for name, entry in list_files(folder).items()
+        if entry and not ((old := before.get(name)) and old.size == entry.size)
+    ]
+    if len(sizes) > FILES_LIMIT or sum(sizes) > BYTES_LIMIT:
+        raise LeaderboardError(
+            f"{folder}: {len(sizes):,} files of {sum(sizes):,} bytes are new; at most {FILES_LIMIT:,} of "
+            f"{BYTES_LIMIT:,} are taken at once: make several pull requests of it"
+        )
 
 
 def file_changes(tree: Tree, base: Tree) -> list[FileChange]:
@@ -84,23 +93,10 @@ def file_changes(tree: Tree, base: Tree) -> list[FileChange]:
     Args:
         tree: as it is.
         base: as it was.
-
-    Raises:
-        LeaderboardError: where ``changes.yaml`` of the tree is malformed, or the change is too large to be looked at.
     """
     names = sorted({*tree.files, *base.files})
-    new = [
-        name for name in names if (new_one := tree.files.get(name)) and not _same_size(new_one, base.files.get(name))
-    ]
-    size = sum(tree.files[name].size for name in new)
-    if len(new) > FILES_LIMIT or size > BYTES_LIMIT:
-        raise LeaderboardError(
-            f"{tree.folder}: {len(new):,} files of {size:,} bytes are new; at most {FILES_LIMIT:,} of {BYTES_LIMIT:,} "
-            "are taken at once: make several pull requests of it"
-        )
-    reasons = _reasons(tree)[len(_reasons(base)) :]
-    given = {(own.file, own.before, own.after): own.reason for own in reasons}
-    hashes = {name: (_sha256(base.files.get(name)), _sha256(tree.files.get(name))) for name in names if name != CHANGES}
+    given = {(own.file, own.before, own.after): own.reason for own in tree.reasons[len(base.reasons) :]}
+    hashes = {name: (_sha256(base.files.get(name)), _sha256(tree.files.get(name))) for name in names}
     added = {after: name for name, (before, after) in hashes.items() if before is None}
     removed = {before: name for name, (before, after) in hashes.items() if after is None}
     found = []
@@ -109,6 +105,7 @@ def file_changes(tree: Tree, base: Tree) -> list[FileChange]:
         if before == after and old and now and old.executable == now.executable:
             continue
         own = before is None and PurePosixPath(name).parts[0] in ("backbones", "results")
+        own = own or (name == CHANGES and after is not None and _grows(tree, base))
         if before is None:
             detail = f"is {removed[after]}, renamed" if after in removed else _whose(name, base)
         elif after is None:
@@ -125,8 +122,7 @@ def file_changes(tree: Tree, base: Tree) -> list[FileChange]:
 
 def problems(tree: Tree, base: Tree) -> Iterator[str]:
     """What of a change can't be taken: others' files without a reason, reasons that are gone, what may run."""
-    given = _reasons(base)
-    if _reasons(tree)[: len(given)] != given:
+    if not _grows(tree, base):
         yield f"{tree.folder / CHANGES}: reasons that were given before are gone; new ones go below them"
     untold = {*_scores(tree, base)}
     yield from untold
@@ -137,7 +133,7 @@ def problems(tree: Tree, base: Tree) -> Iterator[str]:
             yield f"{path}: is executable, and nothing here is run; expected mode 100644 (chmod -x)"
         if change.what == "removed" and change.file.startswith("reference/"):
             yield f"{path}: removed; the pages need it"
-        elif not change.own and change.reason is None and not any(str(path) in line for line in untold):
+        elif not change.own and change.reason is None and not any(line.startswith(f"{path}: ") for line in untold):
             why = f" ({change.detail})" if change.detail else ""
             hint = (
                 "; replace a result that was wrong, with the reason, or"
@@ -172,10 +168,11 @@ def listing(tree: Tree, base: Tree) -> list[str]:
     hidden = {str(PurePosixPath(h).with_suffix(f".{lang}.parquet")) for h, langs in beside.items() for lang in langs}
     for change in changes:
         if change.file not in hidden:
-            more = f" with the predictions of {', '.join(sorted(own))}" if (own := beside.get(change.file)) else ""
-            lines.append(f"{change}{more}")
-    lines += [shown(f"added to {CHANGES}: {own.file}: {own.reason}") for own in _reasons(tree)[len(_reasons(base)) :]]
-    return lines
+            languages = ", ".join(sorted(beside.get(change.file, ())))
+            lines.append(f"{change}{f', with the predictions of {languages}' if languages else ''}")
+    lines += [shown(f"added to {CHANGES}: {own.file}: {own.reason}") for own in tree.reasons[len(base.reasons) :]]
+    more = len(lines) - LINES_SHOWN
+    return lines if more <= 0 else [*lines[:LINES_SHOWN], f"and {more:,} more lines"]
 
 
 def explain(folder: Path, base: Path, reason: str) -> list[str]:
@@ -202,7 +199,7 @@ def explain(folder: Path, base: Path, reason: str) -> list[str]:
         added = [Reason(file=own.file, before=own.before, after=own.after, reason=reason) for own in untold]
     except ValidationError as error:
         raise LeaderboardError(f"--reason: {problems_of(error)}") from None
-    value = [own.model_dump() for own in [*_reasons(tree), *added]]
+    value = [own.model_dump() for own in [*tree.reasons, *added]]
     try:
         with replacing(folder / CHANGES) as temporary:
             temporary.write_text(
@@ -213,14 +210,9 @@ def explain(folder: Path, base: Path, reason: str) -> list[str]:
     return [own.file for own in untold]
 
 
-def _reasons(tree: Tree) -> list[Reason]:
-    if CHANGES not in tree.files:
-        return []
-    path = tree.folder / CHANGES
-    try:
-        return TypeAdapter(list[Reason]).validate_python(read_yaml(path, CHANGES_LIMIT))
-    except ValidationError as error:
-        raise LeaderboardError(f"{path}: {problems_of(error)}") from None
+def _grows(tree: Tree, base: Tree) -> bool:
+    """Whether the reasons that were given before stand where they stood."""
+    return tree.reasons[: len(base.reasons)] == base.reasons
 
 
 def _of_the_result(name: str, tree: Tree, base: Tree) -> str | None:
@@ -252,10 +244,6 @@ def _scores(tree: Tree, base: Tree) -> Iterator[str]:
                 f"{where}: scores differ from those before, and changes gives no reason; replace them with "
                 "'leaderboard add --reason TEXT'"
             )
-
-
-def _same_size(own: Entry, other: Entry | None) -> bool:
-    return other is not None and own.size == other.size
 
 
 def _sha256(entry: Entry | None) -> str | None:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xglue_harness.benchmark import Kind
 from xglue_harness.errors import DataError, LeaderboardError
 from xglue_harness.leaderboard.parquet import check_sizes
@@ -32,13 +35,14 @@ class Found:
     Attributes:
         file: its path.
         result: the result.
-        items: score of each document that counts, by language (`xglue_harness.leaderboard.results.rescored`).
+        items: score of each document that counts, by language (`xglue_harness.leaderboard.results.rescored`):
+            ``[documents]``, or ``[documents, 2]`` for ratios.
         labels: hash of gold labels and queries (`gold_sha256`), by language.
     """
 
     file: Path
     result: TaskResult
-    items: dict[str, list[Any]]
+    items: dict[str, NDArray[np.float64]]
     labels: dict[str, str]
 
 
@@ -49,7 +53,7 @@ def scored(path: Path, result: TaskResult) -> Found:
         LeaderboardError: listing what differs from the result.
     """
     problems: list[str] = []
-    items: dict[str, list[Any]] = {}
+    items: dict[str, NDArray[np.float64]] = {}
     labels: dict[str, str] = {}
     for language, claimed in result.languages.items():
         place = predictions_path(path, language)
@@ -58,9 +62,10 @@ def scored(path: Path, result: TaskResult) -> Found:
         except DataError as error:
             raise LeaderboardError(str(error)) from None
         try:
-            score, stderr, official, items[language] = rescored(predictions)
+            score, stderr, official, own_items = rescored(predictions)
         except ValueError as error:
             raise LeaderboardError(f"{place}: can't be scored: {error}") from None
+        items[language] = np.asarray(own_items, dtype=np.float64)  # lists of Python's floats take four times the memory
         labels[language] = gold_sha256(predictions.labels, predictions.documents)
         for key, own, again in (
             ("score", claimed.score, score),

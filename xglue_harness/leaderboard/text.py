@@ -9,7 +9,7 @@ import re
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -55,15 +55,13 @@ def _no_device(name: str) -> str:
     return name
 
 
-def visible(value: str) -> str:
+def seen(value: str) -> str:
     """The text itself.
 
     Raises:
-        ValueError: where it holds markup (a page would run it), or a character that can't be encoded, can't be seen,
-            breaks the line, turns the text around or passes for a blank.
+        ValueError: where it holds a character that can't be encoded, can't be seen, breaks the line, turns the text
+            around or passes for a blank.
     """
-    if found := _MARKUP.search(value):
-        raise ValueError(f"holds HTML or a script ({found[0]!r}); expected plain text")
     for character in value if not (value.isascii() and value.isprintable()) else "":
         category = unicodedata.category(character)
         if category in ("Cc", "Cf", "Zl", "Zp"):
@@ -73,13 +71,24 @@ def visible(value: str) -> str:
     return value
 
 
+def without_markup(value: str) -> str:
+    """The text itself.
+
+    Raises:
+        ValueError: where it holds markup, which a page would run.
+    """
+    if found := _MARKUP.search(value):
+        raise ValueError(f"holds HTML or a script ({found[0]!r}); expected plain text")
+    return value
+
+
 def plain(value: str) -> str:
     """The text itself.
 
     Raises:
-        ValueError: as `visible`, and where it is empty or has a blank at an end.
+        ValueError: as `seen` and `without_markup`, and where it is empty or has a blank at an end.
     """
-    visible(value)
+    seen(without_markup(value))
     if value != value.strip() or not value:
         raise ValueError("is empty, or begins or ends with a blank; expected plain text")
     return value
@@ -108,7 +117,6 @@ Link = Annotated[
     str,
     StringConstraints(
         pattern=r"^https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[!#-&(-;=?-\[\]^_a-~]*)?$",
-        min_length=11,
         max_length=308,
     ),
 ]
@@ -137,8 +145,8 @@ class _Values(yaml.SafeLoader):  # type: ignore[misc]
         event = self.peek_event()
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not allowed")
-        if event.anchor is not None or getattr(event, "tag", None) is not None:
-            raise yaml.YAMLError("anchors (&name) and tags (!name) are not allowed")
+        if getattr(event, "tag", None) is not None:
+            raise yaml.YAMLError("tags (!name) are not allowed")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[str, Any]:
@@ -208,7 +216,7 @@ def read_yaml(path: Path, limit: int) -> Any:
         raise LeaderboardError(f"{path}: is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
         raise LeaderboardError(f"{path}: no YAML that is accepted: {' '.join(str(error).split())}") from None
-    return _let_in(value, path)
+    return _let_in(value, path, seen)  # its schemas have a type for each text, and look for markup
 
 
 def read_json(path: Path, limit: int) -> Any:
@@ -246,10 +254,10 @@ def parse_json(data: bytes, where: Path) -> Any:
         raise LeaderboardError(f"{where}: no JSON that is accepted: {error}") from None
     except RecursionError:  # how deep a parser goes depends on Python's version
         raise LeaderboardError(f"{where}: is nested too deeply") from None
-    return _let_in(value, where)
+    return _let_in(value, where, lambda text: seen(without_markup(text)))
 
 
-def _let_in(value: Any, path: Path) -> Any:
+def _let_in(value: Any, path: Path, gate: Callable[[str], str]) -> Any:
     """The value itself: the one gate that every value of a file passes.
 
     Raises:
@@ -266,24 +274,24 @@ def _let_in(value: Any, path: Path) -> Any:
         if count > VALUES_LIMIT:
             raise LeaderboardError(f"{path}: more than {VALUES_LIMIT:,} values; expected fewer")
         if isinstance(item, dict):
-            problems += [f"{where} (a key): {found}" for key in item if (found := _problem(key))]
+            problems += [f"{where} (a key): {found}" for key in item if (found := _problem(key, gate))]
             below += [(f"{where}.{key[:80]}".lstrip("."), depth + 1, own) for key, own in reversed(item.items())]
         elif isinstance(item, list):
             below += [(where, depth + 1, own) for own in reversed(item)]
-        elif found := _problem(item):
+        elif found := _problem(item, gate):
             problems.append(f"{where or 'file'}: {found}")
     if problems:
         raise LeaderboardError(f"{path}: {'; '.join(problems)}")
     return value
 
 
-def _problem(value: Any) -> str | None:
+def _problem(value: Any, gate: Callable[[str], str]) -> str | None:
     """Why a text or a number is not let in."""
     if isinstance(value, str):
         if len(value) > LENGTH_LIMIT:
             return f"{len(value):,} characters; at most {LENGTH_LIMIT:,} are allowed"
         try:
-            visible(value)
+            gate(value)
         except ValueError as error:
             return str(error)
     elif isinstance(value, int) and abs(value) > INTEGER_LIMIT:

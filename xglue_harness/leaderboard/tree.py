@@ -21,19 +21,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard import backbones as descriptions
 from xglue_harness.leaderboard.backbones import Backbone, read_backbone
 from xglue_harness.leaderboard.reference import REFERENCE_LIMIT, REFERENCES
 from xglue_harness.leaderboard.results import PREDICTIONS_LIMIT, RESULT_LIMIT, TaskResult, predictions_path, read_result
-from xglue_harness.leaderboard.text import net
+from xglue_harness.leaderboard.text import Text, net, problems_of, read_yaml
+from xglue_harness.results.schema import Sha256
 
 PARTS = ("backbones", "results", "reference")
 CHANGES = "changes.yaml"
 """Name of the file that says why others changed."""
 
-CHANGES_LIMIT = 500_000
+_CHANGES_LIMIT = 500_000
 
 _DEPTH = 5
 """Parts of the longest path: results, backbone, recipe, seed, file."""
@@ -56,6 +59,17 @@ class Entry:
     executable: bool
 
 
+class Reason(BaseModel):
+    """Why a file is not what it was (an entry of ``changes.yaml``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    before: Sha256 | None
+    after: Sha256 | None
+    reason: Text
+
+
 @dataclass(frozen=True)
 class Tree:
     """What a folder of contributions holds.
@@ -66,6 +80,7 @@ class Tree:
         empty: folders that hold nothing, in the same form; Git keeps none, but a submodule looks like one.
         backbones: by name.
         results: with the path of each one's file.
+        reasons: of ``changes.yaml``, oldest first.
         problems: what could not be read, or should not be there.
     """
 
@@ -74,6 +89,7 @@ class Tree:
     empty: tuple[str, ...]
     backbones: dict[str, Backbone]
     results: tuple[tuple[Path, TaskResult], ...]
+    reasons: tuple[Reason, ...]
     problems: tuple[str, ...]
 
 
@@ -81,20 +97,12 @@ def read_tree(folder: Path) -> Tree:
     """Read all backbones and results, and collect what is wrong instead of stopping at it.
 
     Raises:
-        LeaderboardError: where there is no such folder, it is a link, or it holds none of the parts.
+        LeaderboardError: as `list_files`.
     """
-    if folder.is_symlink() or not any((folder / part).is_dir() for part in PARTS):
-        raise LeaderboardError(
-            f"{folder}: no leaderboard; expected a folder with {', '.join(PARTS)}: go to a checkout, or give --tree DIR"
-        )
     problems: list[str] = []
-    files: dict[str, Entry] = {}
-    empty: list[str] = []
-    for name, entry in _walk(folder, (), problems):
-        if entry is None:
-            empty.append(name)
-        else:
-            files[name] = entry
+    reasons: tuple[Reason, ...] = ()
+    found = list_files(folder, problems)
+    files = {name: entry for name, entry in found.items() if entry is not None}
     backbones: dict[str, Backbone] = {}
     results = []
     for name, entry in files.items():
@@ -104,7 +112,9 @@ def read_tree(folder: Path) -> Tree:
             if entry.size > limit:
                 raise LeaderboardError(f"{path}: {entry.size:,} bytes; at most {limit:,} are allowed")
             part = PurePosixPath(name).parts[0]
-            if path.suffix == ".yaml" and part == "backbones":
+            if name == CHANGES:
+                reasons = _read_reasons(path)
+            elif path.suffix == ".yaml" and part == "backbones":
                 backbone = read_backbone(path)
                 backbones[backbone.name] = backbone
             elif path.suffix == ".json" and part == "results":
@@ -122,7 +132,33 @@ def read_tree(folder: Path) -> Tree:
             for name in REFERENCES
             if f"reference/{name}" not in files
         ]
-    return Tree(folder, files, tuple(empty), backbones, tuple(results), tuple(problems))
+    empty = tuple(name for name, entry in found.items() if entry is None)
+    return Tree(folder, files, empty, backbones, tuple(results), reasons, tuple(problems))
+
+
+def list_files(folder: Path, problems: list[str] | None = None) -> dict[str, Entry | None]:
+    """Every regular file of a tree, by its path in it with ``/`` between the parts; ``None`` for an empty folder.
+
+    Args:
+        folder: the tree.
+        problems: gets what is neither a regular file nor a folder, or has no name for a file.
+
+    Raises:
+        LeaderboardError: where there is no such folder, it is a link, or it holds none of the parts.
+    """
+    if folder.is_symlink() or not any((folder / part).is_dir() for part in PARTS):
+        raise LeaderboardError(
+            f"{folder}: no leaderboard; expected a folder with {', '.join(PARTS)}: go to a checkout, or give --tree DIR"
+        )
+    return dict(_walk(folder, (), [] if problems is None else problems))
+
+
+def _read_reasons(path: Path) -> tuple[Reason, ...]:
+    try:
+        found = TypeAdapter(list[Reason]).validate_python(read_yaml(path, _CHANGES_LIMIT), strict=True)
+    except ValidationError as error:
+        raise LeaderboardError(f"{path}: {problems_of(error)}") from None
+    return tuple(found)
 
 
 def _limit(name: str, path: Path, files: Mapping[str, Entry]) -> int:
@@ -135,7 +171,7 @@ def _limit(name: str, path: Path, files: Mapping[str, Entry]) -> int:
         case ("README.md",):
             return 20_000
         case ("changes.yaml",):
-            return CHANGES_LIMIT
+            return _CHANGES_LIMIT
         case (part, ".gitkeep") if part in PARTS:
             return 0
         case ("reference", known) if known in REFERENCES:

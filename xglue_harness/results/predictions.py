@@ -161,7 +161,7 @@ def read(path: Path) -> RowPredictions:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror}") from error
+        raise DataError(f"{path}: can't be read as Parquet: {error.strerror}") from error
     return decoded(data, path)
 
 
@@ -209,20 +209,21 @@ def decoded(data: bytes, where: Path) -> RowPredictions:
         raise DataError(f"{where}: no predictions of xglue-harness: {error.errors()[0]['msg']}") from None
     if header.task not in TASKS or header.language not in TASKS[header.task].languages:
         raise DataError(
-            f"{where}: predictions of {header.task[:40]!r} in {header.language[:40]!r}, which XGLUE does not have"
+            f"{where}: predictions of {header.task[:40]} in {header.language[:40]}, which XGLUE does not have"
         )
     spec = TASKS[header.task]
     text = pa.dictionary(pa.int32(), pa.string())
     text = pa.list_(pa.field("element", text)) if spec.kind is Kind.TAGGING else text
     types = {"document": pa.int32(), "row": pa.int32(), "label": text, "prediction": text}
     found = {field.name: field.type for field in file.schema_arrow}
-    for name, kind in {**types, "scores": pa.list_(pa.field("element", pa.float32()))}.items():
-        if found.get(name) != kind or len(file.schema_arrow) != len(_COLUMNS):
-            raise DataError(
-                f"{where}: no column, or no class of {spec.title}: {name} is {str(found.get(name))[:80]}; expected "
-                f"{kind}, and the columns {', '.join(_COLUMNS)}"
-            )
     try:
+        for name, kind in {**types, "scores": pa.list_(pa.field("element", pa.float32()))}.items():
+            if name not in found:
+                raise KeyError(f'Field "{name}" does not exist')
+            if found[name] != kind:
+                raise ValueError(f"{name} is {str(found[name])[:80]}; expected {kind}")
+        if len(file.schema_arrow) != len(_COLUMNS):
+            raise ValueError(f"{len(file.schema_arrow)} columns; expected {', '.join(_COLUMNS)}")
         table = file.read(columns=list(_COLUMNS if header.scores else types), use_threads=False)
         if empty := [name for name in types if table.column(name).null_count]:
             raise ValueError(f"{empty[0]}: a row has none")
