@@ -2,12 +2,12 @@
 
 A file of 3 kB can hold one text of 20,000 characters and 200,000 references to it, or a page that grows to gigabytes.
 Its footer tells sizes, and may lie; what a reader obeys are the headers of the pages. So both are read here, with a
-parser of a page, Thrift's compact protocol, and the sizes in them are held to limits, and to each other.
+small parser of Thrift's compact protocol, and the sizes in them are held to limits, and to each other. (``pyarrow``
+tells what a footer says, too, but ends the process where its statistics are malformed.)
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,74 +28,91 @@ _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _DETAILS = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
 """Number of the field of a page's header that tells of each type of page."""
 
+_I32, _I64 = 5, 6
+"""Thrift's types of whole numbers."""
 
-def check_sizes(data: bytes, metadata: Any) -> None:
+
+def check_sizes(data: bytes) -> None:
     """Hold a file to its limits.
 
     Args:
         data: the file.
-        metadata: its footer, as ``pyarrow.parquet.ParquetFile`` gives it.
 
     Raises:
-        ValueError: where it is larger than allowed, or its sizes contradict each other.
+        ValueError: where it is no such file, is larger than allowed, or its sizes contradict each other.
     """
-    columns = [
-        metadata.row_group(i).column(j) for i in range(metadata.num_row_groups) for j in range(metadata.num_columns)
-    ]
-    values = max([metadata.num_rows, *(column.num_values for column in columns)])
-    if values > VALUES_LIMIT:
-        raise ValueError(f"unpacks to {values:,} values; at most {VALUES_LIMIT:,} are allowed")
-    if metadata.num_row_groups != 1:
-        raise ValueError(f"{metadata.num_row_groups} row groups; expected one")
-    for column in columns:
-        try:
-            _check_column(data, column)
-        except (IndexError, struct.error, RecursionError) as error:
-            raise ValueError(f"{column.path_in_schema}: no headers of pages: {error!r}") from None
-        except ValueError as error:
-            raise ValueError(f"{column.path_in_schema}: {error}") from None
+    try:
+        groups, rows = _footer(data)
+        columns = [column for group in groups for column in group[1]]
+        counts = [rows, *(_number(group, 3, _I64) for group in groups), *(_number(own[3], 5, _I64) for own in columns)]
+        if not 0 <= min(counts) <= max(counts) <= VALUES_LIMIT:
+            raise ValueError(f"unpacks to {max(counts):,} values; at most {VALUES_LIMIT:,} are allowed")
+        if len(groups) != 1:
+            raise ValueError(f"{len(groups)} row groups; expected one")
+        for column in columns:
+            _check_column(data, column[3])
+    except (IndexError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"its headers are none of Parquet: {error!r}") from None
 
 
-def _check_column(data: bytes, column: Any) -> None:
-    starts = [at for at in (column.dictionary_page_offset, column.data_page_offset) if at is not None]
-    start, length = min(starts), column.total_compressed_size
+def _footer(data: bytes) -> tuple[list[dict[int, Any]], int]:
+    """Row groups and number of rows, as the footer has them: structures by the numbers of their fields."""
+    if len(data) < 12 or data[:4] != b"PAR1" or data[-4:] != b"PAR1":
+        raise ValueError("begins or ends with something else than PAR1")
+    at = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    if at < 4:
+        raise ValueError("a footer that is longer than the file")
+    reader = _Compact(data, at)
+    footer = reader.struct()
+    if reader.at > len(data) - 8 or not {2, 3, 4} <= footer.keys() <= {*range(-7, 8)}:
+        raise ValueError("a footer with other fields than an open file has")
+    for column in (column for group in footer[4] for column in group[1]):
+        if 3 not in column or column.keys() & {1, 8, 9}:  # bytes that are encrypted, or lie in another file
+            raise ValueError("a column that is not in this file")
+    return footer[4], _number(footer, 3, _I64)
+
+
+def _check_column(data: bytes, column: dict[int, Any]) -> None:
+    start, length, expected = (_number(column, number, _I64) for number in (9, 7, 5))
+    if 11 in column:  # of a dictionary
+        start = min(start, _number(column, 11, _I64))
     if not 4 <= start <= start + length <= len(data):
         raise ValueError(f"{length} bytes at {start}: not in the file")
     values = unpacked = 0
-    for header in _headers(data, start, start + length):
-        unpacked += header[2]
-        if not 0 <= header[2] <= BYTES_LIMIT or unpacked > BYTES_LIMIT:
-            raise ValueError(f"unpacks to {max(unpacked, header[2]):,} bytes; at most {BYTES_LIMIT:,} are allowed")
-        details = header[_DETAILS[header[1]]]
-        if header[1] == _DICTIONARY:
-            if not 0 <= details[1] <= DICTIONARY_LIMIT:
-                raise ValueError(f"a dictionary of {details[1]:,} entries; at most {DICTIONARY_LIMIT:,} are allowed")
+    for page, size, details in _pages(data, start, start + length):
+        unpacked += size
+        if not 0 <= size <= unpacked <= BYTES_LIMIT:
+            raise ValueError(f"unpacks to {max(unpacked, size):,} bytes; at most {BYTES_LIMIT:,} are allowed")
+        own = _number(details, 1, _I32)
+        if page == _DICTIONARY:
+            if not 0 <= own <= DICTIONARY_LIMIT:
+                raise ValueError(f"a dictionary of {own:,} entries; at most {DICTIONARY_LIMIT:,} are allowed")
             continue
-        encoding = details[2 if header[1] == _DATA else 4]
-        if encoding not in _ENCODINGS:
-            raise ValueError(f"encoding {encoding}; expected one of {_ENCODINGS}")
-        if details[1] < 0:
-            raise ValueError(f"a page of {details[1]:,} values")
-        values += details[1]
-    if values != column.num_values:
-        raise ValueError(f"{values:,} values in its pages; expected {column.num_values:,}, as the footer says")
+        encoding = _number(details, 2 if page == _DATA else 4, _I32)
+        if encoding not in _ENCODINGS or own < 0:
+            raise ValueError(f"a page of {own:,} values, encoding {encoding}; expected one of {_ENCODINGS}")
+        values += own
+    if values != expected:
+        raise ValueError(f"{values:,} values in the pages of a column; expected {expected:,}, as the footer says")
 
 
-def _headers(data: bytes, at: int, end: int) -> Iterator[dict[int, Any]]:
-    """The headers of the pages between two places."""
+def _pages(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, dict[int, Any]]]:
+    """Type, size when unpacked, and details of each page between two places."""
     while at < end:
         reader = _Compact(data, at)
         header = reader.struct()
-        if header.get(1) not in _DETAILS or not all(isinstance(header.get(key), int) for key in (2, 3)):
-            raise ValueError(f"a page of the unknown type {header.get(1)}")
-        details = header.get(_DETAILS[header[1]])
-        wanted = (1, 2 if header[1] != _DATA_V2 else 4)
-        if not isinstance(details, dict) or not all(isinstance(details.get(key), int) for key in wanted):
-            raise ValueError("a page without the number of its values")
-        at = reader.at + header[3]
-        if header[3] < 0 or at > end:
-            raise ValueError(f"a page of {header[3]:,} bytes, which leaves its column")
-        yield header
+        page, size, packed = (_number(header, number, _I32) for number in (1, 2, 3))
+        at = reader.at + packed
+        if page not in _DETAILS or packed < 0 or at > end:
+            raise ValueError(f"a page of the type {page} and {packed:,} bytes; expected one that its column holds")
+        yield page, size, header[_DETAILS[page]]
+
+
+def _number(fields: dict[int, Any], number: int, kind: int) -> int:
+    """A whole number of the type that the format wants; a reader skips any other."""
+    if fields.get(-number) != kind:
+        raise ValueError(f"field {number} is of the type {fields.get(-number)}; expected {kind}")
+    return int(fields[number])
 
 
 class _Compact:
@@ -123,11 +140,14 @@ class _Compact:
         return (found >> 1) ^ -(found & 1)
 
     def struct(self) -> dict[int, Any]:
-        """Fields by number; of those that don't matter here, no more than that they are skipped."""
+        """Fields by number, and their types by its negative; texts are skipped."""
         found: dict[int, Any] = {}
         number = 0
         while head := self.byte():
             number = number + (head >> 4) if head >> 4 else self.integer()
+            if number in found or number < 1:
+                raise ValueError(f"field {number} twice, or below 1")
+            found[-number] = head & 0x0F
             found[number] = self.value(head & 0x0F)
         return found
 
@@ -140,7 +160,11 @@ class _Compact:
             return self.integer()
         if kind == 12:
             return self.struct()
-        if kind not in (7, 8):  # the headers of pages have no lists or maps
+        if kind == 9:
+            head = self.byte()
+            count = head >> 4 if head >> 4 < 15 else self.varint()
+            return [self.value(head & 0x0F) for _ in range(min(count, len(self.data)))]
+        if kind not in (7, 8):  # no header has sets or maps
             raise ValueError(f"a value of the type {kind}")
         length = 8 if kind == 7 else self.varint()
         self.at += length

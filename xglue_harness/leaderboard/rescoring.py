@@ -101,12 +101,11 @@ def _predictions(path: Path, record: RunRecord) -> RowPredictions:
     if record.predictions is None or found != record.predictions.sha256:
         expected = "none" if record.predictions is None else record.predictions.sha256
         raise LeaderboardError(f"{path}: sha256 {found}; expected {expected}, as the record says")
-    file = opened(data, path)
     try:
-        check_sizes(data, file.metadata)
+        check_sizes(data)
     except ValueError as error:
         raise LeaderboardError(f"{path}: {error}") from None
-    parse_json(metadata_of(file) or b"{}", path)
+    parse_json(metadata_of(opened(data, path)) or b"{}", path)
     predictions = decoded(data, path)
     header = predictions.header
     expected_header = (record.task, record.target_language, "test", record.protocol)
