@@ -5,7 +5,7 @@ python -m benchmarks.contribution_fuzz --mutations 500 --seed 0
 A tree of the example's results, with the published reference, gets one mutation at a time: bytes (flipped, cut,
 doubled, put in) of every kind of file; values and keys of JSON and YAML; columns, rows, texts and metadata of Parquet
 with the hash to match; predictions that are others and scored honestly; files and folders that are strange, moved or
-gone. Then `validate`, `validate --base`, `show` and `build` run on it, the site as it would be after the merge. Counted:
+gone. Then `validate`, `validate --base`, `show` and `build` run on it, the site as after the merge. Counted are
 
 - crashes: anything but success or an error of ours,
 - what validates and doesn't build or show,
@@ -95,13 +95,18 @@ def changed(tree: Path, base: Path) -> set[str]:
 
     def contents(folder: Path) -> dict[str, bytes]:
         found = {}
-        for place, _, names in os.walk(folder):
-            for name in names:
-                path = Path(place, name)
-                if path.is_file() and not path.is_symlink():
-                    found[os.fsencode(path.relative_to(folder)).decode(errors="surrogateescape")] = path.read_bytes()
+        below = [folder]
+        while below:
+            for path in below.pop().iterdir():
+                name = os.fsencode(path.relative_to(folder)).decode(errors="surrogateescape")
+                if path.is_dir() and not path.is_symlink() and name.count("/") < 6:  # a file is never so deep
+                    below.append(path)
+                elif path.is_file() and not path.is_symlink():
+                    found[name] = path.read_bytes()
         return found
 
+    if tree.is_symlink():
+        return set()
     ours, theirs = contents(tree), contents(base)
     return {name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name)}
 

@@ -263,7 +263,8 @@ def _honest(tree: Path, rng: Random) -> str:
         if isinstance(official, dict | tuple):
             raise TypeError("the fuzz does not know this form of official scores")
         item |= {"score": score, "stderr": stderr, "official": official}
-        item["record"]["selection"]["scores"]["last"]["score"] = score
+        selection = item["record"].setdefault("selection", json.loads(json.dumps(value["record"].get("selection"))))
+        selection["scores"]["last"]["score"] = score
         flags = {"collapsed": True, "reasons": ["x" * rng.choice((1, 300))] * rng.choice((1, 50))}
         item["record"]["flags"] = flags
     if what == "reasons":

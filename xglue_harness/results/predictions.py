@@ -225,6 +225,7 @@ def decoded(data: bytes, where: Path) -> RowPredictions:
         if len(file.schema_arrow) != len(_COLUMNS):
             raise ValueError(f"{len(file.schema_arrow)} columns; expected {', '.join(_COLUMNS)}")
         table = file.read(columns=list(_COLUMNS if header.scores else types), use_threads=False)
+        table.validate(full=True)  # references beyond a dictionary, lists beyond their values, texts that are none
         if empty := [name for name in types if table.column(name).null_count]:
             raise ValueError(f"{empty[0]}: a row has none")
         labels, predicted = (_classes(spec, table.column(name)) for name in ("label", "prediction"))
