@@ -7,11 +7,13 @@ import shutil
 import socket
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.leaderboard.conftest import EXAMPLE, PUBLISHED
 from tests.leaderboard.test_checks import described, edited
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.checks import check
+from xglue_harness.leaderboard.commands import app
 from xglue_harness.leaderboard.tree import read_tree
 
 RESULT = "results/tiny-lm/toy/1/pawsx.json"
@@ -141,6 +143,14 @@ def test_a_tree_with_every_kind_of_file_is_taken(small):
     assert len(check(small, example=True).results) == 1
     shutil.rmtree(small / "reference")  # an example needs none
     check(small, example=True)
+
+
+def test_no_site_is_built_into_a_tree(small):
+    """The next check would find hundreds of files that belong nowhere."""
+    arguments = ["build", str(small / "site"), "--tree", str(small), "--example"]
+    with pytest.raises(LeaderboardError, match=r"site: lies in .*leaderboard, where nothing but contributions may"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert not (small / "site").exists()
 
 
 def test_a_tree_that_is_a_link_is_none(small, tmp_path):

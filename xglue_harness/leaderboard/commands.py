@@ -102,7 +102,10 @@ def build_command(
     from xglue_harness.leaderboard.checks import check
     from xglue_harness.leaderboard.site.build import build
 
-    typer.echo(build(check(_to_read(tree), example=example), site))
+    folder = _to_read(tree)
+    if folder.resolve() in site.resolve().parents:
+        raise LeaderboardError(f"{site}: lies in {folder}, where nothing but contributions may; give another folder")
+    typer.echo(build(check(folder, example=example), site))
 
 
 @app.command("compare", epilog="Example: `xglue-harness leaderboard compare A B --task xnli` (two that have results)")
