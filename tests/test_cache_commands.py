@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from xglue_harness import cli
 from xglue_harness.benchmark import TASKS
 from xglue_harness.data.cache import cached_split
 from xglue_harness.data.official import read
+from xglue_harness.data.unpacked import write_manifest
 from xglue_harness.results.predictions import Header, RowPredictions, copy_kept, keep
 from xglue_harness.transfer.token_cache import cached
 
@@ -35,16 +37,20 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     cached(XNLI, pairs(3), tokenizers.bert(), "en", 16)
     header = Header(task="xnli", language="en", protocol="finetune", scores=None, rows=1)
     keep(RowPredictions(header, [0], [0], [1], [1], None))
+    unpacked = tmp_path / "archives" / ("a" * 64)
+    (unpacked / "NER").mkdir(parents=True)
+    (unpacked / "NER" / "en.test").write_bytes(data)
+    write_manifest(unpacked, unpacked.name, {"NER/en.test": (hashlib.sha256(data).hexdigest(), len(data))})
     found = [path for path in sorted(tmp_path.rglob("*")) if path.is_file()]
-    assert [path.parent.name for path in found] == ["arrow", "predictions", "tokens"]
+    assert [path.parent.name for path in found] == [unpacked.name, "NER", "arrow", "predictions", "tokens"]
     return found
 
 
 def test_all_is_well(files, tmp_path):
-    assert _verify() == f"{tmp_path}: 3 files and archives, 0 problems\n"
+    assert _verify() == f"{tmp_path}: 4 files and archives, 0 problems\n"
 
 
-@pytest.mark.parametrize("kind", [0, 1, 2])
+@pytest.mark.parametrize("kind", range(5))
 def test_each_damaged_file_is_named(kind, files):
     content = bytearray(files[kind].read_bytes())
     content[len(content) // 2] ^= 16
@@ -52,11 +58,11 @@ def test_each_damaged_file_is_named(kind, files):
     files[kind].write_bytes(content)
     first, last = _verify(status=1).splitlines()
     assert first.startswith(f"{files[kind]}: ")
-    assert last.endswith("3 files and archives, 1 problems")
+    assert last.endswith("4 files and archives, 1 problems")
 
 
 def test_damaged_predictions_are_not_copied(files, tmp_path):
-    path = files[1]
+    path = files[3]
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="its checksum is not its name"):
         copy_kept(path.stem, tmp_path / "copy.parquet")

@@ -134,7 +134,7 @@ def _environment(tmp_path: Path, **more: str) -> dict[str, str]:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize(("code", "valid"), [(0, True), (2, False)])
 def test_a_refusal_is_reported_and_fails(tmp_path, code, valid):
-    said = "::add-mask::x\n/w/contribution/leaderboard: 1 problem"
+    said = "::add-mask::x\n/w/contribution/leaderboard: 1 problem\n- a\r# b\x1b\x0b naïve"
     _command(tmp_path / "bin", "xglue-harness", f"import sys\nprint({said!r}, file=sys.stderr)\nsys.exit({code})")
     (tmp_path / "report").mkdir()
     done = subprocess.run(
@@ -150,7 +150,8 @@ def test_a_refusal_is_reported_and_fails(tmp_path, code, valid):
     comment = tmp_path / "report" / "comment.md"
     assert comment.exists() is not valid
     if not valid:
-        assert comment.read_text().endswith("\n\n    ::add-mask::x\n    leaderboard: 1 problem\n")
+        ending = "\n\n    ::add-mask::x\n    leaderboard: 1 problem\n    - a?# b?? naïve\n"
+        assert comment.read_bytes().decode().endswith(ending)
         assert (tmp_path / "summary").read_text() == comment.read_text()
 
 
@@ -224,6 +225,7 @@ def test_the_comment_is_replaced_not_one_of_others(tmp_path):
 def test_a_long_comment_is_cut(tmp_path, letter):
     _, sent = _comment(tmp_path, comment=(letter * 300_000).encode())
     assert sent[1]["body"].count(letter) == 60_000
+    assert sent[1]["body"].endswith("(Cut: all of it is in the summary of that run.)")
 
 
 @pytest.mark.processes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -23,7 +24,7 @@ def verify_command() -> None:
 
     checks = list(_checks(cache_root()))
     bar = tqdm(checks, unit="file", desc="verifying", disable=len(checks) < 10)
-    problems = [f"{path}: {problem}" for path, check in bar for problem in check(path)]
+    problems = [problem for path, check in bar for problem in check(path)]
     for problem in problems:
         typer.echo(problem)
     typer.echo(f"{cache_root()}: {len(checks)} files and archives, {len(problems)} problems")
@@ -34,6 +35,7 @@ def verify_command() -> None:
 def _checks(root: Path) -> Iterator[tuple[Path, Callable[[Path], list[str]]]]:
     """All files of the cache, and what tells what is wrong with each."""
     from xglue_harness.data.cache import damage_of_split
+    from xglue_harness.data.unpacked import verify_unpacked
     from xglue_harness.results.predictions import damage_of_kept
     from xglue_harness.transfer.token_cache import damage_of_tokens
 
@@ -44,4 +46,11 @@ def _checks(root: Path) -> Iterator[tuple[Path, Callable[[Path], list[str]]]]:
     )
     for pattern, damage in kinds:
         for path in sorted(root.glob(pattern)):
-            yield path, lambda path, damage=damage: [problem] if (problem := damage(path)) else []  # type: ignore[misc]
+            yield path, partial(_listed, damage)
+    for path in sorted(root.glob("archives/[!.]*/")):
+        yield path, verify_unpacked
+
+
+def _listed(damage: Callable[[Path], str | None], path: Path) -> list[str]:
+    problem = damage(path)
+    return [] if problem is None else [f"{path}: {problem}"]

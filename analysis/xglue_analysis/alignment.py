@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from xglue_analysis.arrays import Array, tensor
 from xglue_analysis.cka import rounding
 from xglue_analysis.errors import AnalysisError
 
@@ -41,7 +42,7 @@ class Retrieval:
     backward: float
 
 
-def anc(x: torch.Tensor, y: torch.Tensor) -> Correlation:
+def anc(x: Array, y: Array) -> Correlation:
     """Average neuron-wise correlation (Del and Fishel 2022, section 4): Pearson's r of each neuron across translations.
 
     Unlike CKA it is not invariant to rotations, since a classifier on top is not, either.
@@ -56,7 +57,7 @@ def anc(x: torch.Tensor, y: torch.Tensor) -> Correlation:
     Raises:
         AnalysisError: for different shapes, or fewer than 3 sentences.
     """
-    _same_shape(x, y, least=3)
+    x, y = _same_shape(x, y, least=3)
     n = x.shape[0]
     (a, moves_a), (b, moves_b) = _scaled(x), _scaled(y)
     kept = moves_a & moves_b
@@ -66,7 +67,7 @@ def anc(x: torch.Tensor, y: torch.Tensor) -> Correlation:
     return Correlation(*mean, math.sqrt(2 / (math.pi * (n - 1))), constant)
 
 
-def retrieval(x: torch.Tensor, y: torch.Tensor, *, csls: int | None = None) -> Retrieval:
+def retrieval(x: Array, y: Array, *, csls: int | None = None) -> Retrieval:
     """P@1 of finding each sentence's translation, in both directions.
 
     A tie between the translation and another sentence counts as a miss: else a constant space would score 1.
@@ -82,7 +83,7 @@ def retrieval(x: torch.Tensor, y: torch.Tensor, *, csls: int | None = None) -> R
     """
     if csls is not None and csls < 1:
         raise AnalysisError(f"csls={csls}: give the number of neighbours, 1 at least, or None for plain cosine")
-    _same_shape(x, y, least=2 if csls is None else csls + 1)
+    x, y = _same_shape(x, y, least=2 if csls is None else csls + 1)
     similarity = _unit(x) @ _unit(y).T
     if csls is not None:
         near_x = similarity.topk(csls, dim=1).values.mean(1)
@@ -96,13 +97,15 @@ def retrieval(x: torch.Tensor, y: torch.Tensor, *, csls: int | None = None) -> R
     return Retrieval(float(forward), float(backward))
 
 
-def _same_shape(x: torch.Tensor, y: torch.Tensor, least: int) -> None:
+def _same_shape(x: Array, y: Array, least: int) -> tuple[torch.Tensor, torch.Tensor]:
+    x, y = tensor(x, "x"), tensor(y, "y")
     if x.dim() != 2 or x.shape != y.shape:
         raise AnalysisError(f"shapes {tuple(x.shape)} and {tuple(y.shape)}: give [n, d] twice, translations row by row")
     if x.shape[0] < least:
         raise AnalysisError(f"{x.shape[0]} sentences are too few: {least} are needed")
     if not (torch.isfinite(x).all() and torch.isfinite(y).all()):
         raise AnalysisError("there are values that are not finite")
+    return x, y
 
 
 def _scaled(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

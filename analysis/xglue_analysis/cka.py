@@ -22,6 +22,8 @@ from typing import Literal
 import torch
 from tqdm import tqdm
 
+from xglue_analysis.arrays import Array, tensor
+from xglue_analysis.arrays import layers as layers_of
 from xglue_analysis.errors import AnalysisError
 
 Side = Literal["gram", "feature"]
@@ -107,7 +109,7 @@ def own_hsic(squares: torch.Tensor, diagonals: torch.Tensor, precision: float, s
     return torch.where(found > precision * summed, found, 0.0)
 
 
-def cka(x: torch.Tensor, y: torch.Tensor, *, debiased: bool = True) -> float:
+def cka(x: Array, y: Array, *, debiased: bool = True) -> float:
     """Linear CKA of two representations of the same sentences.
 
     Args:
@@ -118,13 +120,13 @@ def cka(x: torch.Tensor, y: torch.Tensor, *, debiased: bool = True) -> float:
     Raises:
         AnalysisError: for fewer than 4 sentences, other shapes, or values that are not finite.
     """
-    grid = cka_grid([x], [y])
+    grid = cka_grid([tensor(x, "x")], [tensor(y, "y")])
     return float((grid.debiased if debiased else grid.biased)[0, 0])
 
 
 def cka_grid(
-    xs: Sequence[torch.Tensor],
-    ys: Sequence[torch.Tensor] | None = None,
+    xs: Sequence[Array],
+    ys: Sequence[Array] | None = None,
     *,
     side: Side | None = None,
     progress: bool = False,
@@ -177,16 +179,14 @@ def cheaper(n: int, widths_a: Sequence[int], widths_b: Sequence[int], *, same: b
     return "gram" if gram <= n * (inner + squares + sum(e * e for e in widths_b)) else "feature"
 
 
-def both_centred(
-    xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor] | None
-) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def both_centred(xs: Sequence[Array], ys: Sequence[Array] | None) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """`centred` layers of the same sentences; the very same list twice where ``ys`` is ``None``.
 
     Raises:
         AnalysisError: as `cka_grid`.
     """
-    left = centred(xs)
-    right = left if ys is None else centred(ys)
+    left = centred(layers_of(xs, "xs"))
+    right = left if ys is None else centred(layers_of(ys, "ys"))
     if left[0].shape[0] != right[0].shape[0]:
         counts = left[0].shape[0], right[0].shape[0]
         raise AnalysisError(f"{counts[0]} sentences on one side and {counts[1]} on the other: give the same ones")
@@ -224,7 +224,7 @@ def centred(layers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     return found
 
 
-def standardised(layer: torch.Tensor) -> torch.Tensor:
+def standardised(layer: Array) -> torch.Tensor:
     """Features of variance 1 (z-scores); those that do not vary become zero.
 
     Dimensions with a far larger variance than the others decide CKA alone; so each counts the same (Timkey and van
@@ -236,6 +236,7 @@ def standardised(layer: torch.Tensor) -> torch.Tensor:
     Returns:
         ``[n, d]`` float64.
     """
+    layer = tensor(layer, "layer")
     precise = layer.detach().double()
     free = precise - precise.mean(0)
     varies = free.norm(dim=0) > rounding(layer) * precise.norm(dim=0)
@@ -252,7 +253,7 @@ def precision_of(layer: torch.Tensor) -> float:
     return 1e-12 if layer.dtype == torch.float64 else 1e-6
 
 
-def without_dominant(layer: torch.Tensor, k: int) -> torch.Tensor:
+def without_dominant(layer: Array, k: int) -> torch.Tensor:
     """A layer without its k features of the largest variance (Timkey and van Schijndel 2021: rogue dimensions).
 
     Args:
@@ -265,11 +266,15 @@ def without_dominant(layer: torch.Tensor, k: int) -> torch.Tensor:
     Raises:
         AnalysisError: where nothing would be left.
     """
+    layer = tensor(layer, "layer")
+    if layer.dim() != 2:
+        raise AnalysisError(f"a layer of shape {tuple(layer.shape)}: give [n, d]")
     if not 0 <= k < layer.shape[1]:
         raise AnalysisError(f"{k} of {layer.shape[1]} features can't be dropped")
     variances = layer.detach().double().var(0, correction=0)
     keep = torch.argsort(variances, descending=True, stable=True)[k:].sort().values
-    return layer[:, keep]
+    kept: torch.Tensor = layer[:, keep]
+    return kept
 
 
 def null_deviation(n: int) -> float:
@@ -281,7 +286,12 @@ def null_deviation(n: int) -> float:
 
     Args:
         n: sentences, 4 at least.
+
+    Raises:
+        AnalysisError: for fewer.
     """
+    if n < 4:
+        raise AnalysisError(f"{n} sentences are too few: debiased CKA needs 4 at least")
     return math.sqrt(2 / (n * (n - 3)))
 
 

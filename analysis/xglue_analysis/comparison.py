@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from xglue_analysis.arrays import Array, layers
 from xglue_analysis.cka import cka_grid, null_deviation, standardised, without_dominant
 from xglue_analysis.nulls import PAIRWISE_LIMIT, Interval, Null, Pairwise, jackknife_stderr
 
@@ -19,8 +20,8 @@ VALUES = (
 
 
 def compare(
-    xs: Sequence[torch.Tensor],
-    ys: Sequence[torch.Tensor],
+    xs: Sequence[Array],
+    ys: Sequence[Array],
     *,
     permutations: int = 200,
     replicates: int = 500,
@@ -55,6 +56,7 @@ def compare(
     Raises:
         AnalysisError: as `cka.cka_grid`.
     """
+    xs, ys = layers(xs, "xs"), layers(ys, "ys")
     grid = cka_grid(xs, ys, progress=progress)
     n, shape = grid.n, (len(xs), len(ys))
     fewer_x, fewer_y = ([without_dominant(z, min(dropped, z.shape[1] - 1)) for z in zs] for zs in (xs, ys))

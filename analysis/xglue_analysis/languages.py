@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from xglue_analysis.alignment import anc, retrieval
+from xglue_analysis.arrays import Array, tensor
 from xglue_analysis.cka import cka_grid, null_deviation
 from xglue_analysis.comparison import known
 from xglue_analysis.errors import AnalysisError
@@ -23,7 +24,7 @@ NEIGHBOURS = 10
 
 
 def compare_languages(
-    states: Mapping[str, torch.Tensor],
+    states: Mapping[str, Array],
     *,
     permutations: int = 100,
     replicates: int = 200,
@@ -48,9 +49,14 @@ def compare_languages(
     Raises:
         AnalysisError: for fewer than two languages, different shapes, or as `cka.cka_grid`.
     """
+    if not isinstance(states, Mapping):
+        raise AnalysisError(f"states of type {type(states).__name__}: give a mapping from languages to [layers, n, d]")
+    states = {language: tensor(layers, f"states of {language}") for language, layers in states.items()}
     shapes = {language: tuple(layers.shape) for language, layers in states.items()}
     if len(states) < 2 or len(set(shapes.values())) != 1:
         raise AnalysisError(f"give two languages at least, with the same sentences and layers; there are {shapes}")
+    if len(next(iter(shapes.values()))) != 3:
+        raise AnalysisError(f"states of {shapes}: give [layers, n, d] for each language")
     names = list(states)
     layers, n, d = next(iter(shapes.values()))
     rows: list[dict[str, Any]] = []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
+from xglue_analysis.arrays import Array, tensor
 from xglue_analysis.cka import both_centred, hsic1, own_hsic, precision_of, ratio
 from xglue_analysis.errors import AnalysisError
 
@@ -57,7 +58,7 @@ class Interval:
 class Pairwise:
     """Gram matrices without diagonals of two sets of layers on the same sentences."""
 
-    def __init__(self, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor] | None = None) -> None:
+    def __init__(self, xs: Sequence[Array], ys: Sequence[Array] | None = None) -> None:
         """Compute them.
 
         Args:
@@ -209,12 +210,13 @@ class _Weights:
         return found
 
 
-def jackknife_stderr(values: torch.Tensor) -> float:
+def jackknife_stderr(values: Array) -> float:
     """Standard error from leave-one-out values (Efron and Tibshirani 1993, equation 11.5).
 
     Args:
         values: ``[n]``.
     """
+    values = tensor(values, "values")
     n = len(values)
     return float(((n - 1) / n * (values - values.mean()).square().sum()).sqrt())
 

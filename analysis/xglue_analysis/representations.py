@@ -86,8 +86,13 @@ def layer_states(
     Raises:
         AnalysisError: for no texts, an encoder that gives no hidden states, or a language code that is not read.
     """
+    if isinstance(texts, str):
+        raise AnalysisError("texts is one string: give a list of sentences")
+    texts = [*texts]
     if not texts:
         raise AnalysisError("no texts are given")
+    if odd := [text for text in texts if not isinstance(text, str)]:
+        raise AnalysisError(f"texts hold a value of type {type(odd[0]).__name__}: give a list of sentences")
     if language_code is not None and not hasattr(tokenizer, "src_lang"):
         raise AnalysisError(f"{type(tokenizer).__name__} reads no language code: leave language_code out")
     before = getattr(tokenizer, "src_lang", None)

@@ -23,9 +23,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from xglue_analysis.arrays import Array, tensor
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.roles import locate
-from xglue_analysis.weights import Weights
+from xglue_analysis.weights import MemoryWeights, Weights
 
 _EPSILON = float(np.finfo(np.float64).eps)
 _ACCURACY = 1e-8
@@ -105,35 +106,37 @@ class Spectrum:
         return effective_rank(self.sigma)
 
 
-def norm(sigma: torch.Tensor) -> float:
+def norm(sigma: Array) -> float:
     """``‖σ‖`` of singular values ``[k]``.
 
     Source:
         Ji et al. 2024, Table 2.
     """
-    return float(torch.linalg.vector_norm(sigma))
+    return float(torch.linalg.vector_norm(tensor(sigma, "sigma")))
 
 
-def frobenius(matrix: torch.Tensor) -> float:
+def frobenius(matrix: Array) -> float:
     """The Frobenius norm of a matrix ``[m, n]`` in float64: ``‖σ‖`` without its singular values."""
-    return float(torch.linalg.vector_norm(matrix.detach(), dtype=torch.float64))
+    return float(torch.linalg.vector_norm(tensor(matrix, "matrix").detach(), dtype=torch.float64))
 
 
-def stable_rank(sigma: torch.Tensor) -> float:
+def stable_rank(sigma: Array) -> float:
     """``‖σ‖² / σ₁²`` of singular values ``[k]``, descending: from 1 to k; 0 for a matrix of zeros.
 
     Source:
         Rudelson and Vershynin 2007, section 1.
     """
+    sigma = tensor(sigma, "sigma")
     return norm(sigma / sigma[0]) ** 2 if sigma[0] > 0 else 0.0
 
 
-def effective_rank(sigma: torch.Tensor) -> float:
+def effective_rank(sigma: Array) -> float:
     """``exp(-Σ pᵢ ln pᵢ)``, ``pᵢ = σᵢ / Σ σ``, of singular values ``[k]``: from 1 to k; 0 for a matrix of zeros.
 
     Source:
         Roy and Vetterli 2007, section 2.
     """
+    sigma = tensor(sigma, "sigma")
     if sigma[0] == 0:
         return 0.0
     return math.exp(float(torch.special.entr(sigma / sigma.sum()).sum()))
@@ -158,7 +161,7 @@ def distance(a: Spectrum, b: Spectrum) -> float:
     return float(torch.linalg.vector_norm(a.sigma - b.sigma))
 
 
-def singular_values(matrix: torch.Tensor) -> torch.Tensor:
+def singular_values(matrix: Array) -> torch.Tensor:
     r"""The singular values of a matrix.
 
     They are the square roots of the eigenvalues of the smaller Gram matrix, which take half the time of a decomposition
@@ -179,6 +182,8 @@ def singular_values(matrix: torch.Tensor) -> torch.Tensor:
     Source:
         Golub and Van Loan 2013, sections 8.6.3 (values) and 10.1 (Krylov spaces).
     """
+    whole = isinstance(matrix, torch.Tensor) and not matrix.is_floating_point()
+    matrix = matrix if whole else tensor(matrix, "matrix")
     if matrix.ndim != 2 or not matrix.numel() or not matrix.is_floating_point():
         raise AnalysisError(
             f"expected a matrix of floating numbers, got {matrix.dtype} of shape {list(matrix.shape)}: give a "
@@ -238,16 +243,17 @@ def _smallest(tall: torch.Tensor, gram: torch.Tensor, count: int) -> NDArray[np.
     return None
 
 
-def spectra(weights: Weights, *, progress: bool = False) -> list[Spectrum]:
+def spectra(weights: Weights | Mapping[str, Array], *, progress: bool = False) -> list[Spectrum]:
     """The spectra of the matrices of all encoder layers, by layer and role; one matrix is held at a time.
 
     Args:
-        weights: of a model, or of its encoder alone.
+        weights: of a model, or of its encoder alone; also as ``model.state_dict()`` gives them.
         progress: show a bar.
 
     Raises:
         AnalysisError: as for :func:`~xglue_analysis.roles.locate` and :func:`singular_values`, naming the matrix.
     """
+    weights = MemoryWeights(weights) if isinstance(weights, Mapping) else weights
     found = []
     for place in tqdm(locate(weights.shapes()), desc="spectra", unit="matrix", disable=not progress):
         matrix = weights.read(place)
@@ -280,7 +286,11 @@ def random_spectrum(shape: tuple[int, int], std: float = 0.02, seed: int = 0) ->
 
 
 def table(
-    base: Weights, models: Mapping[str, Weights], *, base_name: str = "base", progress: bool = False
+    base: Weights | Mapping[str, Array],
+    models: Mapping[str, Weights | Mapping[str, Array]],
+    *,
+    base_name: str = "base",
+    progress: bool = False,
 ) -> list[Row]:
     """Norm, distance from the base, and ranks of every matrix, in one tidy table.
 

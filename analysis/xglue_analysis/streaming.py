@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from xglue_analysis.arrays import Array
 from xglue_analysis.cka import cka_grid, ratio
 from xglue_analysis.errors import AnalysisError
 
@@ -25,7 +26,7 @@ class MinibatchCKA:
         """Sentences so far."""
         self._sums: list[torch.Tensor] | None = None
 
-    def update(self, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor] | None = None) -> None:
+    def update(self, xs: Sequence[Array], ys: Sequence[Array] | None = None) -> None:
         """Add a minibatch.
 
         Args:

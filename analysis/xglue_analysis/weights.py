@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers.utils import cached_file
 
+from xglue_analysis.arrays import Array, tensor
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.roles import Place
 
@@ -40,19 +41,21 @@ class MemoryWeights:
     """The parameters of a model that is in memory.
 
     Args:
-        tensors: as of ``model.state_dict()``.
+        tensors: as of ``model.state_dict()``; numpy arrays will do.
     """
 
-    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+    def __init__(self, tensors: Mapping[str, Array]) -> None:
         self._tensors = tensors
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all parameters, by name."""
-        return {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+        found = {name: own if hasattr(own, "shape") else tensor(own, name) for name, own in self._tensors.items()}
+        return {name: tuple(own.shape) for name, own in found.items()}
 
     def read(self, place: Place) -> torch.Tensor:
         """One matrix, ``[rows, columns]``: a view where it lies on the CPU, so don't write into it."""
-        return self._tensors[place.name][_rows(place)].detach().cpu()
+        own = self._tensors[place.name]
+        return (own if isinstance(own, torch.Tensor) else tensor(own, place.name))[_rows(place)].detach().cpu()
 
 
 class FileWeights:

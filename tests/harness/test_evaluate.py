@@ -162,9 +162,9 @@ def test_queries_of_one_row_are_predicted_and_not_scored(evaluate, tmp_path):
     assert record["evaluation"]["single_row_queries_left_out"] == 2
     assert record["data"]["unofficial"] == [
         "WPR/xglue.wpr.en.train: 40 rows; the official data have 99997",
-        "WPR/xglue.wpr.de.test: 4 rows; the official data have 10004",
+        "WPR/xglue.wpr.de.test: 4 rows; the official data have 9997",
     ]
-    assert results["results"]["xglue_wpr_zs_de"]["alias"] == "xglue_wpr_zs_de [UNOFFICIAL] [finetune]"
+    assert results["results"]["xglue_wpr_zs_de"]["alias"].startswith("xglue_wpr_zs_de [UNOFFICIAL]")
     kept = predictions.read(predictions.kept(record["predictions"]["sha256"]))
     assert (kept.documents, kept.rows, kept.labels) == ([0, 1, 1, 2], [0, 1, 2, 3], [4, 0, 3, 1])
     middle = metrics.ndcg(kept.labels[1:3], kept.predictions[1:3])

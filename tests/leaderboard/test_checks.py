@@ -88,6 +88,19 @@ def edited_labels(tree):
     edited(tree, change)
 
 
+def other_official_score(tree):
+    """In the record alone, where nothing shows it."""
+    edited(tree, lambda value: value["languages"]["de"]["record"].update(official=0.25))
+
+
+def other_seqeval(tree):
+    edited(tree, lambda value: value["languages"]["de"]["record"].update(official_seqeval1=0.5))
+
+
+def other_rule_of_the_official_score(tree):
+    edited(tree, lambda value: value["languages"]["de"]["record"].update(official_rule="ndcg"))
+
+
 def wrong_fingerprint(tree):
     edited(tree, lambda value: value["languages"]["de"]["record"]["data"].update(fingerprint="0" * 64))
 
@@ -343,6 +356,9 @@ BAD = [
     (edited_predictions, r"pawsx.de.parquet: sha256 \w+; expected \w+, as the record says"),
     (edited_predictions_with_their_hash, r"languages.de.score: 0\.\d+; its predictions give 1.0"),
     (edited_labels, r"gold labels and queries of the predictions: de is \w+; \S+ has \w+"),
+    (other_official_score, r"languages.de.record.official: 0.25; its predictions give 0.\d+"),
+    (other_seqeval, "languages.de.record.official_seqeval1: 0.5; its predictions give None"),
+    (other_rule_of_the_official_score, "languages.de.record.official_rule: expected accuracy"),
     (wrong_fingerprint, r"languages.de.record.data.fingerprint: 0{64}; expected \w+, that of the files"),
     (duplicate_seed, r"duplicate: every prediction equals those of"),
     (duplicate_backbone, r"duplicate: the same checkpoint as copy.yaml"),

@@ -11,7 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from xglue_harness.benchmark import LANGUAGES
 from xglue_harness.encoders.languages import MBART_CODES
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.text import Commit, HubId, Link, Name, Text, problems_of, read_yaml
+from xglue_harness.leaderboard.text import (
+    FROM_LIST,
+    INTEGER_LIMIT,
+    Commit,
+    HubId,
+    Link,
+    Name,
+    Text,
+    problems_of,
+    read_yaml,
+)
 from xglue_harness.results.schema import Sha256
 
 Family = Literal["LM", "MT", "CP"]
@@ -26,7 +36,7 @@ FAMILIES: dict[Family, str] = {
 LIMIT = 20_000
 """Most bytes of a file."""
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, le=INTEGER_LIMIT)]
 
 
 class _Part(BaseModel):
@@ -51,7 +61,9 @@ class Pretraining(_Part):
     """What the weights were trained on before anything of ours."""
 
     data: Text = Field(description="corpora, in words")
-    languages: tuple[str, ...] = Field(description="which of the benchmark's languages it has seen")
+    languages: Annotated[tuple[str, ...], FROM_LIST] = Field(
+        description="which of the benchmark's languages it has seen"
+    )
     languages_source: Text = Field(description="where it stands that it has seen them: paper and section, model card")
 
     @field_validator("languages")
@@ -110,7 +122,7 @@ def read_backbone(path: Path) -> Backbone:
         LeaderboardError: where it is no backbone, or has another name than its file; the message names the keys.
     """
     try:
-        backbone = Backbone.model_validate(read_yaml(path, LIMIT))
+        backbone = Backbone.model_validate(read_yaml(path, LIMIT), strict=True)
     except ValidationError as error:
         raise LeaderboardError(f"{path}: {problems_of(error)}") from None
     if backbone.name != path.stem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +12,21 @@ from typing import TYPE_CHECKING, Any
 from xglue_harness.benchmark import Kind, TaskSpec
 from xglue_harness.data import Source, open_source
 from xglue_harness.errors import LeaderboardError
+from xglue_harness.leaderboard import guard
 from xglue_harness.leaderboard.backbones import Backbone, forgotten
 from xglue_harness.leaderboard.record_checks import problems_alone
 from xglue_harness.leaderboard.rescoring import Found, gold_sha256, scored
 from xglue_harness.leaderboard.results import compared
+from xglue_harness.leaderboard.text import net, shown
 from xglue_harness.leaderboard.tree import Tree, read_tree
 from xglue_harness.results.schema import RunRecord
 from xglue_harness.transfer.scoring import queries
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+PROBLEMS_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,14 @@ class Checked:
         example: whether it is made of the packaged toy, whose scores mean nothing.
         backbones: by name.
         results: all of them.
+        changes: where it was compared with the tree before, what is other, in lines of text.
     """
 
     folder: Path
     example: bool
     backbones: dict[str, Backbone]
     results: tuple[Found, ...]
+    changes: tuple[str, ...] = ()
 
 
 def check(folder: Path, *, base: Path | None = None, data: str | None = None, example: bool = False) -> Checked:
@@ -45,7 +53,7 @@ def check(folder: Path, *, base: Path | None = None, data: str | None = None, ex
 
     Args:
         folder: the tree.
-        base: the tree as it was; then a change of its scores needs a reason.
+        base: the tree as it was; then a change of what was there needs a reason.
         data: where the official data are, as `xglue_harness.data.open_source` takes it; then the gold labels are
             compared with theirs. By default only with each other's.
         example: take results on the packaged toy, and no others.
@@ -56,26 +64,39 @@ def check(folder: Path, *, base: Path | None = None, data: str | None = None, ex
     """
     from tqdm import tqdm
 
+    if base is not None:
+        guard.check_amount(folder, base)
     tree = read_tree(folder)
     problems = [*tree.problems, *_backbones(tree)]
-    found = []
+    changes: list[str] = []
+    if base is not None:
+        before = read_tree(base)
+        with net(folder, problems):
+            problems += guard.problems(tree, before)
+            changes = guard.listing(tree, before)
+    found: list[Found] = []
     for path, result in tqdm(tree.results, unit="result", desc="checking", disable=None):
-        if own := [*problems_alone(result, tree, example)]:
-            problems += [f"{path}: {problem}" for problem in own]
-            continue
-        try:
-            found.append(scored(path, result))
-        except LeaderboardError as error:
-            problems.append(str(error))
-    problems += _together(found)
+        with net(path, problems):
+            if own := [*problems_alone(result, tree, example)]:
+                problems += [f"{path}: {problem}" for problem in own]
+            else:
+                found.append(scored(path, result))
+    with net(folder, problems):
+        problems += _together(found)
     if data is not None:
         problems += _official(found, open_source(data))
-    if base is not None:
-        problems += _changes(tree, read_tree(base))
     if problems:
-        count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
-        raise LeaderboardError("\n".join([f"{folder}: {count}", *(f"- {problem}" for problem in problems)]))
-    return Checked(folder, example, tree.backbones, tuple(found))
+        raise LeaderboardError(_told(folder, problems, changes))
+    return Checked(folder, example, tree.backbones, tuple(found), tuple(changes))
+
+
+def _told(folder: Path, problems: Sequence[str], changes: Sequence[str]) -> str:
+    """All problems, then all changes, a line each, whatever is in them."""
+    lines = [f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}"]
+    lines += [f"- {shown(problem)}" for each in problems[:PROBLEMS_SHOWN] for problem in each.split("\n- ")]
+    if len(problems) > PROBLEMS_SHOWN:
+        lines.append(f"- and {len(problems) - PROBLEMS_SHOWN} more")
+    return "\n".join([*lines, *changes])
 
 
 def _backbones(tree: Tree) -> Iterator[str]:
@@ -90,11 +111,15 @@ def _backbones(tree: Tree) -> Iterator[str]:
         elif problem := forgotten(backbone, parent):
             yield f"{where / name}.yaml: {problem}"
     identities: dict[Any, str] = {}
+    titles: dict[str, str] = {}
     for name, backbone in tree.backbones.items():
         keys = [backbone.hub and (backbone.hub, backbone.revision), backbone.encoder_sha256]
         for key in filter(None, keys):
             if (other := identities.setdefault(key, name)) != name:
                 yield f"{where / name}.yaml: duplicate: the same checkpoint as {other}.yaml"
+        title = unicodedata.normalize("NFKC", backbone.title).casefold()
+        if (other := titles.setdefault(title, name)) != name:
+            yield f"{where / name}.yaml: title: duplicate: {other}.yaml has it, too; nobody could tell them apart"
 
 
 def _together(found: Sequence[Found]) -> Iterator[str]:
@@ -181,23 +206,3 @@ def _official(found: Sequence[Found], source: Source) -> Iterator[str]:
             if own != known[key]:
                 what = f"gold labels and queries of the predictions: {language}"
                 yield f"{item.file}: {what}: not those of {source.description}"
-
-
-def _changes(tree: Tree, base: Tree) -> Iterator[str]:
-    """Scores that are not what they were, without a reason."""
-    new = {result.path: result for _, result in tree.results}
-    for _, old in base.results:
-        where = tree.folder / "results" / old.path
-        result = new.get(old.path)
-        if result is None:
-            if not where.exists():  # else it is there and its own problem is listed
-                yield f"{where}: removed; replace a result that was wrong, with the reason, or ask a maintainer"
-            continue
-        kept, added = result.changes[: len(old.changes)], result.changes[len(old.changes) :]
-        if kept != old.changes:
-            yield f"{where}: changes: reasons that were given before are gone"
-        elif result.scores != old.scores and not any(change.previous == old.scores for change in added):
-            yield (
-                f"{where}: scores differ from those before, and changes gives no reason; replace them with "
-                "'leaderboard add --reason TEXT'"
-            )

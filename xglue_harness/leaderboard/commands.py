@@ -60,7 +60,8 @@ def add_command(
 def validate_command(
     tree: TreeOption = _TREE,
     base: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="the tree before: changed scores need a reason")
+        Path | None,
+        typer.Option(metavar="DIR", help="the tree before: list every change; what is others' needs a reason"),
     ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="XGLUE's archive or folder: compare the gold labels with it, too")
@@ -71,7 +72,22 @@ def validate_command(
     from xglue_harness.leaderboard.checks import check
 
     checked = check(tree, base=base, data=data, example=example)
+    for line in checked.changes:
+        typer.echo(line)
     typer.echo(f"{tree}: {len(checked.backbones)} backbones and {len(checked.results)} results are as they say")
+
+
+@app.command("explain", epilog="Example: `xglue-harness leaderboard explain --base ../main/leaderboard --reason TEXT`")
+def explain_command(
+    base: Annotated[Path, typer.Option(metavar="DIR", help="the tree before")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="why what was there before is not what it was")],
+    tree: TreeOption = _TREE,
+) -> None:
+    """Write down why files of others change or go: into changes.yaml, for all that have no reason yet."""
+    from xglue_harness.leaderboard.guard import explain
+
+    for file in explain(tree, base, reason):
+        typer.echo(f"explained: {file}")
 
 
 @app.command("build", epilog="Example: `xglue-harness leaderboard build site && open site/index.html`")
@@ -86,7 +102,10 @@ def build_command(
     from xglue_harness.leaderboard.checks import check
     from xglue_harness.leaderboard.site.build import build
 
-    typer.echo(build(check(_to_read(tree), example=example), site))
+    folder = _to_read(tree)
+    if folder.resolve() in site.resolve().parents:
+        raise LeaderboardError(f"{site}: lies in {folder}, where nothing but contributions may; give another folder")
+    typer.echo(build(check(folder, example=example), site))
 
 
 @app.command("compare", epilog="Example: `xglue-harness leaderboard compare A B --task xnli` (two that have results)")
@@ -127,15 +146,19 @@ def show_command(
     example: ExampleOption = False,
 ) -> None:
     """Print the leaderboard: over all tasks, or a task in its languages."""
+    from xglue_harness.leaderboard.guard import listing
     from xglue_harness.leaderboard.tables import LEGEND, by_language, news, overall, published
     from xglue_harness.leaderboard.tree import read_tree
 
     tree = _to_read(tree)
-    if base is not None:
-        lines = news(read_tree(tree), read_tree(base))
-        typer.echo("\n".join(["Results of this change:", "", *(f"- {line}" for line in lines or ["none"]), ""]))
     tables: list[Table] = []
-    for board in _boards(tree, example, recipe):
+    found = _boards(tree, example, recipe)
+    if base is not None:
+        now, before = read_tree(tree), read_tree(base)
+        lines = [f"- {line}" for line in news(now, before) or ["none"]]
+        files = [f"    {line}" for line in listing(now, before)]  # Markdown shows what is indented as it is
+        typer.echo("\n".join([*files, "", "Results of this change:", "", *lines, ""]))
+    for board in found:
         chosen = _tasks(board, task)
         tables += [by_language(board.recipe, board.tasks[name]) for name in chosen] if task else [overall(board)]
     for table in tables + ([] if task else published()):

@@ -92,6 +92,8 @@ def _record(record: RunRecord, result: TaskResult, language: str, backbone: Back
 
 def _rows(record: RunRecord, spec: TaskSpec, language: str) -> Iterator[str]:
     """Whether all rows of the official data were used; the manifest's loader dropped a last sentence here and there."""
+    for line in record.data.unofficial:
+        yield f"data.unofficial: {line}"
     expected = manifest_rows(spec, "test", language)
     total = record.predictions.total if record.predictions else None
     if expected is not None and total is not None and total not in (expected, expected + 1):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xglue_harness.benchmark import TASKS
+from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.backbones import Family
-from xglue_harness.results.paper import reference_folder, tables
+from xglue_harness.leaderboard.text import Link, Name, Text, problems_of, read_json
+from xglue_harness.results.paper import reference_folder
 
 FAMILY_OF: Mapping[str, Family] = {
     "mbert": "LM",
@@ -101,33 +106,108 @@ class Reference:
     systems: tuple[Published, ...]
 
 
+REFERENCE_LIMIT = 100_000
+"""Most bytes of a file."""
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Singular(_Part):
+    norm: Annotated[float, Field(ge=0)]
+    d: Annotated[float, Field(ge=0)] | None
+
+
+File = TypeVar("File", bound=BaseModel)
+
+_Spectra = dict[str, dict[str, _Singular]]
+
+
+class _PaperFile(_Part):
+    source: str
+    table1: dict[str, dict[str, Percent]]
+    table2: _Spectra
+    table4: dict[str, dict[str, dict[str, Percent]]]
+    table5: dict[str, _Spectra]
+    errata: list[str]
+
+
+class _SystemFile(_Part):
+    title: Text
+    family: Family
+    scores: dict[str, dict[str, Percent]]
+    averages: dict[str, Percent]
+
+
+class _XglueFile(_Part):
+    source: str
+    url: Link
+    notes: list[str]
+    systems: dict[Name, _SystemFile] = Field(min_length=1)
+
+
 @cache
 def references() -> tuple[Reference, ...]:
     """All publications: the paper first."""
-    return _paper(), _xglue()
+    return tuple(read(reference_folder() / name) for name, read in REFERENCES.items())
 
 
-def _paper() -> Reference:
-    table4, table1 = tables()["table4"], tables()["table1"]
-    systems = []
-    for name, family in FAMILY_OF.items():
-        scores = {}
-        for spec in TASKS.values():
-            own = {
-                "nl" if (spec.name, lang) == ("ner", "pl") else lang: v for lang, v in table4[spec.title][name].items()
-            }
-            scores[spec.name] = {language: own[language] for language in spec.languages}
-        printed = {spec.name: table1[name][spec.title] for spec in TASKS.values()}
-        systems.append(Published(name, TITLES[name], family, scores, printed))
-    notes = (*PAPER_NOTES, *tables()["errata"])
+def _read(path: Path, schema: type[File]) -> File:
+    try:
+        return schema.model_validate(read_json(path, REFERENCE_LIMIT))
+    except ValidationError as error:
+        raise LeaderboardError(f"{path}: {problems_of(error)}") from None
+
+
+def _paper(path: Path) -> Reference:
+    """The paper's file, with every number that a page shows.
+
+    Raises:
+        LeaderboardError: where it is malformed, or a number is missing.
+    """
+    found = _read(path, _PaperFile)
+    try:
+        systems = []
+        for name, family in FAMILY_OF.items():
+            scores = {}
+            for spec in TASKS.values():
+                own = dict(found.table4[spec.title][name])
+                own.pop("AVG")
+                if spec.name == "ner":
+                    own["nl"] = own.pop("pl")
+                scores[spec.name] = {language: own.pop(language) for language in spec.languages}
+                if own:
+                    raise KeyError(f"no {', '.join(own)} in {spec.title}")
+            printed = {spec.name: found.table1[name][spec.title] for spec in TASKS.values()}
+            systems.append(Published(name, TITLES[name], family, scores, printed))
+    except KeyError as error:
+        raise LeaderboardError(f"{path}: table1 and table4: lack, or have too much: {error}") from None
+    notes = (*PAPER_NOTES, *found.errata)
     url = "https://arxiv.org/abs/2403.16777"
-    return Reference("ji2024", "Ji et al. 2024", tables()["source"], url, notes, tuple(systems))
+    return Reference("ji2024", "Ji et al. 2024", found.source, url, notes, tuple(systems))
 
 
-def _xglue() -> Reference:
-    found = json.loads((reference_folder() / "xglue2020.json").read_text(encoding="utf-8"))
+def _xglue(path: Path) -> Reference:
+    """XGLUE's own baseline.
+
+    Raises:
+        LeaderboardError: where it is malformed, or has scores of some of a task's languages.
+    """
+    found = _read(path, _XglueFile)
+    for name, own in found.systems.items():
+        for task, scores in own.scores.items():
+            if task not in TASKS or {*scores} != {*TASKS[task].languages}:
+                raise LeaderboardError(f"{path}: systems.{name}.scores.{task}: expected a task with all its languages")
+        if unknown := [task for task in own.averages if task not in TASKS]:
+            raise LeaderboardError(f"{path}: systems.{name}.averages.{unknown[0]}: expected one of {', '.join(TASKS)}")
     systems = tuple(
-        Published(name, own["title"], own["family"], own["scores"], own["averages"])
-        for name, own in found["systems"].items()
+        Published(name, own.title, own.family, own.scores, own.averages) for name, own in found.systems.items()
     )
-    return Reference("xglue2020", "Liang et al. 2020", found["source"], found["url"], tuple(found["notes"]), systems)
+    return Reference("xglue2020", "Liang et al. 2020", found.source, found.url, tuple(found.notes), systems)
+
+
+REFERENCES: Mapping[str, Callable[[Path], Reference]] = {"ji2024.json": _paper, "xglue2020.json": _xglue}
+"""The files of published numbers, the paper's first, and what reads and checks each."""

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xglue_harness.benchmark import Kind
 from xglue_harness.errors import DataError, LeaderboardError
+from xglue_harness.leaderboard.parquet import check_sizes
 from xglue_harness.leaderboard.results import (
     PREDICTIONS_LIMIT,
     TOLERANCE,
@@ -19,12 +23,9 @@ from xglue_harness.leaderboard.results import (
     predictions_path,
     rescored,
 )
-from xglue_harness.leaderboard.text import read_limited
-from xglue_harness.results.predictions import RowPredictions, read
+from xglue_harness.leaderboard.text import parse_json, read_limited
+from xglue_harness.results.predictions import RowPredictions, decoded, metadata_of, opened
 from xglue_harness.results.schema import RunRecord
-
-VALUES_LIMIT = 200_000
-"""Most values that a column of predictions may unpack to; the most words of a language, NER's in Dutch, are 69,000."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,14 @@ class Found:
     Attributes:
         file: its path.
         result: the result.
-        items: score of each document that counts, by language (`xglue_harness.leaderboard.results.rescored`).
+        items: score of each document that counts, by language (`xglue_harness.leaderboard.results.rescored`):
+            ``[documents]``, or ``[documents, 2]`` for ratios.
         labels: hash of gold labels and queries (`gold_sha256`), by language.
     """
 
     file: Path
     result: TaskResult
-    items: dict[str, list[Any]]
+    items: dict[str, NDArray[np.float64]]
     labels: dict[str, str]
 
 
@@ -51,7 +53,7 @@ def scored(path: Path, result: TaskResult) -> Found:
         LeaderboardError: listing what differs from the result.
     """
     problems: list[str] = []
-    items: dict[str, list[Any]] = {}
+    items: dict[str, NDArray[np.float64]] = {}
     labels: dict[str, str] = {}
     for language, claimed in result.languages.items():
         place = predictions_path(path, language)
@@ -60,9 +62,10 @@ def scored(path: Path, result: TaskResult) -> Found:
         except DataError as error:
             raise LeaderboardError(str(error)) from None
         try:
-            score, stderr, official, items[language] = rescored(predictions)
+            score, stderr, official, own_items = rescored(predictions)
         except ValueError as error:
             raise LeaderboardError(f"{place}: can't be scored: {error}") from None
+        items[language] = np.asarray(own_items, dtype=np.float64)  # lists of Python's floats take four times the memory
         labels[language] = gold_sha256(predictions.labels, predictions.documents)
         for key, own, again in (
             ("score", claimed.score, score),
@@ -97,23 +100,17 @@ def _predictions(path: Path, record: RunRecord) -> RowPredictions:
         LeaderboardError: where they are others, or too large.
         DataError: where they are none.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     data = read_limited(path, PREDICTIONS_LIMIT)
     found = hashlib.sha256(data).hexdigest()
     if record.predictions is None or found != record.predictions.sha256:
         expected = "none" if record.predictions is None else record.predictions.sha256
         raise LeaderboardError(f"{path}: sha256 {found}; expected {expected}, as the record says")
     try:
-        metadata = pq.ParquetFile(path).metadata
-        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-        values = max(sum(group.column(j).num_values for group in groups) for j in range(metadata.num_columns))
-    except (pa.ArrowException, OSError, IndexError, ValueError) as error:
-        raise LeaderboardError(f"{path}: no predictions of xglue-harness: {error}") from None
-    if values > VALUES_LIMIT:
-        raise LeaderboardError(f"{path}: unpacks to {values:,} values; at most {VALUES_LIMIT:,} are allowed")
-    predictions = read(path)
+        check_sizes(data)
+    except ValueError as error:
+        raise LeaderboardError(f"{path}: {error}") from None
+    parse_json(metadata_of(opened(data, path)) or b"{}", path)
+    predictions = decoded(data, path)
     header = predictions.header
     expected_header = (record.task, record.target_language, "test", record.protocol)
     if (header.task, header.language, header.split, header.protocol) != expected_header:

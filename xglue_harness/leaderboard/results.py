@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from xglue_harness.benchmark import TASKS, Kind, TaskSpec
+from xglue_harness.benchmark import LANGUAGES, TASKS, Kind, TaskSpec
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.text import Name, Text, check_texts, problems_of, read_json
+from xglue_harness.leaderboard.text import FROM_LIST, Name, Text, problems_of, read_json
 from xglue_harness.metrics import Ratio
 from xglue_harness.official_metrics import Official, official_scores
 from xglue_harness.results.predictions import RowPredictions
@@ -62,7 +62,7 @@ class Change(_Part):
     """Why a score is not what it was."""
 
     reason: Text = Field(description="what was wrong with the scores before")
-    previous: dict[str, Share] = Field(description="the scores before, by language")
+    previous: dict[str, Share] = Field(min_length=1, description="the scores before, by language")
 
 
 class TaskResult(_Part):
@@ -73,8 +73,10 @@ class TaskResult(_Part):
     task: str
     recipe: Name
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    languages: dict[str, LanguageResult]
-    changes: tuple[Change, ...] = Field((), description="oldest first; empty: the scores never changed")
+    languages: dict[str, LanguageResult] = Field(min_length=1)
+    changes: Annotated[tuple[Change, ...], FROM_LIST] = Field(
+        (), description="oldest first; empty: the scores never changed"
+    )
 
     @field_validator("task")
     @classmethod
@@ -82,6 +84,15 @@ class TaskResult(_Part):
         if task not in TASKS:
             raise ValueError(f"no task {task!r}; one of {', '.join(TASKS)}")
         return task
+
+    @model_validator(mode="after")
+    def _of_the_task(self) -> TaskResult:
+        for number, change in enumerate(self.changes):
+            if unknown := [language for language in change.previous if language not in self.spec.languages]:
+                raise ValueError(
+                    f"changes.{number}.previous: {', '.join(unknown)}: {self.spec.title} has no such language"
+                )
+        return self
 
     @property
     def spec(self) -> TaskSpec:
@@ -117,22 +128,20 @@ def read_result(path: Path) -> TaskResult:
     """
     value = read_json(path, RESULT_LIMIT)
     try:
-        problems = check_texts(value)
-    except RecursionError:
-        raise LeaderboardError(f"{path}: is nested too deeply") from None
-    if problems:
-        raise LeaderboardError(f"{path}: {'; '.join(problems[:5])}")
-    try:
         shared = dict(value.pop("record"))
+        protocols = {shared.get("protocol", "finetune")}
+        if unknown := [language for language in value["languages"] if language not in LANGUAGES]:
+            raise ValueError(f"languages: no {unknown[0]!r} in XGLUE")
         for item in value["languages"].values():
             item["record"] = {**shared, **item["record"]}
-            protocol = item["record"]["protocol"]
+            protocols.add(item["record"]["protocol"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise LeaderboardError(f"{path}: no result of the leaderboard: {error!r}; make it with 'add'") from None
-    if protocol != "finetune":
-        raise LeaderboardError(f"{path}: protocol {protocol!r}: {ONE_PROTOCOL}")
+    if protocols != {"finetune"}:
+        other = next(protocol for protocol in protocols if protocol != "finetune")
+        raise LeaderboardError(f"{path}: protocol {other!r}: {ONE_PROTOCOL}")
     try:
-        return TaskResult.model_validate(value)
+        return TaskResult.model_validate(value, strict=True, context="json")
     except ValidationError as error:
         raise LeaderboardError(f"{path}: {problems_of(error)}") from None
 

@@ -19,9 +19,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xglue_harness.benchmark import TASKS, Kind, TaskSpec
 from xglue_harness.data.cache import cache_root, replacing, unwritable
@@ -47,7 +47,7 @@ class Header(BaseModel):
     split: Literal["dev", "test"] = "test"
     protocol: Literal["finetune", "prompt"]
     scores: ScoreKind | None
-    rows: int
+    rows: Annotated[int, Field(ge=0, le=2**53)]
     """Rows of the whole test set; a run with ``--limit`` predicts fewer."""
 
 
@@ -176,33 +176,116 @@ def read(path: Path) -> RowPredictions:
     Raises:
         DataError: where it is missing, damaged, or no such file, or holds labels that the task does not have.
     """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: can't be read as Parquet: {error.strerror}") from error
+    return decoded(data, path)
+
+
+def opened(data: bytes, where: Path) -> Any:
+    """A ``pyarrow.parquet.ParquetFile`` of some bytes, of which no more than the footer has been read.
+
+    Args:
+        data: the file.
+        where: its path, for the message.
+
+    Raises:
+        DataError: where the bytes are no Parquet.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    limits = {"thrift_string_size_limit": 1_000_000, "thrift_container_size_limit": 10_000}
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: can't be read as Parquet: {error}") from error
+        columns = pq.ParquetFile(pa.BufferReader(data), **limits).metadata.schema
+        # Texts stay references to a dictionary: one long text that 200,000 rows refer to would take gigabytes.
+        texts = [own.path for own in columns if own.path.partition(".")[0] in ("label", "prediction")]
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts, **limits)
+        file.schema_arrow  # noqa: B018 (which reads a schema of Arrow's own in the footer)
+        return file
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{where}: can't be read as Parquet: {error}") from error
+
+
+def decoded(data: bytes, where: Path) -> RowPredictions:
+    """The predictions in the bytes of a file.
+
+    Args:
+        data: the file.
+        where: its path, for the message.
+
+    Raises:
+        DataError: where it is damaged or no such file, or holds labels that the task does not have.
+    """
+    import pyarrow as pa
+
+    file = opened(data, where)
     try:
-        header = Header.model_validate_json((table.schema.metadata or {}).get(_KEY, b""))
+        header = Header.model_validate_json(metadata_of(file))
     except ValidationError as error:
-        raise DataError(f"{path}: no predictions of xglue-harness: {error.errors()[0]['msg']}") from None
+        raise DataError(f"{where}: no predictions of xglue-harness: {error.errors()[0]['msg']}") from None
     if header.task not in TASKS or header.language not in TASKS[header.task].languages:
-        raise DataError(f"{path}: predictions of {header.task} in {header.language}, which XGLUE does not have")
+        raise DataError(
+            f"{where}: predictions of {header.task[:40]} in {header.language[:40]}, which XGLUE does not have"
+        )
     spec = TASKS[header.task]
-    numbers = {name: number for number, name in enumerate(spec.labels)}
+    text = pa.dictionary(pa.int32(), pa.string())
+    text = pa.list_(pa.field("element", text)) if spec.kind is Kind.TAGGING else text
+    types = {"document": pa.int32(), "row": pa.int32(), "label": text, "prediction": text}
+    found = {field.name: field.type for field in file.schema_arrow}
     try:
-        columns = {name: table.column(name).to_pylist() for name in _COLUMNS}
-        labels, predicted = ([_numbered(numbers, value) for value in columns[name]] for name in ("label", "prediction"))
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: no column, or no class of {spec.title}: {error}") from None
-    scores = None if header.scores is None else columns["scores"]
-    return RowPredictions(header, columns["document"], columns["row"], labels, predicted, scores)
+        for name, kind in {**types, "scores": pa.list_(pa.field("element", pa.float32()))}.items():
+            if name not in found:
+                raise KeyError(f'Field "{name}" does not exist')
+            if found[name] != kind:
+                raise ValueError(f"{name} is {str(found[name])[:80]}; expected {kind}")
+        if len(file.schema_arrow) != len(_COLUMNS):
+            raise ValueError(f"{len(file.schema_arrow)} columns; expected {', '.join(_COLUMNS)}")
+        table = file.read(columns=list(_COLUMNS if header.scores else types), use_threads=False)
+        table.validate(full=True)  # references beyond a dictionary, lists beyond their values, texts that are none
+        if empty := [name for name in types if table.column(name).null_count]:
+            raise ValueError(f"{empty[0]}: a row has none")
+        labels, predicted = (_classes(spec, table.column(name)) for name in ("label", "prediction"))
+        documents, rows = (table.column(name).to_pylist() for name in ("document", "row"))
+        scores = table.column("scores").to_pylist() if header.scores else None
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{where}: no column, or no class of {spec.title}: {str(error)[:200]}") from None
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{where}: can't be read as Parquet: {error}") from error
+    return RowPredictions(header, documents, rows, labels, predicted, scores)
+
+
+def metadata_of(file: Any) -> bytes:
+    """The JSON of the `Header` in an `opened` file; empty where there is none."""
+    return bytes((file.schema_arrow.metadata or {}).get(_KEY, b""))
+
+
+def _classes(spec: TaskSpec, column: Any) -> list[Any]:
+    """Class ids of a column of names: one a row, or a list of them (tagging).
+
+    Raises:
+        KeyError: for a name that is no class of the task.
+    """
+    import numpy as np
+
+    numbers = {name: number for number, name in enumerate(spec.labels)}
+    found: list[Any] = []
+    for chunk in column.chunks:
+        words = chunk.flatten() if spec.kind is Kind.TAGGING else chunk
+        if words.null_count:
+            raise KeyError(None)
+        known = [numbers.get(name.as_py()) for name in words.dictionary]
+        places = np.asarray(words.indices)
+        if None in known and (strange := [place for place in {*places.tolist()} if known[place] is None]):
+            raise KeyError(words.dictionary[strange[0]].as_py()[:80])
+        ids = np.array([-1 if number is None else number for number in known], dtype=np.int64)[places].tolist()
+        if spec.kind is Kind.TAGGING:
+            ends = np.cumsum(np.asarray(chunk.value_lengths()), dtype=np.int64).tolist()
+            ids = [ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        found += ids
+    return found
 
 
 def _named(spec: TaskSpec, value: Any) -> Any:
     return [spec.labels[item] for item in value] if isinstance(value, list) else spec.labels[value]
-
-
-def _numbered(numbers: dict[str, int], value: Any) -> Any:
-    return [numbers[item] for item in value] if isinstance(value, list) else numbers[value]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from xglue_harness.official_metrics import Rule as OfficialRule
 
@@ -19,8 +19,13 @@ SCHEMA_VERSION = 3  # raised when a field is renamed, removed or changes its mea
 Rule = Literal["last", "en_dev", "all_dev", "oracle"]
 
 
-def _as_json(value: dict[str, Any]) -> dict[str, Any]:
-    """The value as JSON holds it (tuples become lists); NaN and objects, which ``Any`` lets through, are refused."""
+def _as_json(value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    """The value as JSON holds it (tuples become lists); NaN and objects, which ``Any`` lets through, are refused.
+
+    With the context ``"json"`` it comes from JSON, and is not copied: languages may share a large one.
+    """
+    if info.context == "json":
+        return value
     try:
         return dict(json.loads(json.dumps(value, allow_nan=False)))
     except TypeError as error:  # pydantic turns a ValueError into its own error, a TypeError it lets out
