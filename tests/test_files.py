@@ -145,6 +145,17 @@ def test_json_without_end(tmp_path: Path) -> None:
         value = value.pop()  # type: ignore[assignment]
 
 
+def test_depth_that_no_one_expects_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("xglue_harness.data.check.check", lambda _: parse_deep())
+    assert _refused(["data", "check", "."], capsys).startswith("xglue-harness: something that was read is nested too")
+
+
+def parse_deep() -> None:
+    raise RecursionError("maximum recursion depth exceeded")
+
+
 def test_a_file_is_bounded_and_takes_no_more_memory_than_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
