@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import warnings
 
@@ -44,3 +45,17 @@ def test_where_warnings_are_errors_it_is_a_line(
         assert capsys.readouterr().err == f"{broken}\n"
         monkeypatch.setattr("sys.stderr", None)
         hook.register_or_warn()
+
+
+def test_options_nested_too_deeply_are_refused_as_other_bad_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    from lm_eval._cli import utils
+
+    if utils.try_parse_json.__module__ != hook.__name__:  # loaded before the hook
+        hook._refuse_depth(utils)
+    parser = argparse.ArgumentParser(prog="lm_eval")
+    parser.add_argument("--metadata", nargs="+", action=utils.MergeDictAction)
+    assert parser.parse_args(["--metadata", '{"epochs": 3}']).metadata == {"epochs": 3}
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_args(["--metadata", '{"data": ' + "[" * 100_000])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith("lm_eval: error: an option's JSON is nested too deeply\n")

@@ -18,8 +18,10 @@ TARGETS = {
     "lm_eval.evaluator",
     "lm_eval.loggers.evaluation_tracker",
 }
-waiting = set(TARGETS)
-"""Those of the targets that lm_eval has not loaded yet."""
+PARSER = "lm_eval._cli.utils"
+"""Reads the options of lm_eval's command line, long before it knows any task."""
+waiting = {*TARGETS, PARSER}
+"""Those of these modules that lm_eval has not loaded yet."""
 
 
 class _RegisteringLoader:
@@ -36,7 +38,10 @@ class _RegisteringLoader:
 
     def exec_module(self, module: "Any") -> None:
         self._loader.exec_module(module)
-        register_or_warn()
+        if module.__name__ == PARSER:
+            _refuse_depth(module)
+        else:
+            register_or_warn()
 
 
 class _Finder:
@@ -47,7 +52,7 @@ class _Finder:
         if name not in waiting:
             return None
         waiting.remove(name)
-        if not waiting:
+        if not waiting - {PARSER}:
             uninstall()
         from importlib.util import find_spec
 
@@ -55,6 +60,21 @@ class _Finder:
         if spec is not None and spec.loader is not None:
             spec.loader = _RegisteringLoader(spec.loader)
         return spec
+
+
+def _refuse_depth(module: "Any") -> None:
+    """Options (``--metadata``) whose JSON is nested too deeply are refused as other bad options are."""
+    original = getattr(module, "try_parse_json", None)
+    if original is None:
+        return
+
+    def try_parse_json(value: "Any") -> "Any":
+        try:
+            return original(value)
+        except RecursionError:
+            raise module.argparse.ArgumentError(None, "an option's JSON is nested too deeply") from None
+
+    module.try_parse_json = try_parse_json
 
 
 def register_or_warn() -> None:
@@ -89,9 +109,9 @@ def install() -> None:
     """Wait for lm_eval; register at once where it is loaded already."""
     loaded = waiting & sys.modules.keys()
     waiting.difference_update(loaded)
-    if loaded:
+    if loaded - {PARSER}:
         register_or_warn()
-    if waiting and _Finder not in sys.meta_path:
+    if waiting - {PARSER} and _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)
 
 
