@@ -72,7 +72,9 @@ def _refuse_depth(module: "Any") -> None:
         try:
             return original(value)
         except RecursionError:
-            raise module.argparse.ArgumentError(None, "an option's JSON is nested too deeply") from None
+            from argparse import ArgumentError
+
+            raise ArgumentError(None, "an option's JSON is nested too deeply") from None
 
     module.try_parse_json = try_parse_json
 
