@@ -175,6 +175,14 @@ class ArchiveSource:
         """
         return self._unpacked().load(task, split, language)
 
+    def content(self, task: TaskSpec, split: str, language: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            DataError: if the archive is broken, or the file can't be read.
+        """
+        return self._unpacked().content(task, split, language)
+
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
         """Languages of ``split`` whose file is in the archive, in the task's order.
 

@@ -83,6 +83,18 @@ class FolderSource:
 
         return cached_split(split_key(digest, task, split), task, relative, parse)
 
+    def content(self, task: TaskSpec, split: str, language: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            DataError: if it can't be read.
+        """
+        path = self._root / task.path(split, language)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
         """Languages of ``split`` whose file is there, in the task's order."""
         languages = (SOURCE_LANGUAGE,) if split == "train" else task.languages
