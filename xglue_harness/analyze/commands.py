@@ -232,6 +232,7 @@ def correlate_command(
     unofficial = any(row["unofficial"] for row in rows)
     out.data = DataMark("SAMPLE" if rows[0]["sample"] else "UNOFFICIAL" if unofficial else "XGLUE")
     table: list[dict[str, Any]] = []
+    shown: dict[str, list[dict[str, Any]]] = {}
     for diagnostic in sorted({name for row in rows for name in row if name not in correlate.FACTS}):
         points = correlate.points(rows, diagnostic, over)
         whose = [(row["task"], row["model"], row["recipe"]) for row in points]
@@ -240,14 +241,16 @@ def correlate_command(
             continue  # the same for all languages of a model
         found = correlate.correlate(points, diagnostic, seed=seed)
         table += found
+        shown[diagnostic] = points
         names = correlate.labels(points)
         named = [{**row, "model": name} for row, name in zip(points, names, strict=True)]
         out.figure(f"correlate_{diagnostic}", "correlation", named, found, x=diagnostic)
     out.table("correlate", table)
-    out.record(
-        "correlate", torch.device("cpu"), {"over": over, "results": [str(path) for path in results], "seed": seed}
-    )
+    facts = {"over": over, "results": [str(path) for path in results], "seed": seed, "points": shown}
+    out.record("correlate", torch.device("cpu"), facts)
     print_correlations(table)
+    if recipes := sorted({f"{row['model']} ({row['recipe']})" for row in rows if row["recipe"]}):
+        typer.echo(f"recipes that differ are points of their own: {'; '.join(recipes)}")
     _print_end(out)
 
 
