@@ -91,7 +91,7 @@ def test_looking_at_data_imports_the_data_layer_only(arguments):
     imported = _imported_by(*arguments)
     assert imported & HEAVY <= {"pydantic"}
     layers = {name.split(".")[1] for name in _ours(imported) - COMMAND_LINE}
-    assert layers <= {"benchmark", "data"}
+    assert layers <= {"benchmark", "data", "files", "terminal"}
 
 
 def test_the_help_of_lm_eval_gets_the_hook_only():
@@ -107,6 +107,7 @@ def test_discovering_tasks_imports_what_registers_them_only():
     assert _ours(imported) == HOOK | harness | {
         "xglue_harness.harness",
         "xglue_harness.exclusive",
+        "xglue_harness.interrupt",
         "xglue_harness.threads",
     }
 
@@ -120,6 +121,7 @@ def test_an_evaluation_without_our_tasks_imports_none_of_them():
     assert _ours(imported) == HOOK | harness | {
         "xglue_harness.harness",
         "xglue_harness.exclusive",
+        "xglue_harness.interrupt",
         "xglue_harness.threads",
     }
 

@@ -275,6 +275,8 @@ def main(arguments: list[str] | None = None) -> Any:
 
 def _told(error: Exception) -> str:
     """The message of an error, which for those of the system names file and reason."""
+    if isinstance(error, RecursionError):
+        return f"something that was read is nested too deeply: {error}"
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     name = str(error.filename or "")
@@ -282,6 +284,7 @@ def _told(error: Exception) -> str:
 
 
 def _our_errors() -> tuple[type[Exception], ...]:
-    """`XGlueError`, what the system refuses, and `AnalysisError` where the analysis was imported at all."""
+    """`XGlueError`, what the system or Python's depth refuses, and `AnalysisError` where that was imported at all."""
     module = sys.modules.get("xglue_analysis.errors")
-    return (XGlueError, OSError) if module is None else (XGlueError, OSError, module.AnalysisError)
+    found = (XGlueError, OSError, RecursionError)
+    return found if module is None else (*found, module.AnalysisError)

@@ -47,7 +47,7 @@ def open_source(data: str | Mapping[str, str] | None) -> Source:
         if is_regular(path):
             return ArchiveSource(path)
     except OSError as error:
-        raise DataError(f"data: {data}: {error.strerror}") from error
+        raise DataError(f"data: {data[:200]}: {error.strerror}") from error
     raise DataError(
         f"data: {data}: no such file or folder; expected 'sample', 'hub', a folder in the official layout or "
         f"the official archive, in --metadata '{{\"data\": ...}}' or the environment variable {VARIABLE}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import reprlib
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
@@ -150,10 +151,7 @@ def parse_options(metadata: Mapping[str, Any], foreign: Collection[str] = ()) ->
     try:
         return Options.model_validate({key: value for key, value in metadata.items() if key in names})
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'][:1]))}={item['input']!r}: {item['msg']}" if item["loc"] else item["msg"]
-            for item in error.errors()
-        )
+        problems = "; ".join(f"{_place(item['loc'], item['input'])}{item['msg']}" for item in error.errors())
         raise RecipeError(f"bad option in --metadata: {problems}\n{allowed()}") from None
 
 
@@ -181,6 +179,15 @@ def allowed() -> str:
         for name, field in Options.model_fields.items()
     ]
     return "\n".join(["Allowed are:", *lines])
+
+
+def _place(keys: tuple[int | str, ...], value: Any) -> str:
+    """Where an error is: the option and its value, cut where it is long or nested deeply."""
+    if not keys:
+        return ""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 200
+    return f"{keys[0]}={short.repr(value)}: "
 
 
 def _bounds(constraints: list[Any]) -> str:

@@ -1,0 +1,68 @@
+"""Ctrl-C is one line that says how to go on, and exit status 130."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import NoReturn
+
+import pytest
+
+from xglue_harness import cli, interrupt
+from xglue_harness.interrupt import LINE, told_how_to_go_on
+
+
+def interrupted(*_: object, **__: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_lm_evals_command_line_ends_with_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(interrupt, "is_lm_eval", lambda: True)
+    with pytest.raises(SystemExit) as caught, told_how_to_go_on():
+        interrupted()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == f"\n{LINE}\n"
+
+
+def test_a_notebook_keeps_its_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), told_how_to_go_on():
+        interrupted()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (["demo"], "xglue_harness.harness.demo.run_demo"),
+        (["data", "get"], "xglue_harness.data.hub_archive.fetch_folder"),
+        (["data", "check", "."], "xglue_harness.data.check.check"),
+        (["score", "--predictions", "."], "xglue_harness.submission.commands.score_folder"),
+        (["store", "ls"], "xglue_harness.store_commands._rows"),
+    ],
+)
+def test_every_command_of_ours(
+    command: list[str], place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(place, interrupted)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(command)
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == f"\n{LINE}\n"
+
+
+@pytest.mark.processes
+def test_the_signal_itself() -> None:
+    code = "import sys, time; from xglue_harness import cli; import xglue_harness.harness.demo as demo;"
+    code += "demo.run_demo = lambda **_: print('begun', flush=True) or time.sleep(60); cli.main(['demo'])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, f"\n{LINE}\n")
