@@ -158,6 +158,11 @@ def test_numbers_and_words_of_yaml_are_values(file):
     assert read_yaml(file, 1000) == [1, -2, 0.5, 1e-5, 2000.0, True, False, None, None, "x"]
 
 
+def test_lines_may_end_as_in_windows(file):
+    file.write_bytes(b"x: 1\r\ny: 2\r\n")
+    assert read_yaml(file, 1000) == {"x": 1, "y": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
