@@ -70,6 +70,10 @@ def write(name, data=b"x"):
     return spoil
 
 
+def appended(path, data):
+    path.write_bytes(path.read_bytes() + data)
+
+
 SPOILT = [
     (write("evil.sh"), r"evil\.sh: belongs nowhere"),
     (write(".gitattributes"), r"\.gitattributes: belongs nowhere"),
@@ -123,9 +127,7 @@ SPOILT = [
     (write("README.md", "a\u202eb".encode()), r"README\.md: line 1 holds the control character '\\u202e'"),
     (write("README.md", b"\xff"), r"README\.md: 'utf-8' codec can't decode"),
     (
-        lambda tree: write(
-            "backbones/tiny-lm.yaml", (tree / "backbones/tiny-lm.yaml").read_bytes() + b"# \xe2\x80\x8b\n"
-        )(tree),
+        lambda tree: appended(tree / "backbones/tiny-lm.yaml", b"# \xe2\x80\x8b\n"),
         r"tiny-lm\.yaml: .*line \d+ holds the control character '\\u200b'",
     ),
     (
