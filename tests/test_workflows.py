@@ -245,11 +245,11 @@ def _comment(tmp_path, *, number="7\n", comment=b"said", head=None, state="open"
 
 @pytest.mark.processes
 def test_a_report_becomes_one_comment(tmp_path):
-    done, sent = _comment(tmp_path, comment="| @someone | naïve |".encode() + b"\xff")
+    done, sent = _comment(tmp_path, comment="    a\r# b\n| @someone | naïve |".encode() + b"\xff")
     assert done.returncode == 0, done.stderr
     assert sent[0][:3] == ["--method", "POST", "repos/we/us/issues/7/comments"]
     assert sent[1]["body"].startswith(f"{MARKER}\n")
-    assert sent[1]["body"].endswith("\n\n| @\u200bsomeone | naïve |\ufffd")
+    assert sent[1]["body"].endswith("\n\n    a?# b\n| @\u200bsomeone | naïve |\ufffd")
 
 
 @pytest.mark.processes
