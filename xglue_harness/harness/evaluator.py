@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from xglue_harness.threads import is_lm_eval, line, settle
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from xglue_harness.harness.task import TransferTask
 
 logger = logging.getLogger(__name__)
+
+
+_TRACKERS: WeakSet[Any] = WeakSet()
+"""lm-eval's writers of results: where they will write can be tried beforehand."""
 
 
 def adapt() -> None:
@@ -40,7 +45,7 @@ def _introduce_models() -> None:
     def evaluate(*args: Any, **kwargs: Any) -> Any:
         lm = kwargs["lm"] if "lm" in kwargs else args[0] if args else None
         loaded = kwargs["task_dict"] if "task_dict" in kwargs else args[1] if len(args) > 1 else {}
-        introduce(lm, loaded)
+        introduce(lm, loaded, chat=bool(kwargs.get("apply_chat_template")))
         return original(*args, **kwargs)
 
     evaluate._introduces_models = True  # type: ignore[attr-defined]
@@ -57,7 +62,12 @@ def _keep_predictions() -> None:
     tracker = getattr(module, "EvaluationTracker", None)  # None while the module is being loaded
     if tracker is None or getattr(tracker, "_keeps_predictions", False):
         return
-    original = tracker.save_results_aggregated
+    original, make = tracker.save_results_aggregated, tracker.__init__
+
+    @functools.wraps(make)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        make(self, *args, **kwargs)
+        _TRACKERS.add(self)
 
     @functools.wraps(original)
     def save_results_aggregated(self: Any, results: Any, *args: Any, **kwargs: Any) -> None:
@@ -69,7 +79,7 @@ def _keep_predictions() -> None:
             named = path.parent if path.suffix == ".json" else path / self.general_config_tracker.model_name_sanitized
             put_beside(results, named, self.date_id)
 
-    tracker.save_results_aggregated = save_results_aggregated
+    tracker.__init__, tracker.save_results_aggregated = __init__, save_results_aggregated
     tracker._keeps_predictions = True
 
 
@@ -92,15 +102,17 @@ def _settle_threads() -> None:
     config.process_tasks = process_tasks
 
 
-def introduce(lm: Any, loaded: Mapping[Any, Any]) -> None:
+def introduce(lm: Any, loaded: Mapping[Any, Any], *, chat: bool = False) -> None:
     """Let every task of ours among those loaded meet the model.
 
     Args:
         lm: lm-eval's model.
         loaded: tasks and groups, as ``TaskManager.load`` returns them, or nested as in older versions.
+        chat: whether a chat template is to be applied.
 
     Raises:
-        XGlueError: where the model can't be used as the options want it.
+        XGlueError: where the model can't be used as the options want it, was made with arguments that its user did not
+            mean, or has weights that are not finite; or where the results can't be written.
     """
     tasks = list(_ours(loaded)) if _is_task_loaded() else []
     if not tasks:
@@ -108,6 +120,10 @@ def introduce(lm: Any, loaded: Mapping[Any, Any]) -> None:
     import torch
     from lm_eval.api.model import CachingLM
 
+    from xglue_harness.encoders.checks import check_finite
+    from xglue_harness.harness.arguments import check_strings
+    from xglue_harness.harness.preflight import check_outputs
+    from xglue_harness.harness.register import ASKED
     from xglue_harness.harness.requests import logging_as_lm_eval
     from xglue_harness.transfer.distributed import World
 
@@ -115,7 +131,15 @@ def introduce(lm: Any, loaded: Mapping[Any, Any]) -> None:
     with logging_as_lm_eval(World.current()):
         if str(getattr(model, "device", None)) == "cpu":
             logger.info("%s", line(torch.get_num_threads()))
+        check_strings(ASKED.get(model, {}))
+        outputs = [tracker.output_path for tracker in _TRACKERS if tracker.output_path]
+        World.current().once(lambda: check_outputs(outputs))
         notes = [note for task in tasks for note in task.meet(model)]
+        protocols = {task.protocol.name for task in tasks}
+        if "prompt" in protocols and isinstance(body := getattr(model, "model", None), torch.nn.Module):
+            check_finite(body, str(getattr(body, "name_or_path", "") or "the model"))
+        if chat and "finetune" in protocols:
+            notes.append("protocol finetune: --apply_chat_template has no effect: an encoder reads the bare texts")
         for note in dict.fromkeys(notes):
             logger.warning("%s", note)
 
