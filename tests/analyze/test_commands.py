@@ -14,7 +14,7 @@ from tests.helpers.families import Checkpoints
 from xglue_analysis import compare, layer_states
 from xglue_harness import cli
 from xglue_harness.encoders.checkpoint import load_backbone
-from xglue_harness.encoders.loading import position_limit
+from xglue_harness.encoders.probe import position_limit
 from xglue_harness.results import paper
 
 
@@ -68,7 +68,7 @@ def test_cka_of_two_encoders(analyze, checkpoints):
 
     texts = task_texts("nc", "sample", ["ru"], 1000).by_language["ru"]
     xs, ys = (
-        list(layer_states(body.encoder, body.tokenizer, texts, max_length=position_limit(body.config, body.tokenizer)))
+        list(layer_states(body.encoder, body.tokenizer, texts, max_length=position_limit(body)))
         for body in (load_backbone(str(name), torch.device("cpu")) for name in (a, b))
     )
     expected = compare(xs, ys, permutations=20, replicates=20, seed=3)

@@ -84,6 +84,11 @@ class BackboneRecord(_Part):
     config_sha256: Sha256 = Field(description="sha256 over the configuration, without names and versions")
     encoder_parameters: Count = Field(description="number of the encoder's parameters, embeddings included")
     tokenizer_sha256: Sha256 = Field(description="sha256 over the tokenizer")
+    batches: Literal["any length", "one length", "one input"] | None = Field(
+        None,
+        description="inputs that shared a batch: of one length, or one alone, where the encoder's answer depends on "
+        "padding or on its neighbours; null: older records, which did not look",
+    )
 
 
 class Environment(_Part):
