@@ -92,6 +92,47 @@ def test_contributions_are_checked_out_as_data():
     assert 'echo "sha=$(git -C contribution rev-parse HEAD^1)"' in found
 
 
+def test_a_contribution_is_checked_wherever_it_stands_in_the_diff():
+    """GitHub's filter by paths sees the first 300 files; and a pull request without one costs no installation."""
+    assert not _triggers("leaderboard")["pull_request"]
+    steps = JOBS["leaderboard/validate"]["steps"]
+    first = next(number for number, step in enumerate(steps) if step.get("id") == "base")
+    assert all("steps.base.outputs.touched" in step["if"] for step in steps[first + 1 :])
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(shutil.which("bash") is None or shutil.which("git") is None, reason="no bash, or no git")
+@pytest.mark.parametrize("name", ["leaderboard/x", "leaderboard", "Leaderboard/x", "aaa/leaderboard/x"])
+def test_a_contribution_is_found(tmp_path, name):
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        command = ["git", *identity, "-C", str(tmp_path / "contribution"), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    (tmp_path / "contribution" / "leaderboard").mkdir(parents=True)
+    git("init", "-q", "-b", "main")
+    (tmp_path / "contribution" / "leaderboard" / "y").touch()
+    git("add", "-A")
+    git("commit", "-qm", "base")
+    git("checkout", "-qb", "pull")
+    place = tmp_path / "contribution" / name
+    if name == "leaderboard":
+        shutil.rmtree(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("x")
+    git("add", "-A")
+    git("commit", "-qm", "pull")
+    head = git("rev-parse", "HEAD")
+    git("checkout", "-q", "main")
+    git("merge", "-q", "--no-ff", "--no-edit", "pull")
+    environment = _environment(
+        tmp_path, HEAD=head, NUMBER="7", RUNNER_TEMP=str(tmp_path), GITHUB_OUTPUT=str(tmp_path / "out")
+    )
+    run = ["bash", "-e", "-c", _step("leaderboard/validate", "Find what it would go into")["run"]]
+    subprocess.run(run, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert ("touched=true" in (tmp_path / "out").read_text()) is name.startswith("leaderboard")
+
+
 def test_nothing_of_a_contribution_is_installed_or_run():
     lines = [line for name, run in RUNS if name.startswith("leaderboard/") for line in run.splitlines()]
     installed = [shlex.split(line) for line in lines if re.search(r"\b(pip|uv|npm|tox|conda|hatch)\b", line)]
@@ -204,11 +245,11 @@ def _comment(tmp_path, *, number="7\n", comment=b"said", head=None, state="open"
 
 @pytest.mark.processes
 def test_a_report_becomes_one_comment(tmp_path):
-    done, sent = _comment(tmp_path, comment="| @someone | naïve |".encode() + b"\xff")
+    done, sent = _comment(tmp_path, comment="    a\r# b\n| @someone | naïve |".encode() + b"\xff")
     assert done.returncode == 0, done.stderr
     assert sent[0][:3] == ["--method", "POST", "repos/we/us/issues/7/comments"]
     assert sent[1]["body"].startswith(f"{MARKER}\n")
-    assert sent[1]["body"].endswith("\n\n| @\u200bsomeone | naïve |\ufffd")
+    assert sent[1]["body"].endswith("\n\n    a?# b\n| @\u200bsomeone | naïve |\ufffd")
 
 
 @pytest.mark.processes

@@ -230,6 +230,26 @@ def short(value: float) -> str:
     return ("−" if value < 0 and text != "0.00" else "") + (text[1:] if text.startswith("0") else text)
 
 
+def corner(row: Row) -> str:
+    """What the correlation of one task was found to be: rho, p and how many points it rests on.
+
+    Raises:
+        ValueError: a key is missing, or holds no number.
+    """
+    lacking = [key for key in ("rho", "p", "models") if key not in row]
+    if lacking:
+        raise ValueError(f"the correlation of task {row.get('task')!r} has no {lacking[0]!r}")
+    rho, p = (number(row[key], f"{key!r} of task {row.get('task')!r}") for key in ("rho", "p"))
+    said = [] if math.isnan(rho) else [f"ρ = {short(rho)}"]
+    if not math.isnan(p):
+        said.append("p < .001" if p < 0.001 else f"p = {f'{p:.3f}'.lstrip('0')}")
+    points = row.get("points", row["models"])
+    said.append(f"n = {points}")
+    if row["models"] != points:
+        said.append(f"{row['models']} model{'s' * (row['models'] != 1)}")
+    return ", ".join(said)
+
+
 def label_few(axes: Axes, across: Sequence[int], up: Sequence[int], x: bool, y: bool) -> None:
     """Label at most four layers of each axis of an image, from the first in equal steps; or none of an axis."""
     for shown, layers, ticks in ((x, across, axes.set_xticks), (y, up, axes.set_yticks)):

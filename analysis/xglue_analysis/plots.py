@@ -29,6 +29,7 @@ from xglue_analysis.figures import (
     Line,
     Row,
     blank,
+    corner,
     label_few,
     layer_axis,
     layers_of,
@@ -358,7 +359,7 @@ def correlation(
         ValueError: the tasks of ``rows`` and ``found`` differ, or a task has no model with both quantities.
     """
     across, up = (values(rows, key, ("task", "model")) for key in (x, y))
-    corners = {str(row.get("task")): _corner(row) for row in found}
+    corners = {str(row.get("task")): corner(row) for row in found}
     tasks, models = (list(dict.fromkeys(key[part] for key in across)) for part in (0, 1))
     if different := set(tasks) ^ set(corners):
         raise ValueError(f"task {min(different)!r} is only in one of the points and the correlations")
@@ -386,19 +387,3 @@ def correlation(
     if named:
         legend_below(figure, [Line2D([], [], label=model, **styles[model]) for model in models])
     return figure
-
-
-def _corner(row: Row) -> str:
-    """What the correlation of one task was found to be."""
-    lacking = [key for key in ("rho", "p", "models") if key not in row]
-    if lacking:
-        raise ValueError(f"the correlation of task {row.get('task')!r} has no {lacking[0]!r}")
-    rho, p = (number(row[key], f"{key!r} of task {row.get('task')!r}") for key in ("rho", "p"))
-    said = [] if math.isnan(rho) else [f"ρ = {short(rho)}"]
-    if not math.isnan(p):
-        said.append("p < .001" if p < 0.001 else f"p = {f'{p:.3f}'.lstrip('0')}")
-    points = row.get("points", row["models"])
-    said.append(f"n = {points}")
-    if row["models"] != points:
-        said.append(f"{row['models']} model{'s' * (row['models'] != 1)}")
-    return ", ".join(said)

@@ -16,6 +16,8 @@ from tqdm import tqdm
 from xglue_analysis.errors import AnalysisError
 
 Pooling = Literal["mean", "first", "last"]
+Batches = Literal["any length", "one length", "one input"]
+"""Inputs that may share a batch: fewer for an encoder whose answer depends on padding (ConvBERT), or on its batch."""
 
 _SUBWORDS_A_BATCH = {"cpu": 1024}
 _SUBWORDS = 8192
@@ -64,6 +66,7 @@ def layer_states(
     language_code: str | None = None,
     pooling: Pooling = "mean",
     max_length: int = 256,
+    batches: Batches = "any length",
     progress: bool = False,
     note: str = "hidden states",
 ) -> torch.Tensor:
@@ -77,6 +80,7 @@ def layer_states(
             ``deu_Latn``).
         pooling: as in `pooled`.
         max_length: subwords; longer texts are cut.
+        batches: which inputs share a batch; ``one length`` for an encoder that reads padded places.
         progress: show a bar.
         note: what the bar says.
 
@@ -103,7 +107,8 @@ def layer_states(
     finally:
         if language_code is not None:
             tokenizer.src_lang = before
-    return states_of(encoder, encoded, pad=tokenizer.pad_token_id, pooling=pooling, progress=progress, note=note)
+    pad = tokenizer.pad_token_id
+    return states_of(encoder, encoded, pad=pad, pooling=pooling, batches=batches, progress=progress, note=note)
 
 
 def states_of(
@@ -112,6 +117,7 @@ def states_of(
     *,
     pad: int,
     pooling: Pooling = "mean",
+    batches: Batches = "any length",
     progress: bool = False,
     note: str = "hidden states",
 ) -> torch.Tensor:
@@ -122,6 +128,7 @@ def states_of(
         encoded: ``input_ids`` of n inputs, and ``token_type_ids`` for encoders with segments.
         pad: id of the padding subword.
         pooling: as in `pooled`.
+        batches: as in `layer_states`.
         progress: show a bar.
         note: what the bar says.
     """
@@ -131,7 +138,7 @@ def states_of(
     found: torch.Tensor | None = None
     bar = tqdm(total=len(ids), desc=note, unit="ex", disable=not progress, leave=False)
     with torch.no_grad(), bar:
-        for batch in _batches([len(one) for one in ids], _SUBWORDS_A_BATCH.get(device.type, _SUBWORDS)):
+        for batch in _batches([len(one) for one in ids], _SUBWORDS_A_BATCH.get(device.type, _SUBWORDS), batches):
             arguments = {"input_ids": _padded([ids[i] for i in batch], pad)}
             arguments["attention_mask"] = _padded([[1] * len(ids[i]) for i in batch], 0)
             if segments is not None:
@@ -147,12 +154,14 @@ def states_of(
     return found
 
 
-def _batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+def _batches(lengths: Sequence[int], budget: int, batches: Batches) -> Iterator[list[int]]:
     """Inputs of similar length together, at most ``budget`` subwords with padding; the longest come first."""
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     at = 0
     while at < len(order):
-        size = max(1, budget // max(1, lengths[order[at]]))
+        size = max(1, budget // max(1, lengths[order[at]])) if batches != "one input" else 1
+        if batches == "one length":
+            size = sum(lengths[index] == lengths[order[at]] for index in order[at : at + size])
         yield order[at : at + size]
         at += size
 

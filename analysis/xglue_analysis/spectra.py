@@ -254,6 +254,8 @@ def spectra(weights: Weights | Mapping[str, Array], *, progress: bool = False) -
         AnalysisError: as for :func:`~xglue_analysis.roles.locate` and :func:`singular_values`, naming the matrix.
     """
     weights = MemoryWeights(weights) if isinstance(weights, Mapping) else weights
+    if not hasattr(weights, "shapes"):
+        raise AnalysisError(f"weights of type {type(weights).__name__}: give open_weights(...) or model.state_dict()")
     found = []
     for place in tqdm(locate(weights.shapes()), desc="spectra", unit="matrix", disable=not progress):
         matrix = weights.read(place)

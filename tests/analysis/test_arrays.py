@@ -26,6 +26,7 @@ from xglue_analysis import (
     singular_values,
     spectra,
     standardised,
+    table,
     without_dominant,
 )
 from xglue_analysis.arrays import tensor
@@ -139,6 +140,15 @@ def test_layers_given_otherwise() -> None:
         compare_languages([X, Y])  # type: ignore[arg-type]
     with pytest.raises(AnalysisError, match=r"give \[layers, n, d\] for each language"):
         compare_languages({"a": X, "b": Y})
+
+
+def test_weights_are_of_a_checkpoint_or_a_state_dict() -> None:
+    state = {f"layer.0.{name}.weight": X.numpy() for name in BERT}
+    rows = table(state, {"same": {name: torch.from_numpy(value) for name, value in state.items()}})
+    assert [row["distance"] for row in rows] == [None] * 6 + [0.0] * 6
+    for value in (X, X.numpy(), [X], "model", torch.nn.Linear(2, 2)):
+        with pytest.raises(AnalysisError, match=r"weights of type .*: give open_weights"):
+            spectra(value)  # type: ignore[arg-type]
 
 
 def test_texts_are_a_list_of_sentences() -> None:

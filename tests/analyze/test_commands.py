@@ -14,7 +14,7 @@ from tests.helpers.families import Checkpoints
 from xglue_analysis import compare, layer_states
 from xglue_harness import cli
 from xglue_harness.encoders.checkpoint import load_backbone
-from xglue_harness.encoders.loading import position_limit
+from xglue_harness.encoders.probe import position_limit
 from xglue_harness.results import paper
 
 
@@ -68,7 +68,7 @@ def test_cka_of_two_encoders(analyze, checkpoints):
 
     texts = task_texts("nc", "sample", ["ru"], 1000).by_language["ru"]
     xs, ys = (
-        list(layer_states(body.encoder, body.tokenizer, texts, max_length=position_limit(body.config, body.tokenizer)))
+        list(layer_states(body.encoder, body.tokenizer, texts, max_length=position_limit(body)))
         for body in (load_backbone(str(name), torch.device("cpu")) for name in (a, b))
     )
     expected = compare(xs, ys, permutations=20, replicates=20, seed=3)
@@ -232,6 +232,17 @@ def test_correlation_over_models_and_over_languages(over, diagnostics, analyze, 
         "correlate.json",
         *_figures(*(f"correlate_{name}" for name in diagnostics)),
     }
+
+
+def test_recipes_of_one_model_are_told_apart_in_print_and_record(analyze, tmp_path):
+    for number, model in enumerate(("a", "a2")):
+        _results(tmp_path / "results" / model, "a", [("de", 0.1, number), ("fr", 0.2, number)])
+        file = tmp_path / "results" / model / "results_2026.json"
+        file.write_text(file.read_text().replace('"seed": 1', f'"seed": 1, "epochs": {number + 3}'))
+    printed = analyze("correlate", tmp_path / "results")
+    assert "recipes that differ are points of their own: a (epochs 3); a (epochs 4)" in printed
+    points = json.loads((analyze.out / "correlate.json").read_text())["points"]["cka_en"]
+    assert [(point["recipe"], point["cka_en"]) for point in points] == [("epochs 3", 0), ("epochs 4", 1)]
 
 
 def test_a_measure_of_the_task_is_not_correlated_over_languages(analyze, tmp_path):

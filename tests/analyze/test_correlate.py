@@ -126,8 +126,8 @@ def changed(model, language, score, value, seed=1, rule="last", **changes):
     record["backbone"]["encoder_sha256"] = changes.pop("weights", "a" * 64)
     record["diagnostics"]["encoders"] = {"reference": changes.pop("reference", None)}
     files = {"XNLI/multinli.train.en.tsv": changes.pop("train", "1" * 64), f"XNLI/{language}.test": "2" * 64}
-    record["data"] = {"files": files, **changes}
-    return record
+    record["data"] = {"files": files}
+    return {**record, **changes}
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,12 @@ def changed(model, language, score, value, seed=1, rule="last", **changes):
         ({"epochs": 5}, ("epochs 3", "epochs 5")),
         ({"rule": "en_dev"}, ("select last", "select en_dev")),
         ({"weights": "b" * 64}, ("weights aaaaaaaa", "weights bbbbbbbb")),
+        ({"predictions": {"rows": 5, "total": 60}}, ("limited False", "limited True")),
         ({"train": "3" * 64}, ("training data 11111111", "training data 33333333")),
-        ({"reference": {"name": "x"}}, ("reference None", "reference {'name': 'x'}")),
+        (
+            {"reference": {"name": "x", "encoder_sha256": "c" * 64, "revision": None}},
+            ("reference None", "reference x cccccccc"),
+        ),
     ],
 )
 def test_recipes_of_one_model_are_points_of_their_own(other, words, tmp_path):

@@ -53,6 +53,7 @@ def test_reads_like_a_folder(archive: Path, root: Path) -> None:
     loaded = source.load(NER, "test", "de")
     assert len(loaded.dataset) == 4
     assert list(loaded.files) == ["NER/de.test"]
+    assert source.content(NER, "test", "de") == (source.folder() / "NER/de.test").read_bytes()
     assert (source.name, source.description, source.is_sample) == ("archive", str(archive), False)
     assert len(source.sha256) == 64
     assert not source.is_official

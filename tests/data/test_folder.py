@@ -26,6 +26,7 @@ def test_every_file_of_every_task(spec: TaskSpec, tmp_path: Path) -> None:
         assert isinstance(loaded, LoadedSplit)
         assert loaded.dataset.column_names == list(spec.columns)
         assert len(loaded.dataset) == 4
+        assert source.content(spec, split, language) == (tmp_path / path).read_bytes()
         assert loaded.files == {path: rows_sha256(read((tmp_path / path).read_bytes(), spec, split, path))}
     assert source.available(spec) == source.available(spec, "dev") == spec.languages
     assert source.available(spec, "train") == ("en",)

@@ -61,6 +61,7 @@ def test_jsonl_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "the official data has 2490" in caplog.text
     assert list(loaded.files) == ["XNLI/de.dev"]
     assert source.available(XNLI, "dev") == ("de",)
+    assert source.content(XNLI, "dev", "de") is None, "Parquet is no official file"
     assert (source.name, source.is_sample) == ("hub", False)
     assert f"xnli: {tmp_path}/port" in source.description
 

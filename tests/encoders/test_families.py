@@ -12,12 +12,13 @@ import xglue_harness.hook  # noqa: F401  (teaches lm_eval's hf)
 from tests.helpers import families
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders import inputs
-from xglue_harness.encoders.checkpoint import Checkpoint, load_config, load_encoder, load_tokenizer
+from xglue_harness.encoders.checkpoint import Checkpoint, load_backbone, load_config, load_encoder, load_tokenizer
 from xglue_harness.encoders.dropout import set_dropout
 from xglue_harness.encoders.inputs import Texts
 from xglue_harness.encoders.languages import MBART_CODES, NLLB_CODES, reading
 from xglue_harness.encoders.loading import check_trainable, encoder_of, weights_sha256
 from xglue_harness.encoders.pooling import default_pooling
+from xglue_harness.encoders.probe import position_limit, probe_padding
 from xglue_harness.errors import EncoderError
 from xglue_harness.transfer.inputs import collate
 from xglue_harness.transfer.tokenising import tokenised
@@ -220,6 +221,15 @@ def test_pooling_fits_what_the_family_puts_in_front(family, checkpoint):
     has_one = tokenizer.cls_token_id == tokenizer("the")["input_ids"][0] and family != "eurobert"
     expected = "first" if has_one else "mean"
     assert default_pooling(config) == expected
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_padding_changes_nothing_and_all_positions_can_be_read(family, checkpoint):
+    body = load_backbone(str(checkpoint(family)), torch.device("cpu"))
+    limit = position_limit(body, 64) or 64
+    found = probe_padding(body, min(limit, 64))
+    assert found.company == "any length"
+    assert found.difference < 5e-6
 
 
 def test_a_bert_without_its_pooler_is_the_same_encoder(checkpoint):

@@ -19,19 +19,18 @@ from transformers import (
     MBartForConditionalGeneration,
     T5Config,
     T5ForConditionalGeneration,
-    XLMRobertaConfig,
 )
 
+from tests.helpers import tokenizers
 from xglue_harness.encoders.heads import IGNORED, TransferModel
 from xglue_harness.encoders.loading import (
     Backbone,
-    check_length,
     check_trainable,
     encoder_of,
-    position_limit,
     weights_sha256,
 )
 from xglue_harness.encoders.pooling import default_pooling, pool
+from xglue_harness.encoders.probe import check_length
 from xglue_harness.errors import EncoderError
 
 SMALL = {"vocab_size": 50, "max_position_embeddings": 40}
@@ -100,21 +99,15 @@ def test_the_hash_changes_with_any_weight():
     assert weights_sha256(model) != before
 
 
-class _Tokenizer:
-    model_max_length = 10**30
-
-
 def test_lengths_beyond_the_positions_are_refused():
-    xlmr = XLMRobertaConfig(max_position_embeddings=514)
-    assert position_limit(xlmr, _Tokenizer) == 512
-    assert position_limit(BERT, _Tokenizer) == 40
-    assert position_limit(T5Config(), _Tokenizer) is None
-    backbone = Backbone(torch.nn.Identity(), _Tokenizer, BERT, torch.device("cpu"), "tiny")
-    check_length(backbone, 40)
+    body = Backbone(
+        BertModel(BERT, add_pooling_layer=False).eval(), tokenizers.bert(), BERT, torch.device("cpu"), "tiny"
+    )
+    check_length(body, 40)
     with pytest.raises(
         EncoderError, match=r"max_length 41 is more than tiny can read \(40 subwords\).*\"max_length\": 40"
     ):
-        check_length(backbone, 41)
+        check_length(body, 41)
 
 
 def test_pooling_reads_real_subwords_only():

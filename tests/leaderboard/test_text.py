@@ -146,7 +146,7 @@ def test_only_utf_8_is_read(file, data):
 
 @pytest.mark.parametrize(
     "text",
-    ["1:30", "1:30.5", "012", "0o17", "0x10", "0b1", "1_000", "yes", "off", "2020-01-01", "=", "<<", ".nan"],
+    ["1:30", "1:30.5", "012", "0o17", "0x10", "0b1", "1_000", "1e5", "yes", "off", "2020-01-01", "=", "<<", ".nan"],
 )
 def test_what_yaml_1_1_takes_for_more_is_text(file, text):
     file.write_text(f"x: {text}")
@@ -154,8 +154,13 @@ def test_what_yaml_1_1_takes_for_more_is_text(file, text):
 
 
 def test_numbers_and_words_of_yaml_are_values(file):
-    file.write_text("[1, -2, 0.5, 1e-5, 2.0e+3, true, false, null, ~, x]")
+    file.write_text("[1, -2, 0.5, 1.0e-5, 2.0e+3, true, false, null, ~, x]")
     assert read_yaml(file, 1000) == [1, -2, 0.5, 1e-5, 2000.0, True, False, None, None, "x"]
+
+
+def test_lines_may_end_as_in_windows(file):
+    file.write_bytes(b"x: 1\r\ny: 2\r\n")
+    assert read_yaml(file, 1000) == {"x": 1, "y": 2}
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,10 @@ def write(name, data=b"x"):
     return spoil
 
 
+def appended(path, data):
+    path.write_bytes(path.read_bytes() + data)
+
+
 SPOILT = [
     (write("evil.sh"), r"evil\.sh: belongs nowhere"),
     (write(".gitattributes"), r"\.gitattributes: belongs nowhere"),
@@ -119,6 +123,17 @@ SPOILT = [
     (lambda tree: described(tree, layers=True), r"layers: Input should be a valid integer"),
     (lambda tree: described(tree, layers=10**17), r"layers: is beyond"),
     (lambda tree: described(tree, layers="1:30"), r"layers: Input should be a valid integer"),
+    (lambda tree: described(tree, title="Tiny-NEW"), r"title: duplicate: tiny-\w+\.yaml has it, too"),
+    (write("README.md", "a\u202eb".encode()), r"README\.md: line 1 holds the control character '\\u202e'"),
+    (write("README.md", b"\xff"), r"README\.md: 'utf-8' codec can't decode"),
+    (
+        lambda tree: appended(tree / "backbones/tiny-lm.yaml", b"# \xe2\x80\x8b\n"),
+        r"tiny-lm\.yaml: .*line \d+ holds the control character '\\u200b'",
+    ),
+    (
+        lambda tree: edited(tree, lambda value: value["record"]["training"].update(epochs=[{}] * 2000)),
+        r"languages\.de\.record: [24],000 values are against the schema",
+    ),
     (lambda tree: described(tree, title="TINY\uff0dmt"), r"title: duplicate: tiny-\w+\.yaml has it, too"),
 ]
 

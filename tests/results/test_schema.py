@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import re
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from xglue_harness.results.schema import SCHEMA_VERSION, PromptRecord, RunRecord, comparable, json_schema
+from xglue_harness import official_metrics
+from xglue_harness.results.schema import SCHEMA_VERSION, OfficialRule, PromptRecord, RunRecord, comparable, json_schema
 
 COST = {"seconds": 1.5, "tokens_per_second": 100.0, "peak_memory_mb": 300.2, "energy_kwh": None}
 ENVIRONMENT = {
@@ -162,6 +164,10 @@ def test_a_record_comes_back_as_it_was_written():
     assert written == RECORD
     assert RunRecord.model_validate(json.loads(json.dumps(written, allow_nan=False))) == record
     assert list(written) == list(RECORD), "the order of the fields is the order of reading"
+
+
+def test_the_rules_of_the_official_score_are_those_that_there_are():
+    assert get_args(OfficialRule) == get_args(official_metrics.Rule)
 
 
 def test_the_sample_flag_is_set_by_its_name_and_written_by_its_alias():

@@ -340,5 +340,6 @@ def test_a_cache_that_can_only_be_read_serves(root):
 
 def test_all_columns_are_kept():
     assert set(Inputs.__dataclass_fields__) == {
+        "languages",  # which are the encoder's, and not of the tokens
         *cached(POS, ROWS["pos"], tokenizers.bert(), "en", 16).tensors(),
     }

@@ -62,13 +62,13 @@ def cka_command(
     """
     from xglue_analysis.comparison import compare
     from xglue_harness.analyze.output import Output
-    from xglue_harness.analyze.states import facts_of, states_by_language
+    from xglue_harness.analyze.states import facts_of, ready, states_by_language
     from xglue_harness.analyze.tables import print_cka
 
     out, texts = Output(output, form), _texts(text, data, task, languages, rows)
     out.data = texts.data
     table: list[dict[str, Any]] = []
-    one, other = _encoder(a, device), _encoder(b, device)
+    one, other = (ready(_encoder(name, device), max_length) for name in (a, b))
     names = _short(a), _short(b)
     for language, sentences in texts.by_language.items():
         xs, ys = (
@@ -122,7 +122,7 @@ def languages_command(
     """
     from xglue_analysis.languages import compare_languages
     from xglue_harness.analyze.output import Output
-    from xglue_harness.analyze.states import facts_of, states_by_language
+    from xglue_harness.analyze.states import facts_of, ready, states_by_language
     from xglue_harness.analyze.tables import print_languages
     from xglue_harness.errors import DataError
 
@@ -133,7 +133,7 @@ def languages_command(
             f"{texts.description}: sentences must be translations of each other; give --text with a folder of parallel "
             "files, or --task xnli or pawsx"
         )
-    one = _encoder(encoder, device)
+    one = ready(_encoder(encoder, device), max_length)
     states = states_by_language(one, texts.by_language, pooling=pooling, max_length=max_length)
     last = next(iter(states.values())).shape[0] - 1
     at = last if layer is None else layer
@@ -232,6 +232,7 @@ def correlate_command(
     unofficial = any(row["unofficial"] for row in rows)
     out.data = DataMark("SAMPLE" if rows[0]["sample"] else "UNOFFICIAL" if unofficial else "XGLUE")
     table: list[dict[str, Any]] = []
+    shown: dict[str, list[dict[str, Any]]] = {}
     for diagnostic in sorted({name for row in rows for name in row if name not in correlate.FACTS}):
         points = correlate.points(rows, diagnostic, over)
         whose = [(row["task"], row["model"], row["recipe"]) for row in points]
@@ -240,14 +241,16 @@ def correlate_command(
             continue  # the same for all languages of a model
         found = correlate.correlate(points, diagnostic, seed=seed)
         table += found
+        shown[diagnostic] = points
         names = correlate.labels(points)
         named = [{**row, "model": name} for row, name in zip(points, names, strict=True)]
         out.figure(f"correlate_{diagnostic}", "correlation", named, found, x=diagnostic)
     out.table("correlate", table)
-    out.record(
-        "correlate", torch.device("cpu"), {"over": over, "results": [str(path) for path in results], "seed": seed}
-    )
+    facts = {"over": over, "results": [str(path) for path in results], "seed": seed, "points": shown}
+    out.record("correlate", torch.device("cpu"), facts)
     print_correlations(table)
+    if recipes := sorted({f"{row['model']} ({row['recipe']})" for row in rows if row["recipe"]}):
+        typer.echo(f"recipes that differ are points of their own: {'; '.join(recipes)}")
     _print_end(out)
 
 
@@ -269,9 +272,10 @@ def _encoder(name: str, device: str | None) -> Backbone:
     import torch
 
     from xglue_harness.encoders.checkpoint import load_backbone
+    from xglue_harness.encoders.checks import device_of
     from xglue_harness.threads import line
 
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    chosen = device_of(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if chosen.type == "cpu":
         typer.echo(f"{name}: {line(torch.get_num_threads())}", err=True)
     return load_backbone(name, chosen)

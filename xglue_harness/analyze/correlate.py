@@ -97,7 +97,10 @@ def _row_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
     recipe = {name: value for name, value in record["recipe"].items() if name not in _OF_THE_RUN}
     recipe |= {"select": record["selection"]["rule"], "weights": backbone.get("encoder_sha256")}
     recipe |= {"training data": files.get(spec.path("train", record["source_language"]))}
-    recipe |= {"reference": record["diagnostics"].get("encoders", {}).get("reference")}
+    other = record["diagnostics"].get("encoders", {}).get("reference")
+    recipe |= {"reference": other and f"{other.get('name')} {str(other.get('encoder_sha256'))[:8]}"}
+    kept = record.get("predictions") or {}
+    recipe |= {"limited": kept.get("rows") != kept.get("total")}
     facts = {
         "model": backbone["name"],
         "recipe": {name: _short_hash(value) for name, value in recipe.items()},

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from xglue_analysis.representations import Pooling, states_of
+from xglue_harness.encoders.calling import Told
 from xglue_harness.encoders.languages import NLLB_CODES, reading
-from xglue_harness.encoders.loading import position_limit, weights_sha256
+from xglue_harness.encoders.loading import weights_sha256
+from xglue_harness.encoders.probe import position_limit, probe_padding, with_company
+from xglue_harness.encoders.told_languages import language_number
 from xglue_harness.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,22 +20,37 @@ if TYPE_CHECKING:
     from xglue_harness.encoders.loading import Backbone
 
 
+def ready(backbone: Backbone, max_length: int) -> Backbone:
+    """A backbone that knows which inputs may share a batch, where they have at most so many subwords.
+
+    Raises:
+        EncoderError: where the encoder can't be used.
+    """
+    return with_company(backbone, probe_padding(backbone, _length(backbone, max_length)))
+
+
+def _length(backbone: Backbone, max_length: int) -> int:
+    return min(max_length, position_limit(backbone, max_length) or max_length)
+
+
 def states_by_language(
     backbone: Backbone, texts: Mapping[str, Sequence[str]], *, pooling: Pooling, max_length: int
 ) -> dict[str, torch.Tensor]:
     """For each language ``[layers + 1, n, d]``, as `xglue_analysis.representations.layer_states`.
 
     Args:
-        backbone: encoder and tokenizer; one that reads a language code gets that of each language.
+        backbone: encoder and tokenizer, from `ready`; one that reads a language code, or is told the language, gets
+            that of each language.
         texts: sentences by language.
         pooling: of the subwords.
         max_length: subwords; less where the encoder can't read as many.
 
     Raises:
         DataError: for a language whose code is not known, where the tokenizer reads one.
+        EncoderError: for a language that the encoder would have to be told and does not know.
     """
     tokenizer: Any = backbone.tokenizer
-    length = min(max_length, position_limit(backbone.config, tokenizer) or max_length)
+    length = _length(backbone, max_length)
     found = {}
     for language, sentences in texts.items():
         if hasattr(tokenizer, "src_lang") and language not in NLLB_CODES:
@@ -40,8 +58,10 @@ def states_by_language(
         with reading(tokenizer, language):
             encoded = tokenizer(list(sentences), truncation=True, max_length=length)
         note = f"{backbone.name.rstrip('/').rsplit('/', 1)[-1]} {language}"
-        pad = tokenizer.pad_token_id
-        found[language] = states_of(backbone.encoder, encoded, pad=pad, pooling=pooling, progress=True, note=note)
+        number = language_number(backbone, language)
+        encoder = backbone.encoder if number is None else Told(backbone.encoder, number)
+        ways: Any = {"pad": tokenizer.pad_token_id, "pooling": pooling, "batches": backbone.company}
+        found[language] = states_of(encoder, encoded, **ways, progress=True, note=note)
     return found
 
 
@@ -53,4 +73,5 @@ def facts_of(backbone: Backbone) -> dict[str, Any]:
         "model_type": backbone.config.model_type,
         "encoder_sha256": weights_sha256(backbone.encoder),
         "tokenizer": backbone.tokenizer.name_or_path,
+        "batches": backbone.company,
     }

@@ -189,6 +189,14 @@ class UnpackedSource:
         """
         return self._use(lambda source: source.load(task, split, language))
 
+    def content(self, task: TaskSpec, split: str, language: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            DataError: if the archive can't be had, is broken, or lacks the file.
+        """
+        return self._use(lambda source: source.content(task, split, language))
+
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
         """Languages of ``split`` whose file is in the archive, in the task's order.
 

@@ -70,6 +70,16 @@ class FolderSource:
             DataError: if the file is missing or malformed; `DamagedDataError` where the folder's manifest knows better.
             KeyError: for a split or a language that is not the task's.
         """
+        relative, data = task.path(split, language), self.content(task, split, language)
+        key = split_key(hashlib.sha256(data).hexdigest(), task, split)
+        return cached_split(key, task, relative, lambda: read(data, task, split, str(self.root / relative)))
+
+    def content(self, task: TaskSpec, split: str, language: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            DataError: if it is missing or can't be read; `DamagedDataError` where the folder's manifest knows better.
+        """
         relative = task.path(split, language)
         path = self.root / relative
         if not self._has(relative):
@@ -80,8 +90,7 @@ class FolderSource:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
         if self._files is not None:
             check_bytes(path, data, self._files[relative])
-        key = split_key(hashlib.sha256(data).hexdigest(), task, split)
-        return cached_split(key, task, relative, lambda: read(data, task, split, str(path)))
+        return data
 
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
         """Languages of ``split`` whose file is there, in the task's order.

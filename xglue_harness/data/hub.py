@@ -69,6 +69,14 @@ class HubSource:
         rows = make()
         return cached_split(split_key(rows_sha256(rows), task, split), task, path, lambda: rows)
 
+    def content(self, task: TaskSpec, split: str, language: str) -> bytes | None:
+        """The bytes of the archive's file; ``None`` for a repository's rows.
+
+        Raises:
+            DataError: if the archive can't be had, or the file can't be read.
+        """
+        return None if task.name in self._ports else self._official().content(task, split, language)
+
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
         """Languages that the task's rows are there in, in the task's order.
 

@@ -52,6 +52,13 @@ class Source(Protocol):
             KeyError: for a split or a language that is not the task's.
         """
 
+    def content(self, task: TaskSpec, split: str, language: str) -> bytes | None:
+        """The bytes of a split's official file; ``None`` where its rows come from a file of another kind.
+
+        Raises:
+            DataError: if it can't be read.
+        """
+
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
         """Languages of ``split`` that the source has, in the task's order; empty if it has none."""
 

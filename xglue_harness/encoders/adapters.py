@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from xglue_harness.encoders.checkpoint import explained
+from xglue_harness.encoders.checks import check_finite
 from xglue_harness.encoders.loading import encoder_of, merged
 from xglue_harness.errors import EncoderError
 
@@ -28,7 +29,8 @@ def adapted_encoder(model: Any, adapter: str, *, vocabulary: int, revision: str 
         revision: branch, tag or commit of the adapter on the Hub.
 
     Raises:
-        EncoderError: where peft is not installed, or the adapter can't be read, does not fit or can't be merged.
+        EncoderError: where peft is not installed, or the adapter can't be read, does not fit, can't be merged, or
+            is not finite.
     """
     try:
         from peft import PeftModel, load_peft_weights
@@ -50,4 +52,6 @@ def adapted_encoder(model: Any, adapter: str, *, vocabulary: int, revision: str 
             f"the adapter {adapter} does not fit {model.config.name_or_path} ({type(model).__name__}): {len(unplaced)} "
             f"weights have no counterpart, {unplaced[0]} for one"
         )
-    return encoder_of(merged(wrapped))
+    encoder = encoder_of(merged(wrapped))
+    check_finite(encoder, f"{model.config.name_or_path} with the adapter {adapter}")
+    return encoder

@@ -19,7 +19,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from xglue_harness.encoders.loading import Backbone, check_tokenizer, encoder_of, has_decoder, refuse_decoder_only
+from xglue_harness.encoders.checks import check_finite, check_padding
+from xglue_harness.encoders.loading import (
+    Backbone,
+    check_tokenizer,
+    check_trainable,
+    encoder_of,
+    has_decoder,
+    refuse_decoder_only,
+)
+from xglue_harness.encoders.sizes import check_sizes
 from xglue_harness.errors import EncoderError
 
 logger = logging.getLogger(__name__)
@@ -60,6 +69,8 @@ def load_backbone(name: str, device: torch.device) -> Backbone:
     config = load_config(checkpoint)
     tokenizer = load_tokenizer(checkpoint)
     encoder = load_encoder(checkpoint, config).float().to(device).eval()
+    check_trainable(encoder)
+    check_padding(encoder, tokenizer)
     commit = commit_of(config, checkpoint.name, checkpoint.revision)
     return Backbone(encoder, tokenizer, config, device, checkpoint.name, commit)
 
@@ -68,12 +79,15 @@ def load_config(checkpoint: Checkpoint) -> Any:
     """Configuration of a checkpoint.
 
     Raises:
-        EncoderError: where there is no such checkpoint, or its configuration can't be read.
+        EncoderError: where there is no such checkpoint, or its configuration can't be read, or names sizes that no
+            encoder has.
     """
     from transformers import AutoConfig
 
     with explained(checkpoint.name, "configuration"):
-        return AutoConfig.from_pretrained(checkpoint.name, **checkpoint.arguments)
+        config = AutoConfig.from_pretrained(checkpoint.name, **checkpoint.arguments)
+        check_sizes(config, checkpoint.name)
+        return config
 
 
 def commit_of(config: Any, name: str, revision: str | None) -> str | None:
@@ -114,7 +128,7 @@ def load_tokenizer(checkpoint: Checkpoint, *, use_fast: bool = True) -> Any:
 
     with explained(checkpoint.name, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.name, use_fast=use_fast, **checkpoint.arguments)
-    check_tokenizer(tokenizer)
+        check_tokenizer(tokenizer)
     return tokenizer
 
 
@@ -134,7 +148,7 @@ def load_encoder(
 
     Raises:
         EncoderError: for a decoder-only model (from its configuration alone), weights that are missing, of another
-            shape, damaged or pickled with code, and whatever else keeps the checkpoint from being loaded.
+            shape, damaged, not finite or pickled with code, and whatever else keeps the checkpoint from being loaded.
     """
     from transformers import MODEL_MAPPING, AutoModel
 
@@ -144,14 +158,18 @@ def load_encoder(
     if has_decoder(config) and isinstance(family, type):
         model, lacking = _load(without_decoder(family), checkpoint, arguments)
         if not lacking:
-            return encoder_of(model)
+            encoder = encoder_of(model)
+            check_finite(encoder, checkpoint.name)
+            return encoder
         # The embeddings may lie under the name of a decoder or head that they are tied to.
         logger.info("%s: %s is not stored under the encoder's names, the whole model is read", checkpoint.name, lacking)
         model, lacking = _load(language_model(config), checkpoint, arguments)
     else:
         model, lacking = _load(AutoModel, checkpoint, {**without_pooler(config), **arguments})
     refuse_random(checkpoint, lacking)
-    return encoder_of(model)
+    encoder = encoder_of(model)
+    check_finite(encoder, checkpoint.name)
+    return encoder
 
 
 def load_whole(checkpoint: Checkpoint, config: Any, *, dtype: str | torch.dtype = "auto", **arguments: Any) -> Any:
@@ -237,6 +255,15 @@ def without_decoder(family: type) -> Any:
     return reduced
 
 
+_FILES = {
+    "configuration": "config.json",
+    "tokenizer": "tokenizer.json, tokenizer_config.json, ...",
+    "weights": "model.safetensors or its kin, built as config.json says",
+    "adapter": "adapter_config.json, adapter_model.safetensors",
+}
+"""Where each part of a checkpoint lies."""
+
+
 @contextmanager
 def explained(name: str, what: str) -> Iterator[None]:
     """Turn whatever keeps a part of a checkpoint from being loaded into one error that says what to do."""
@@ -253,18 +280,23 @@ def explained(name: str, what: str) -> Iterator[None]:
         raise EncoderError(
             f"the {what} of {name} can't be loaded: {cause}. Use a checkpoint in safetensors format"
         ) from None
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # what damaged files bring forth has no end: ZeroDivisionError, tokenizers' Exception
+        raise _refusal(name, what, error, _way_out(error)) from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # tokenizers' Rust, where a file is not as it expects
+            raise
         raise _refusal(name, what, error, _way_out(error)) from None
 
 
-def _refusal(name: str, what: str, error: Exception, way_out: str) -> EncoderError:
+def _refusal(name: str, what: str, error: BaseException, way_out: str) -> EncoderError:
     logger.debug("loading the %s of %s", what, name, exc_info=error)
     cause = " ".join(str(error).split())
     cause = cause if len(cause) <= 400 else f"{cause[:400]}..."
-    return EncoderError(f"the {what} of {name} can't be loaded: {type(error).__name__}: {cause} [{way_out}]")
+    files = f"{_FILES[what]}: " if what in _FILES else ""
+    return EncoderError(f"the {what} of {name} can't be loaded: {type(error).__name__}: {cause} [{files}{way_out}]")
 
 
-def _way_out(error: Exception) -> str:
+def _way_out(error: BaseException) -> str:
     if "trust_remote_code" in str(error):
         return "if you trust the code in the repository, set trust_remote_code=True"
     if isinstance(error, OSError):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import torch
 from torch import nn
 
+from xglue_harness.encoders.calling import call, reads_segments
 from xglue_harness.encoders.pooling import Pooling, pool
 
 IGNORED = -100
@@ -31,10 +31,7 @@ class TransferModel(nn.Module):
         self.encoder = encoder
         self.pooling = pooling
         self.tagging = tagging
-        self.reads_segments = (
-            "token_type_ids" in inspect.signature(encoder.forward).parameters
-            and getattr(config, "type_vocab_size", 0) > 1
-        )
+        self.reads_segments = reads_segments(encoder)
         self.dense = None if tagging else nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, classes)
@@ -49,6 +46,7 @@ class TransferModel(nn.Module):
         attention_mask: torch.Tensor,
         token_type_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        languages: torch.Tensor | None = None,
         *,
         output_hidden_states: bool = False,
     ) -> dict[str, Any]:
@@ -59,6 +57,7 @@ class TransferModel(nn.Module):
             attention_mask: ``[batch, length]``, 1 for real subwords.
             token_type_ids: ``[batch, length]`` segments; an encoder that was trained without does not see them.
             labels: ``[batch]`` classes, or ``[batch, length]`` for words (`IGNORED` where no word begins).
+            languages: ``[batch]`` numbers of languages, for an encoder that is told them.
             output_hidden_states: give those of all layers, too.
 
         Returns:
@@ -67,9 +66,8 @@ class TransferModel(nn.Module):
             ``hidden_states`` layers + 1 tensors ``[batch, length, width]``, from the embeddings to what the head reads.
         """
         options: dict[str, Any] = {"output_hidden_states": True} if output_hidden_states else {}
-        if self.reads_segments and token_type_ids is not None:
-            options["token_type_ids"] = token_type_ids
-        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **options)
+        segments = token_type_ids if self.reads_segments else None
+        output = call(self.encoder, input_ids, attention_mask, segments, languages, **options)
         hidden = output.last_hidden_state
         result: dict[str, Any] = {}
         if output_hidden_states:

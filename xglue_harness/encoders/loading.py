@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from xglue_harness.encoders.calling import check_arguments
 from xglue_harness.errors import EncoderError
 
-_POSITIONS_AFTER_PADDING = {
-    "roberta",
-    "xlm-roberta",
-    "xlm-roberta-xl",
-    "camembert",
-    "data2vec-text",
-    "longformer",
-    "xmod",
-}
-"""Families that count positions from ``padding_idx + 1``, so that two of the stored positions are never reached."""
+Company = Literal["any length", "one length", "one input"]
+"""Inputs that may share a batch with one without changing what the encoder gives for it."""
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained encoder with its tokenizer, as it came; fine-tuning works on a copy."""
+    """A pretrained encoder with its tokenizer, as it came; fine-tuning works on a copy.
+
+    ``company`` says which inputs may share a batch (`xglue_harness.encoders.probe`).
+    """
 
     encoder: nn.Module
     tokenizer: Any
@@ -35,6 +30,7 @@ class Backbone:
     device: torch.device
     name: str
     revision: str | None = None
+    company: Company = "any length"
 
 
 def has_decoder(config: Any) -> bool:
@@ -106,20 +102,20 @@ def merged(model: Any) -> Any:
     return copy.deepcopy(model).merge_and_unload()
 
 
-def check_trainable(model: Any) -> None:
-    """Refuse a model whose weights can't be trained as they lie (`merged` comes first).
+def check_trainable(encoder: Any, whole: Any = None) -> None:
+    """Refuse an encoder whose weights can't be trained as they lie (`merged` comes first).
+
+    Args:
+        encoder: the encoder.
+        whole: the model that it is a part of, which knows of quantisation and devices; ``None``: it is by itself.
 
     Raises:
-        EncoderError: for quantised weights, weights spread over devices, or a family that reads no text (Whisper) or
-            takes no attention mask (FNet) or a language adapter (X-MOD).
+        EncoderError: for quantised weights, weights spread over devices, or an encoder that needs more than text gives
+            (`check_arguments`).
     """
-    reads = inspect.signature(model.forward).parameters
+    check_arguments(encoder)
+    model = encoder if whole is None else whole
     places = {str(place) for place in (getattr(model, "hf_device_map", None) or {}).values()}
-    if "input_ids" not in reads:
-        raise EncoderError(f"{type(model).__name__} can't be used: it reads no text")
-    if "attention_mask" not in reads or model.config.model_type == "xmod":
-        name = type(model).__name__
-        raise EncoderError(f"{name} can't be used: it does not tell padding from text, or needs language adapters")
     if getattr(model, "is_quantized", False):
         raise EncoderError("quantised weights can't be fine-tuned: load the model without quantisation")
     if len(places) > 1:
@@ -134,7 +130,7 @@ def check_tokenizer(tokenizer: Any) -> None:
     transformers makes an empty tokenizer of the model's family where a checkpoint has none.
 
     Raises:
-        EncoderError: where it has no vocabulary, or no padding token.
+        EncoderError: where it has no vocabulary, no padding token, or a ``model_max_length`` that is no number.
     """
     known = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens) - set(tokenizer.get_added_vocab())
     if len(known) <= 1:  # a blank may be there
@@ -144,32 +140,19 @@ def check_tokenizer(tokenizer: Any) -> None:
         )
     if tokenizer.pad_token_id is None:
         raise EncoderError(f"the tokenizer of {tokenizer.name_or_path} has no padding token")
-
-
-def position_limit(config: Any, tokenizer: Any) -> int | None:
-    """The most subwords that an encoder can read; ``None`` where its positions are relative or computed."""
-    limits = []
-    stored = getattr(config, "max_position_embeddings", None)
-    if stored and getattr(config, "model_type", "") != "m2m_100":  # M2M100 computes sinusoids as far as needed
-        limits.append(stored - 2 if config.model_type in _POSITIONS_AFTER_PADDING else stored)
-    declared = getattr(tokenizer, "model_max_length", None)
-    if declared and declared < 1_000_000:  # transformers' "unknown" is 1e30
-        limits.append(declared)
-    return min(limits) if limits else None
-
-
-def check_length(backbone: Backbone, max_length: int) -> None:
-    """Refuse a ``max_length`` beyond what the encoder can read.
-
-    Raises:
-        EncoderError: naming the limit.
-    """
-    limit = position_limit(backbone.config, backbone.tokenizer)
-    if limit is not None and max_length > limit:
+    length = getattr(tokenizer, "model_max_length", None)
+    if length is not None and (isinstance(length, bool) or not isinstance(length, (int, float)) or not length >= 1):
         raise EncoderError(
-            f"max_length {max_length} is more than {backbone.name} can read ({limit} subwords): "
-            f"""set it, e.g. --metadata '{{"max_length": {limit}}}'"""
+            f"{tokenizer.name_or_path}: tokenizer_config.json has model_max_length: {length!r}, which has to be a "
+            "number"
         )
+
+
+def in_fp32(encoder: nn.Module) -> nn.Module:
+    """An encoder whose weights are in fp32: itself, or a copy of one that is stored in another type."""
+    if all(one.dtype == torch.float32 for one in encoder.parameters() if one.is_floating_point()):
+        return encoder
+    return copy.deepcopy(encoder).float()
 
 
 def weights_sha256(encoder: nn.Module) -> str:

@@ -18,8 +18,12 @@ from xglue_harness.encoders.checkpoint import (
     load_tokenizer,
     load_whole,
 )
+from xglue_harness.encoders.checks import device_of
 from xglue_harness.errors import EncoderError
+from xglue_harness.exclusive import one_thread
+from xglue_harness.harness.arguments import check_strings, check_switches
 from xglue_harness.harness.hf import several_processes
+from xglue_harness.transfer.recipe import Options
 
 logger = logging.getLogger(__name__)
 
@@ -62,25 +66,31 @@ class EncoderLM(LM):
             batch_size: accepted from lm-eval, not used: the recipe's batch size counts.
             max_batch_size: as ``batch_size``.
             max_length: accepted from lm-eval's arguments; it becomes the recipe's ``max_length``.
-            model_kwargs: passed on to ``from_pretrained``.
+            model_kwargs: passed on to ``from_pretrained``; options of the tasks among them are the tasks'.
 
         Raises:
             EncoderError: for a checkpoint that can't be loaded or has no encoder, a tokenizer without vocabulary or
-                padding, an adapter that can't be merged, or an unknown ``dtype``.
+                padding, an adapter that can't be merged, an unknown ``dtype`` or ``device``, or a name that lm-eval's
+                parser has made a number of.
         """
+        given = {"pretrained": pretrained, "revision": revision, "subfolder": subfolder, "tokenizer": tokenizer}
+        check_strings({**given, "peft": peft, **model_kwargs})
+        check_switches({"trust_remote_code": trust_remote_code, "use_fast_tokenizer": use_fast_tokenizer})
+        model_kwargs = {name: value for name, value in model_kwargs.items() if name not in Options.model_fields}
         super().__init__()
         self._device = self._join(device)
-        checkpoint = Checkpoint(pretrained, str(revision), subfolder, trust_remote_code)
-        self.revision = str(revision)
+        checkpoint = Checkpoint(pretrained, revision, subfolder, bool(trust_remote_code))
+        self.revision = revision
         self.config = config = load_config(checkpoint)
-        words = Checkpoint(tokenizer or pretrained, str(revision), subfolder, trust_remote_code)
+        words = Checkpoint(tokenizer or pretrained, revision, subfolder, bool(trust_remote_code))
         self.tokenizer = load_tokenizer(words, use_fast=use_fast_tokenizer)
         self.model: Any
-        if peft:
-            whole = load_whole(checkpoint, config, dtype=_dtype(dtype), **model_kwargs)
-            self.model = adapted_encoder(whole, peft, vocabulary=len(self.tokenizer), revision=str(revision))
-        else:
-            self.model = load_encoder(checkpoint, config, dtype=_dtype(dtype), **model_kwargs)
+        with one_thread():  # weights that a checkpoint lacks are drawn
+            if peft:
+                whole = load_whole(checkpoint, config, dtype=_dtype(dtype), **model_kwargs)
+                self.model = adapted_encoder(whole, peft, vocabulary=len(self.tokenizer), revision=revision)
+            else:
+                self.model = load_encoder(checkpoint, config, dtype=_dtype(dtype), **model_kwargs)
         self.model = self.model.to(self._device).eval()
 
     def _join(self, wanted: str | None) -> torch.device:
@@ -93,6 +103,19 @@ class EncoderLM(LM):
         self.accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(weeks=52))])
         self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
         return self.accelerator.device  # type: ignore[no-any-return]
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Asked for with ``--apply_chat_template``, which has no effect here: there is no chat with an encoder."""
+        return str(self.tokenizer.name_or_path)
+
+    def chat_template(self, chat_template: bool | str = False) -> str:
+        """There is none: the texts themselves are read."""
+        return ""
+
+    def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> str:
+        """The turns' text as it is."""
+        return "\n".join(str(turn["content"]) for turn in chat_history)
 
     def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensors of all processes, one after the other."""
@@ -146,7 +169,7 @@ def _dtype(name: str | torch.dtype) -> str | torch.dtype:
 def _device(wanted: str | None) -> torch.device:
     if wanted is None or wanted.startswith("cuda"):
         if torch.cuda.is_available():
-            return torch.device(wanted or "cuda")
+            return device_of(wanted or "cuda")
         logger.info("no CUDA here: the encoder goes to the CPU")
         return torch.device("cpu")
-    return torch.device(wanted)
+    return device_of(wanted)

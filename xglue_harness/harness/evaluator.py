@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from xglue_harness.exclusive import one_thread
 from xglue_harness.interrupt import told_how_to_go_on
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from xglue_harness.harness.task import TransferTask
 
 logger = logging.getLogger(__name__)
+
+
+_TRACKERS: WeakSet[Any] = WeakSet()
+"""lm-eval's writers of results: where they will write can be tried beforehand."""
 
 
 def adapt() -> None:
@@ -50,7 +55,7 @@ def _introduce_models() -> None:
             _begun.__dict__.pop("hold", ExitStack()).close()  # others may go on beside it
             return original(*args, **kwargs)
         with told_how_to_go_on(), one_thread():
-            introduce(lm, tasks)
+            introduce(lm, tasks, chat=bool(kwargs.get("apply_chat_template")))
             return original(*args, **kwargs)
 
     evaluate._introduces_models = True  # type: ignore[attr-defined]
@@ -81,7 +86,12 @@ def _keep_predictions() -> None:
     tracker = getattr(module, "EvaluationTracker", None)  # None while the module is being loaded
     if tracker is None or getattr(tracker, "_keeps_predictions", False):
         return
-    original = tracker.save_results_aggregated
+    original, make = tracker.save_results_aggregated, tracker.__init__
+
+    @functools.wraps(make)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        make(self, *args, **kwargs)
+        _TRACKERS.add(self)
 
     @functools.wraps(original)
     def save_results_aggregated(self: Any, results: Any, *args: Any, **kwargs: Any) -> None:
@@ -93,7 +103,7 @@ def _keep_predictions() -> None:
             named = path.parent if path.suffix == ".json" else path / self.general_config_tracker.model_name_sanitized
             put_beside(results, named, self.date_id)
 
-    tracker.save_results_aggregated = save_results_aggregated
+    tracker.__init__, tracker.save_results_aggregated = __init__, save_results_aggregated
     tracker._keeps_predictions = True
 
 
@@ -116,19 +126,25 @@ def _settle_threads() -> None:
     config.process_tasks = process_tasks
 
 
-def introduce(lm: Any, tasks: Sequence[TransferTask]) -> None:
+def introduce(lm: Any, tasks: Sequence[TransferTask], *, chat: bool = False) -> None:
     """Let tasks of ours meet the model.
 
     Args:
         lm: lm-eval's model.
         tasks: all of a run.
+        chat: whether a chat template is to be applied.
 
     Raises:
-        XGlueError: where the model can't be used as the options want it.
+        XGlueError: where the model can't be used as the options want it, was made with arguments that its user did not
+            mean, or has weights that are not finite; or where the results can't be written.
     """
     import torch
     from lm_eval.api.model import CachingLM
 
+    from xglue_harness.encoders.checks import check_finite
+    from xglue_harness.harness.arguments import check_strings
+    from xglue_harness.harness.preflight import check_outputs
+    from xglue_harness.harness.register import ASKED
     from xglue_harness.harness.requests import logging_as_lm_eval
     from xglue_harness.transfer.distributed import World
 
@@ -136,7 +152,15 @@ def introduce(lm: Any, tasks: Sequence[TransferTask]) -> None:
     with logging_as_lm_eval(World.current()):
         if str(getattr(model, "device", None)) == "cpu":
             logger.info("%s", line(torch.get_num_threads()))
+        check_strings(ASKED.get(model, {}))
+        outputs = [tracker.output_path for tracker in _TRACKERS if tracker.output_path]
+        World.current().once(lambda: check_outputs(outputs))
         notes = [note for task in tasks for note in task.meet(model)]
+        protocols = {task.protocol.name for task in tasks}
+        if "prompt" in protocols and isinstance(body := getattr(model, "model", None), torch.nn.Module):
+            check_finite(body, str(getattr(body, "name_or_path", "") or "the model"))
+        if chat and "finetune" in protocols:
+            notes.append("protocol finetune: --apply_chat_template has no effect: an encoder reads the bare texts")
         for note in dict.fromkeys(notes):
             logger.warning("%s", note)
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import atexit
 import functools
+import inspect
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from xglue_harness.exclusive import one_thread
@@ -24,7 +26,7 @@ def adapt() -> None:
     if model is None or getattr(model, "_knows_encoders", False):
         return
     _load_encoders(model)
-    _count_processes(model)
+    _make(model)
     model._knows_encoders = True
 
 
@@ -65,6 +67,65 @@ def _load_encoders(model: Any) -> None:
     model._get_backend = _get_backend
 
 
+def _options() -> frozenset[str]:
+    """Options of our tasks: lm-eval hands arguments of the model to the tasks, too, and transformers knows none."""
+    from xglue_harness.transfer.recipe import Options
+
+    return frozenset(Options.model_fields) - {"dropout"}  # which some configurations have
+
+
+def _checkpoint(asked: Mapping[str, Any]) -> Any:
+    """The checkpoint that was asked for; ``None`` where a model was given that is built already, or in another form."""
+    from xglue_harness.encoders.checkpoint import Checkpoint
+
+    name, revision, subfolder = asked.get("pretrained"), asked.get("revision", "main"), asked.get("subfolder", "")
+    if not all(isinstance(part, str) for part in (name, revision, subfolder)) or asked.get("gguf_file"):
+        return None
+    return Checkpoint(str(name), str(revision), str(subfolder), asked.get("trust_remote_code") is True)
+
+
+def _refuse_what_is_too_large(asked: Mapping[str, Any]) -> None:
+    """Refuse sizes that would take terabytes, before they do; all else is `HFLM`'s to say."""
+    from transformers import AutoConfig
+
+    from xglue_harness.encoders.sizes import check_sizes
+
+    checkpoint = _checkpoint(asked)
+    if checkpoint is None:
+        return
+    try:
+        config = AutoConfig.from_pretrained(checkpoint.name, **checkpoint.arguments)
+    except Exception:
+        return
+    check_sizes(config, checkpoint.name)
+
+
+def _reason(asked: Mapping[str, Any], error: Exception) -> Exception | None:
+    """Our word for what kept ``hf`` from loading a checkpoint; ``None`` where lm-eval's own has to do."""
+    from xglue_harness.encoders.checkpoint import explained, load_config, load_tokenizer
+    from xglue_harness.encoders.checks import device_of
+    from xglue_harness.encoders.loading import is_decoder_only
+    from xglue_harness.errors import EncoderError
+    from xglue_harness.harness.arguments import check_strings
+
+    try:
+        check_strings(asked)
+        checkpoint = _checkpoint(asked)
+        if checkpoint is None:
+            return None
+        config = load_config(checkpoint)
+        if is_decoder_only(config) or asked.get("backend", "default") != "default":
+            return None
+        if asked.get("tokenizer") is None:
+            load_tokenizer(checkpoint)
+        if isinstance(asked.get("device"), str) and not asked["device"].startswith("cuda"):
+            device_of(asked["device"])
+        with explained(checkpoint.name, "weights"):
+            raise error
+    except EncoderError as reason:
+        return reason
+
+
 def several_processes() -> bool:
     """Whether a launcher (``accelerate launch``, ``torchrun``) has started this process as one of several.
 
@@ -100,8 +161,8 @@ def _leave() -> None:
         distributed.destroy_process_group()
 
 
-def _count_processes(model: Any) -> None:
-    """Let ``hf`` know its rank wherever it is one of several processes.
+def _make(model: Any) -> None:
+    """Let ``hf`` know its rank wherever it is one of several processes, and say what keeps it from loading.
 
     lm-eval 0.4.13 sets rank and world size only where a machine has several GPUs; on CPUs, or with one GPU a machine,
     every process would score everything. Over several machines it takes the rank within the machine for the rank.
@@ -111,8 +172,19 @@ def _count_processes(model: Any) -> None:
     @functools.wraps(original)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         several_processes()
-        with one_thread():  # weights that a checkpoint lacks are drawn
-            original(self, *args, **kwargs)
+        known = inspect.signature(original).parameters
+        options = [name for name in kwargs if name not in known and name in _options()]
+        kwargs = {name: value for name, value in kwargs.items() if name not in options}
+        given = inspect.signature(original).bind_partial(self, *args, **kwargs).arguments
+        asked = {**given.pop("kwargs", {}), **given}
+        _refuse_what_is_too_large(asked)
+        try:
+            with one_thread():  # weights that a checkpoint lacks are drawn
+                original(self, *args, **kwargs)
+        except Exception as error:
+            if (reason := _reason(asked, error)) is not None:
+                raise reason from error
+            raise
         accelerator = getattr(self, "accelerator", None)  # only there with several processes
         if accelerator is not None:
             self._rank, self._world_size = accelerator.process_index, accelerator.num_processes

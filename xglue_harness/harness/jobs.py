@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from datasets import Dataset
@@ -13,8 +14,10 @@ from datasets import Dataset
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
 from xglue_harness.data import fingerprint, unofficial
 from xglue_harness.encoders.checkpoint import load_backbone
-from xglue_harness.encoders.loading import Backbone, check_length
+from xglue_harness.encoders.loading import Backbone
 from xglue_harness.encoders.pooling import default_pooling
+from xglue_harness.encoders.probe import Finding, check_length, probe_padding, with_company
+from xglue_harness.encoders.told_languages import check_languages
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.diagnostics import check, diagnose
 from xglue_harness.harness.protocol import DOCUMENT
@@ -27,7 +30,7 @@ from xglue_harness.transfer.determinism import seeded
 from xglue_harness.transfer.distributed import World
 from xglue_harness.transfer.finetune import FineTuned, finetune, resolve_precision
 from xglue_harness.transfer.predict import Predictions, Prepared, predict, prepare
-from xglue_harness.transfer.recipe import Recipe, resolve
+from xglue_harness.transfer.recipe import Options, Recipe, resolve
 from xglue_harness.transfer.run import Material
 from xglue_harness.transfer.scoring import document_score, documents, is_scored, score
 from xglue_harness.transfer.selection import RULES, selected
@@ -48,6 +51,8 @@ Group = dict["TransferTask", list[tuple[int, "TransferRequest"]]]
 class Job:
     """One fine-tuning and all that it needs."""
 
+    backbone: Backbone
+    """With what was found out about batches of inputs as long as the recipe's."""
     spec: TaskSpec
     recipe: Recipe
     group: Group
@@ -57,6 +62,15 @@ class Job:
     unofficial: tuple[str, ...]
     """What to say of those that have another number of rows than the official ones."""
 
+    @property
+    def options(self) -> Options:
+        """What all of its leaves were asked for."""
+        return next(iter(self.group)).options
+
+    def documents_of(self, task: TransferTask) -> dict[int, Any]:
+        """Documents of a leaf, each once, by number; lm-eval asks for some twice, so that processes have as many."""
+        return {request.doc_id: request.doc for _, request in self.group[task]}
+
 
 def prepare_job(backbone: Backbone, group: Group) -> Job:
     """Settle the recipe and read the training and dev sets.
@@ -64,7 +78,8 @@ def prepare_job(backbone: Backbone, group: Group) -> Job:
     Raises:
         DataError: where a file is missing or malformed.
         RecipeError: where the dev set that ``select`` needs is missing, or the precision can't be had.
-        EncoderError: where the encoder can't read inputs of the recipe's length.
+        EncoderError: where the encoder can't read inputs of the recipe's length, or would have to be told a language
+            that it does not know.
     """
     first = next(iter(group))
     spec, options, source = first.spec, first.options, first.source
@@ -86,7 +101,36 @@ def prepare_job(backbone: Backbone, group: Group) -> Job:
     if others := [*lines, *(line for task in group for line in task.unofficial)]:
         logger.warning("UNOFFICIAL data: scores do not compare with those on XGLUE: %s", "; ".join(others))
     material = Material(_first_rows(train.dataset, recipe, spec.title), fingerprint(files), dev)
-    return Job(spec, recipe, group, material, files, tuple(lines))
+    check_languages(backbone, [SOURCE_LANGUAGE, *dev, *(task.language for task in group)])
+    return Job(_probed(backbone, recipe), spec, recipe, group, material, files, tuple(lines))
+
+
+_FOUND: WeakKeyDictionary[Any, dict[int, Finding]] = WeakKeyDictionary()
+"""What was found out about encoders, by the length of the inputs: the tasks of a run share it."""
+
+
+def _probed(backbone: Backbone, recipe: Recipe) -> Backbone:
+    """A backbone that knows which inputs may share a batch; all processes go by what the first one found."""
+    known = _FOUND.setdefault(backbone.encoder, {})
+    length = recipe.max_length
+    if length not in known:
+        known[length] = World.current().once(lambda: probe_padding(backbone, length))
+    return with_company(backbone, known[length])
+
+
+def compared(job: Job) -> dict[str, Backbone]:
+    """The encoders that diagnostics compare with: what was trained from, and a reference where one was named.
+
+    Raises:
+        EncoderError: where the reference can't be loaded, or can't read what the encoder reads.
+    """
+    found = {"pretrained": job.backbone}
+    if job.options.reference is not None:
+        reference = load_backbone(job.options.reference, job.backbone.device)
+        check_length(reference, job.recipe.max_length)
+        check_languages(reference, [task.language for task in job.group])
+        found["reference"] = _probed(reference, job.recipe)
+    return found
 
 
 def _dev_sets(group: Group, recipe: Recipe) -> tuple[dict[str, Dataset], dict[str, str], list[str]]:
@@ -150,25 +194,25 @@ class _Leaf:
         return self.epochs[self.task.options.select]
 
 
-def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool) -> list[tuple[int, Any]]:
+def run_job(identity: Identity, job: Job, *, progress: bool) -> list[tuple[int, Any]]:
     """Fine-tune, or take from the store, and predict; every selection rule is scored, one gives the answer.
 
     Returns:
         Place and prediction of each request.
     """
-    spec, recipe = job.spec, job.recipe
+    backbone, spec, recipe, options = job.backbone, job.spec, job.recipe, job.options
     found: list[tuple[int, Any]] = []
     diagnostics: dict[str, Diagnostics] = {}
-    options = next(iter(job.group)).options
     minutes = options.checkpoint_minutes
     with seeded(recipe.seed, backbone.device):
         tuned = finetune(
             backbone, identity, spec, recipe, job.material, checkpoint_seconds=60 * minutes, progress=progress
         )
         bars = progress and tuned.world.leads
-        leaves = [_leaf(backbone, job, tuned, task, progress=bars) for task in job.group]
+        leaves = [_leaf(job, tuned, task, progress=bars) for task in job.group]
         model = tuned.model(backbone, spec, recipe)
-        look = _look(job, leaves, tuned.world) if options.diagnostics else None
+        scored = {leaf.task.language: (leaf.documents, leaf.prepared) for leaf in leaves}
+        look = look_at(job, scored, tuned.world, wanted=options.diagnostic_rows) if options.diagnostics else None
         for epoch in sorted({epoch for leaf in leaves for epoch in leaf.epochs.values()}):
             tuned.load(model, epoch, backbone.device)
             wanted = [leaf for leaf in leaves if epoch in leaf.epochs.values()]
@@ -186,11 +230,7 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
                     numbers = [document[DOCUMENT] for document in leaf.documents.values()]
                     leaf.task.row_scores.update(zip(numbers, prediction.scores, strict=True))
             if look is not None and watch is not None:
-                backbones = {"pretrained": backbone}
-                if options.reference is not None:
-                    backbones["reference"] = load_backbone(options.reference, backbone.device)
-                    check_length(backbones["reference"], recipe.max_length)
-                diagnostics = diagnose(options.diagnostics, look.study(recipe, model, backbones))
+                diagnostics = diagnose(options.diagnostics, look.study(recipe, model, compared(job)))
     for leaf in leaves:
         assert leaf.evaluation is not None
         selection = _selection(leaf, tuned.training.epochs)
@@ -210,20 +250,28 @@ def run_job(backbone: Backbone, identity: Identity, job: Job, *, progress: bool)
     return found
 
 
-def _look(job: Job, leaves: Sequence[_Leaf], world: World) -> Look:
-    first = leaves[0].task
-    scored = {leaf.task.language: (leaf.documents, leaf.prepared) for leaf in leaves}
+def look_at(
+    job: Job, scored: Mapping[str, tuple[dict[int, Any], Prepared]], world: World, *, wanted: int | None
+) -> Look:
+    """Choose the documents that diagnostics look at.
+
+    Args:
+        job: the job.
+        scored: documents of each language by number, and the same tokenised.
+        world: the processes.
+        wanted: documents of each language, as for `Sample`.
+    """
+    first = next(iter(job.group))
 
     def english() -> Dataset:
         return documents(job.spec, first.source.load(job.spec, "test", SOURCE_LANGUAGE).dataset)
 
-    return Look(job.spec, world, scored, first.options.diagnostic_rows, english)
+    return Look(job.spec, world, scored, wanted, english)
 
 
-def _leaf(backbone: Backbone, job: Job, tuned: FineTuned, task: TransferTask, *, progress: bool) -> _Leaf:
-    pairs = job.group[task]
-    unique = {request.doc_id: request.doc for _, request in pairs}
-    prepared = prepare(backbone, job.spec, job.recipe, list(unique.values()), task.language, progress=progress)
+def _leaf(job: Job, tuned: FineTuned, task: TransferTask, *, progress: bool) -> _Leaf:
+    pairs, unique = job.group[task], job.documents_of(task)
+    prepared = prepare(job.backbone, job.spec, job.recipe, list(unique.values()), task.language, progress=progress)
     epochs = {rule: selected(tuned.training.epochs, rule, task.language) for rule in RULES}
     return _Leaf(task, pairs, unique, prepared, {rule: epoch for rule, epoch in epochs.items() if epoch is not None})
 

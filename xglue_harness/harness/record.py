@@ -72,6 +72,7 @@ def record(
             encoder_sha256=identity.weights,
             config_sha256=identity.config,
             tokenizer_sha256=identity.tokenizer,
+            batches=backbone.company,
             encoder_parameters=sum(parameter.numel() for parameter in backbone.encoder.parameters()),
         ),
         selection=selection,

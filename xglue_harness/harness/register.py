@@ -24,6 +24,10 @@ MADE_OF: WeakKeyDictionary[Any, tuple[str, str | None]] = WeakKeyDictionary()
 """Name and revision that models were asked for by; those behind an API or vLLM don't all keep them."""
 
 
+ASKED: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+"""The arguments that models were made with, as lm-eval's parser gave them."""
+
+
 def tasks_folder() -> Path:
     """Folder of the lm-eval YAML: inside the package in a wheel, beside it in a checkout (an edited file is live).
 
@@ -125,6 +129,7 @@ def _watch_models_being_made(lm: Any) -> None:
 
 
 def _made(lm: Any, arguments: Mapping[str, Any]) -> Any:
+    ASKED[lm] = dict(arguments)
     if name := arguments.get("pretrained") or arguments.get("model"):
         revision = arguments.get("revision")
         MADE_OF[lm] = str(name), None if revision is None else str(revision)

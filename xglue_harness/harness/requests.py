@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from xglue_harness.encoders.checkpoint import commit_of
+from xglue_harness.encoders.checks import check_finite, check_padding
 from xglue_harness.encoders.identity import identify
 from xglue_harness.encoders.loading import Backbone, check_tokenizer, check_trainable, encoder_of, merged
 from xglue_harness.errors import EncoderError
 from xglue_harness.exclusive import one_thread
 from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.harness.jobs import Group, prepare_job, run_job
+from xglue_harness.harness.preflight import try_out
 from xglue_harness.harness.register import MADE_OF
 from xglue_harness.transfer.distributed import World
 
@@ -47,7 +49,9 @@ def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = Fal
         jobs = [prepare_job(backbone, group) for group in _by_task(requests)]  # all data, before hours of training
         identity = identify(backbone)
         for job in jobs:
-            for index, value in run_job(backbone, identity, job, progress=not disable_tqdm):
+            try_out(identity, job)
+        for job in jobs:
+            for index, value in run_job(identity, job, progress=not disable_tqdm):
                 results[index] = value
     return results
 
@@ -86,7 +90,8 @@ def backbone_of(lm: Any) -> Backbone:
     """Encoder, tokenizer and device of an lm-eval model.
 
     Raises:
-        EncoderError: where there is none, or lm-eval and torch.distributed disagree about the processes.
+        EncoderError: where there is none, lm-eval and torch.distributed disagree about the processes, or the encoder
+            can't be trained: weights that are not finite, a padding id beyond its table, ...
     """
     model = getattr(lm, "model", None)
     if not isinstance(model, torch.nn.Module):
@@ -103,9 +108,12 @@ def backbone_of(lm: Any) -> Backbone:
     check_tokenizer(lm.tokenizer)
     config: Any = lm.config if hasattr(lm, "config") else model.config
     model = merged(model)
-    check_trainable(model)
+    encoder = model if isinstance(lm, EncoderLM) else encoder_of(model)
+    check_trainable(encoder, model)
+    check_finite(encoder, str(config.name_or_path))
+    check_padding(encoder, lm.tokenizer)
     return Backbone(
-        encoder=model if isinstance(lm, EncoderLM) else encoder_of(model),
+        encoder=encoder,
         tokenizer=lm.tokenizer,
         config=config,
         device=torch.device(lm.device),

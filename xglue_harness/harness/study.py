@@ -10,6 +10,8 @@ import torch
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
 from xglue_harness.encoders.heads import TransferModel
+from xglue_harness.encoders.loading import in_fp32
+from xglue_harness.encoders.pooling import Pooling
 from xglue_harness.errors import RecipeError
 from xglue_harness.transfer.predict import Prepared, predict, prepare
 from xglue_harness.transfer.watch import States, Watch
@@ -29,6 +31,14 @@ _SHARE, _FEWEST, _MOST = 20, 32, 512
 
 Documents = Mapping[int, Mapping[str, Any]]
 """Documents by number."""
+
+
+def bare_model(backbone: Backbone, spec: TaskSpec, pooling: Pooling) -> TransferModel:
+    """A pretrained encoder, in fp32, with a head that has learnt nothing."""
+    tagging = spec.kind is Kind.TAGGING
+    with torch.random.fork_rng(devices=[]):  # the head is of no account
+        model = TransferModel(in_fp32(backbone.encoder), len(spec.labels), tagging=tagging, pooling=pooling)
+    return model.to(backbone.device).eval()
 
 
 class Sample:
@@ -154,6 +164,7 @@ class Study:
         self.languages, self.rows, self.backbones = tuple(languages), sample.rows, backbones
         self.encoders = ("finetuned", *backbones)
         self.parallel = spec.parallel and self._same_labels()
+        self._bares: dict[str, TransferModel] = {}
         self._states = {
             ("finetuned", language): sample.gathered(language, states) for language, states in taken.items()
         }
@@ -174,10 +185,10 @@ class Study:
         return self._states[encoder, language]
 
     def weights(self, encoder: str) -> Mapping[str, torch.Tensor]:
-        """Weights of an encoder, by their names in it."""
+        """Weights of an encoder in fp32, by their names in it."""
         model: Any = self._finetuned.encoder if encoder == "finetuned" else self.backbones[encoder].encoder
         found: Mapping[str, torch.Tensor] = model.state_dict()
-        return found
+        return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in found.items()}
 
     def _computed(self, encoder: str, language: str) -> States:
         """States of this process's share of the documents, in a pass of their own."""
@@ -185,7 +196,7 @@ class Study:
         if not numbers:
             return {}
         backbone = self.backbones["pretrained" if encoder == "finetuned" else encoder]
-        model = self._finetuned if encoder == "finetuned" else self._bare(backbone)
+        model = self._finetuned if encoder == "finetuned" else self._bare(encoder)
         own = self._sample.own[language]
         part = prepare(backbone, self._spec, self._recipe, [own[number] for number in numbers], language)
         inputs = first_inputs(part, range(len(numbers)))
@@ -193,11 +204,10 @@ class Study:
         predict(model, backbone, self._recipe, [part], progress=False, watch=watch)
         return {number: watch.found[0][place] for number, place in zip(numbers, inputs, strict=True)}
 
-    def _bare(self, backbone: Backbone) -> TransferModel:
-        tagging = self._spec.kind is Kind.TAGGING
-        with torch.random.fork_rng(devices=[]):  # the head is of no account
-            model = TransferModel(backbone.encoder, len(self._spec.labels), tagging=tagging, pooling="mean")
-        return model.to(backbone.device)
+    def _bare(self, encoder: str) -> TransferModel:
+        if encoder not in self._bares:  # one copy of an encoder that is not stored in fp32 will do
+            self._bares[encoder] = bare_model(self.backbones[encoder], self._spec, "mean")
+        return self._bares[encoder]
 
     def _same_labels(self) -> bool:
         golds = self._sample.column(self._spec.label_column)

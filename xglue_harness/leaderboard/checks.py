@@ -117,8 +117,10 @@ def _backbones(tree: Tree) -> Iterator[str]:
         for key in filter(None, keys):
             if (other := identities.setdefault(key, name)) != name:
                 yield f"{where / name}.yaml: duplicate: the same checkpoint as {other}.yaml"
-        title = unicodedata.normalize("NFKC", backbone.title).casefold()
-        if (other := titles.setdefault(title, name)) != name:
+        for title in {name, unicodedata.normalize("NFKC", backbone.title).casefold()}:
+            other = titles.setdefault(title, name)
+            if other == name:
+                continue
             yield f"{where / name}.yaml: title: duplicate: {other}.yaml has it, too; nobody could tell them apart"
 
 

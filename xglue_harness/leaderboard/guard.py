@@ -32,7 +32,7 @@ from xglue_harness.leaderboard.text import problems_of, read_json, read_yaml, sh
 from xglue_harness.leaderboard.tree import CHANGES, Entry, Reason, Tree, list_files, read_tree
 
 FILES_LIMIT = 2000
-BYTES_LIMIT = 20_000_000
+BYTES_LIMIT = 10_000_000
 """Most files and bytes that a change may add; a seed of all tasks is 67 files and 1 MB."""
 
 LINES_SHOWN = 1000

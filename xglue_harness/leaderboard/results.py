@@ -140,6 +140,11 @@ def read_result(path: Path) -> TaskResult:
     if protocols != {"finetune"}:
         other = next(protocol for protocol in protocols if protocol != "finetune")
         raise LeaderboardError(f"{path}: protocol {other!r}: {ONE_PROTOCOL}")
+    for language, item in value["languages"].items():  # one by one: what is wrong with what they share is told once
+        try:
+            item["record"] = RunRecord.model_validate(item["record"], strict=True, context="json")
+        except ValidationError as error:
+            raise LeaderboardError(f"{path}: {problems_of(error, f'languages.{language}.record.')}") from None
     try:
         return TaskResult.model_validate(value, strict=True, context="json")
     except ValidationError as error:

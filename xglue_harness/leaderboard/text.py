@@ -71,6 +71,19 @@ def seen(value: str) -> str:
     return value
 
 
+def lines_seen(text: str) -> None:
+    """Look through a text of many lines, which may end as in Windows.
+
+    Raises:
+        ValueError: as `seen`, with the number of the line.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        try:
+            seen(line.removesuffix("\r"))
+        except ValueError as error:
+            raise ValueError(f"line {number} {error}") from None
+
+
 def without_markup(value: str) -> str:
     """The text itself.
 
@@ -162,7 +175,7 @@ for _tag, _pattern, _first in (
     ("null", r"~|null|", ["~", "n", ""]),
     ("bool", r"true|false", ["t", "f"]),
     ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
-    ("float", r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)", list("-+0123456789")),
+    ("float", r"[-+]?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]+)?", list("-+0123456789")),
 ):
     _Values.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^({_pattern})$"), _first)
 
@@ -211,7 +224,9 @@ def read_yaml(path: Path, limit: int) -> Any:
     """
     data = read_limited(path, limit)
     try:
-        value = yaml.load(data.decode(), Loader=_Values)  # noqa: S506 (a SafeLoader)
+        text = data.decode()
+        lines_seen(text)  # comments, too: a reviewer reads them
+        value = yaml.load(text, Loader=_Values)  # noqa: S506 (a SafeLoader)
     except RecursionError:
         raise LeaderboardError(f"{path}: is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
@@ -301,11 +316,18 @@ def _problem(value: Any, gate: Callable[[str], str]) -> str | None:
     return None
 
 
-def problems_of(error: ValidationError) -> str:
-    """What a schema holds against a file, key by key, in a line; at most ten."""
+def problems_of(error: ValidationError, where: str = "") -> str:
+    """What a schema holds against a file, key by key, in a line; at most ten.
+
+    Args:
+        error: of the schema.
+        where: what stands before each key.
+    """
     if (count := error.error_count()) > 1000:  # a list of them all may take more memory than the file
-        return f"{count:,} values are against the schema"
+        return f"{where.rstrip('.') or 'file'}: {count:,} values are against the schema"
     return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg'].removeprefix('Value error, ')}"
+        f"{where}{'.'.join(map(str, item['loc']))}".rstrip(".") + f": {item['msg'].removeprefix('Value error, ')}"
+        if where or item["loc"]
+        else f"file: {item['msg'].removeprefix('Value error, ')}"
         for item in error.errors(include_url=False, include_context=False, include_input=False)[:10]
     )

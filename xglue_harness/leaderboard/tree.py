@@ -29,7 +29,7 @@ from xglue_harness.leaderboard import backbones as descriptions
 from xglue_harness.leaderboard.backbones import Backbone, read_backbone
 from xglue_harness.leaderboard.reference import REFERENCE_LIMIT, REFERENCES
 from xglue_harness.leaderboard.results import PREDICTIONS_LIMIT, RESULT_LIMIT, TaskResult, predictions_path, read_result
-from xglue_harness.leaderboard.text import Text, net, problems_of, read_yaml
+from xglue_harness.leaderboard.text import Text, lines_seen, net, problems_of, read_limited, read_yaml
 from xglue_harness.results.schema import Sha256
 
 PARTS = ("backbones", "results", "reference")
@@ -114,6 +114,8 @@ def read_tree(folder: Path) -> Tree:
             part = PurePosixPath(name).parts[0]
             if name == CHANGES:
                 reasons = _read_reasons(path)
+            elif name == "README.md":
+                _look_through(path, limit)
             elif path.suffix == ".yaml" and part == "backbones":
                 backbone = read_backbone(path)
                 backbones[backbone.name] = backbone
@@ -151,6 +153,13 @@ def list_files(folder: Path, problems: list[str] | None = None) -> dict[str, Ent
             f"{folder}: no leaderboard; expected a folder with {', '.join(PARTS)}: go to a checkout, or give --tree DIR"
         )
     return dict(_walk(folder, (), [] if problems is None else problems))
+
+
+def _look_through(path: Path, limit: int) -> None:
+    try:
+        lines_seen(read_limited(path, limit).decode())
+    except ValueError as error:
+        raise LeaderboardError(f"{path}: {error}") from None
 
 
 def _read_reasons(path: Path) -> tuple[Reason, ...]:

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-from xglue_harness.official_metrics import Rule as OfficialRule
-
 SCHEMA_VERSION = 3  # raised when a field is renamed, removed or changes its meaning
 
 Rule = Literal["last", "en_dev", "all_dev", "oracle"]
+OfficialRule = Literal["seqeval 0.0.12", "ndcg", "accuracy"]
+"""Those of `xglue_harness.official_metrics`, which ``xglue-harness schema`` need not import."""
 
 
 def _as_json(value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
@@ -84,6 +84,11 @@ class BackboneRecord(_Part):
     config_sha256: Sha256 = Field(description="sha256 over the configuration, without names and versions")
     encoder_parameters: Count = Field(description="number of the encoder's parameters, embeddings included")
     tokenizer_sha256: Sha256 = Field(description="sha256 over the tokenizer")
+    batches: Literal["any length", "one length", "one input"] | None = Field(
+        None,
+        description="inputs that shared a batch: of one length, or one alone, where the encoder's answer depends on "
+        "padding or on its neighbours; null: older records, which did not look",
+    )
 
 
 class Environment(_Part):

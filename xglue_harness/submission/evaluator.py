@@ -2,9 +2,8 @@
 
 ``xglue_evaluate.py`` (microsoft/XGLUE) looks at less than `xglue_harness.submission.files.read` does: it strips each
 line and compares it as text with the gold label's, fills short sentences up with ``O``, and counts on where sentences
-are too long. Where it stops with a traceback, so does this with an error, for then there is no number.
-
-Gold labels are compared as the official test files spell them.
+are too long. Gold files are read as loosely. Where it stops with a traceback, so does this with an error, for then
+there is no number.
 """
 
 from __future__ import annotations
@@ -39,42 +38,60 @@ class Reading:
     Attributes:
         items: of each document that counts, as `xglue_harness.transfer.scoring.document_score`.
         official: the scores.
-        labels: as they were read, one a row, or for tagging a list of one a word.
         single_row_queries: queries of one row; ``None``: not a ranking task.
     """
 
     items: list[Any]
     official: Official
-    labels: list[Any]
     single_row_queries: int | None = None
 
 
-def evaluate(data: bytes, spec: TaskSpec, dataset: Dataset, path: str) -> Reading:
+def evaluate(data: bytes, gold: bytes, spec: TaskSpec, split: str, path: str) -> Reading:
     """Read and score a prediction file.
 
     Args:
         data: the file's bytes.
+        gold: bytes of the file with the gold labels (`gold_file`).
         spec: the task.
-        dataset: the rows with their gold labels.
-        path: how error messages name the file.
+        split: ``test`` or ``dev``.
+        path: how error messages name the file of predictions.
 
     Raises:
         DataError: where the evaluator stops.
     """
-    lines = _lines(data, path)
+    lines = [line.strip() for line in _lines(data, path)]
+    rows = _lines(gold, f"{path}: gold labels")
     if spec.kind is Kind.TAGGING:
-        return _tagged(lines, spec, dataset, path)
-    names = [line.rstrip("\0") for line in lines]  # numpy's strings end before their last zero bytes
+        return _tagged(lines, rows, spec, path)
+    if split in spec.header:
+        rows = [row for row in rows[1:] if row.strip()]
+    labels = [row.split("\t")[-1].strip().rstrip("\0") for row in rows]  # numpy's strings end before their zero bytes
+    names = [line.rstrip("\0") for line in lines]
     if spec.kind is Kind.RANKING:
-        return _ranked(names, spec, dataset, path)
-    spelt = spellings(spec)
-    gold = [spelt[label] for label in dataset[spec.label_column][:]]
-    if 1 in (len(gold), len(names)):  # numpy compares one label with all others
-        gold, names = gold * max(1, len(names) // len(gold)), names * max(1, len(gold) // max(1, len(names)))
-    if len(gold) != len(names):
-        raise DataError(f"{path}: {len(names)} labels for {len(gold)} rows; {_STOPS}")
-    items = [float(g == p) for g, p in zip(gold, names, strict=True)]
-    return Reading(items, Official(metrics.mean(items), None, "accuracy"), names)
+        return _ranked(names, labels, [row.split("\t")[0] for row in rows], path)
+    if 1 in (len(labels), len(names)):  # numpy compares one label with all others
+        labels, names = labels * max(1, len(names)), names * max(1, len(labels))
+    if len(labels) != len(names):
+        raise DataError(f"{path}: {len(names)} labels for {len(labels)} rows; {_STOPS}")
+    items = [float(g == p) for g, p in zip(labels, names, strict=True)]
+    return Reading(items, Official(metrics.mean(items), None, "accuracy"))
+
+
+def gold_file(spec: TaskSpec, split: str, dataset: Dataset) -> bytes:
+    """What the evaluator reads of a gold file, for rows that come from none; labels as the official files spell them.
+
+    Args:
+        spec: the task.
+        split: ``test`` or ``dev``.
+        dataset: the rows.
+    """
+    texts, labels = dataset[spec.text_a[0]][:], dataset[spec.label_column][:]
+    if spec.kind is Kind.TAGGING:
+        pairs = (zip(words, ids, strict=True) for words, ids in zip(texts, labels, strict=True))
+        return "".join("".join(f"{w} {spec.labels[i]}\n" for w, i in row) + "\n" for row in pairs).encode()
+    names = spellings(spec)
+    rows = [" ".join(text.split("\r")) + f"\t{names[label]}\n" for text, label in zip(texts, labels, strict=True)]
+    return "".join(["header\n"] * (split in spec.header) + rows).encode()
 
 
 def _lines(data: bytes, path: str) -> list[str]:
@@ -85,19 +102,19 @@ def _lines(data: bytes, path: str) -> list[str]:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}:{line}: invalid UTF-8; {_STOPS}") from None
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return [line.strip() for line in (lines if lines[-1] else lines[:-1])]
+    return lines if lines[-1] else lines[:-1]
 
 
-def _ranked(names: list[str], spec: TaskSpec, dataset: Dataset, path: str) -> Reading:
+def _ranked(names: list[str], labels: list[str], queries: list[str], path: str) -> Reading:
     """Predictions are any numbers; what one side has more than the other is not looked at."""
     groups: list[tuple[list[float], list[float]]] = []
     before = ""
-    rows = zip(dataset[spec.text_a[0]][:], dataset[spec.label_column][:], names, strict=False)
-    for number, (query, grade, name) in enumerate(rows, start=1):
+    for number, (query, label, name) in enumerate(zip(queries, labels, names, strict=False), start=1):
         try:
-            value = float(name)
+            value, grade = float(name), float(label)
         except ValueError:
-            raise DataError(f"{path}:{number}: {name[:60]!r} is no number; {_STOPS}") from None
+            odd = f"{name[:60]!r} of gold {label[:60]!r}"
+            raise DataError(f"{path}:{number}: {odd} are not two numbers; {_STOPS}") from None
         if not groups or (query != before and before):  # an empty query does not end: the next one goes on with it
             groups.append(([], []))
         before = query
@@ -108,11 +125,16 @@ def _ranked(names: list[str], spec: TaskSpec, dataset: Dataset, path: str) -> Re
         what = "a query's predictions are not all finite" if ranked else "no query has two rows"
         raise DataError(f"{path}: {what}; {_STOPS}")
     items = [metrics.ndcg(grades, own) for grades, own in ranked]
-    return Reading(items, Official(metrics.mean(items), None, "ndcg"), names, len(groups) - len(ranked))
+    return Reading(items, Official(metrics.mean(items), None, "ndcg"), len(groups) - len(ranked))
 
 
-def _tagged(lines: list[str], spec: TaskSpec, dataset: Dataset, path: str) -> Reading:
-    gold = _gold_sentences(spec, dataset)
+def _tagged(lines: list[str], rows: list[str], spec: TaskSpec, path: str) -> Reading:
+    gold: list[list[str]] = [[]]
+    for row in rows:
+        if row.strip() and not row.startswith("-DOCSTART-"):
+            gold[-1].append(row.split()[-1])
+        elif gold[-1]:
+            gold.append([])
     read: list[list[str]] = [[]]
     for number, line in enumerate(lines, start=1):
         if line:
@@ -121,8 +143,7 @@ def _tagged(lines: list[str], spec: TaskSpec, dataset: Dataset, path: str) -> Re
             read.append([])
         else:
             raise DataError(f"{path}:{number}: an empty line where a sentence begins; {_STOPS}")
-    if not read[-1]:
-        read.pop()
+    gold, read = ([row for row in side if row] for side in (gold, read))
     if len(read) < len(gold):
         raise DataError(f"{path}: {len(read)} sentences, but the data have {len(gold)}; {_STOPS}")
     predicted = filled(gold, read)
@@ -132,18 +153,4 @@ def _tagged(lines: list[str], spec: TaskSpec, dataset: Dataset, path: str) -> Re
     same = [len(row) for row in gold] == [len(row) for row in predicted]
     later = of_chunks(gold, predicted, SEQEVAL_1) if same else None  # which refuses sentences of other lengths
     items = [count(g, p[: len(g)]) for g, p in zip(gold, predicted, strict=False)]
-    return Reading(items, Official(of_chunks(gold, predicted), later, SEQEVAL_0), predicted)
-
-
-def _gold_sentences(spec: TaskSpec, dataset: Dataset) -> list[list[str]]:
-    """Labels of the words; a line that begins with ``-DOCSTART-`` is a blank one to the evaluator."""
-    found: list[list[str]] = []
-    for words, labels in zip(dataset[spec.text_a[0]][:], dataset[spec.label_column][:], strict=True):
-        parts: list[list[str]] = [[]]
-        for word, label in zip(words, labels, strict=True):
-            if word.startswith("-DOCSTART-"):
-                parts.append([])
-            else:
-                parts[-1].append(spec.labels[label])
-        found += [part for part in parts if part]
-    return found
+    return Reading(items, Official(of_chunks(gold, predicted), later, SEQEVAL_0))

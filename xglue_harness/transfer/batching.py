@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import torch
+
+from xglue_harness.encoders.loading import Company
 
 POOL = 50
 """Batches among whose inputs those of similar length are sought."""
@@ -37,19 +40,21 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int
     return shuffled + ([order[complete:]] if complete < len(order) else [])
 
 
-def budget_batches(lengths: Sequence[int], subwords: int) -> Iterator[list[int]]:
+def budget_batches(lengths: Sequence[int], subwords: int, company: Company = "any length") -> Iterator[list[int]]:
     """Inputs in order of length, the longest first, as many a batch as hold ``subwords`` with their padding.
 
     Args:
         lengths: subwords of each input.
         subwords: of a batch, padding included; an input that is longer is a batch of its own.
+        company: which inputs may share a batch.
 
     Yields:
         Places in ``lengths``.
     """
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and lengths[batch[0]] * (len(batch) + 1) > subwords:
+        full = batch and lengths[batch[0]] * (len(batch) + 1) > subwords
+        if full or (batch and not _may_join(lengths[index], lengths[batch[0]], company)):
             yield batch
             batch = []
         batch.append(index)
@@ -57,7 +62,18 @@ def budget_batches(lengths: Sequence[int], subwords: int) -> Iterator[list[int]]
         yield batch
 
 
-def cut(lengths: Sequence[int], batch: Sequence[int], room: int | None, overhead: int | None) -> list[list[int]]:
+def _may_join(length: int, other: int, company: Company) -> bool:
+    """Whether inputs of two lengths may share a batch."""
+    return company == "any length" or (company == "one length" and length == other)
+
+
+def cut(
+    lengths: Sequence[int],
+    batch: Sequence[int],
+    room: int | None,
+    overhead: int | None,
+    company: Company = "any length",
+) -> list[list[int]]:
     """Cut a batch into parts that are computed one after the other, at the least cost.
 
     A part costs its subwords with padding and ``overhead`` more. Summed gradients do not depend on the cut.
@@ -68,11 +84,17 @@ def cut(lengths: Sequence[int], batch: Sequence[int], room: int | None, overhead
         room: subwords that a part may hold, padding included (a longer input is a part of its own); ``None``: any.
         overhead: subwords that could be computed in the time that a further part takes; ``None``: as few parts as
             there is room for.
+        company: which inputs may share a part.
 
     Returns:
         The parts, the longest inputs first.
     """
     order = sorted(batch, key=lambda i: -lengths[i])
+    if company == "one input":
+        return [[index] for index in order]
+    if company == "one length":
+        alike = [list(group) for _, group in groupby(order, key=lambda i: lengths[i])]
+        return [part for group in alike for part in cut(lengths, group, room, overhead)]
     if room is None and overhead is None:
         return [order]
     each = overhead if overhead is not None else sum(lengths[i] for i in order) * len(order) + 1

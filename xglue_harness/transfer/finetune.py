@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -67,6 +67,23 @@ class FineTuned:
         load_trained(model, self.world.share(tensors, device))
 
 
+def training_facts(backbone: Backbone, identity: Identity, recipe: Recipe, material: Material) -> dict[str, Any]:
+    """All that decides a training's weights, as JSON."""
+    facts = {
+        "backbone": {"weights": identity.weights, "config": identity.config, "tokenizer": identity.tokenizer},
+        "recipe": recipe.model_dump(),
+        "data": material.fingerprint,
+        "dev": sorted(material.dev),
+        "code": code_sha256(),
+    }
+    return facts if backbone.company == "any length" else {**facts, "batches": backbone.company}
+
+
+def training_key(backbone: Backbone, identity: Identity, recipe: Recipe, material: Material) -> str:
+    """Name of a training in the store."""
+    return content_key(training_facts(backbone, identity, recipe, material))
+
+
 def finetune(
     backbone: Backbone,
     identity: Identity,
@@ -98,13 +115,7 @@ def finetune(
         StoreError: when the store can't be written.
     """
     store, world = store or Store(), World.current()
-    facts = {
-        "backbone": {"weights": identity.weights, "config": identity.config, "tokenizer": identity.tokenizer},
-        "recipe": recipe.model_dump(),
-        "data": material.fingerprint,
-        "dev": sorted(material.dev),
-        "code": code_sha256(),
-    }
+    facts = training_facts(backbone, identity, recipe, material)
     key = content_key(facts)
     with ExitStack() as stack:
         entry = world.once(lambda: store.find(key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -28,6 +28,7 @@ class Inputs:
         positions: tagging: ``[words]`` int32, place of each word's first subword within its input.
         word_starts: tagging: ``[inputs + 1]`` int64, where an input's words begin in ``labels`` and ``positions``.
         first_words: tagging: ``[inputs]`` int32, index within its sentence of the first word that an input answers for.
+        languages: ``[inputs]`` int32, the encoder's own number of its language, for an encoder that is told it.
     """
 
     ids: torch.Tensor
@@ -39,6 +40,7 @@ class Inputs:
     positions: torch.Tensor | None = None
     word_starts: torch.Tensor | None = None
     first_words: torch.Tensor | None = None
+    languages: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -63,6 +65,12 @@ class Inputs:
         """Subwords of one input."""
         return self.ids[self.starts[index] : self.starts[index + 1]]
 
+    def told(self, language: int | None) -> Inputs:
+        """The same inputs, with the encoder's number of the language that they are all in (``None``: it has none)."""
+        if language is None:
+            return self
+        return replace(self, languages=torch.full((len(self),), language, dtype=torch.int32))
+
     def words_of(self, index: int) -> slice:
         """Where one input's words lie in ``labels`` and ``positions`` (tagging)."""
         assert self.word_starts is not None
@@ -84,7 +92,7 @@ def collate(inputs: Inputs, batch: Sequence[int], pad: int) -> dict[str, torch.T
 
     Returns:
         ``input_ids``, ``attention_mask`` ``[batch, length]``, ``labels`` ``[batch]`` or ``[batch, length]``, and
-        ``token_type_ids`` for tokenizers that know segments.
+        ``token_type_ids`` for tokenizers that know segments, ``languages`` ``[batch]`` for encoders that are told them.
     """
     places = torch.tensor(batch)
     starts = inputs.starts[places]
@@ -99,6 +107,8 @@ def collate(inputs: Inputs, batch: Sequence[int], pad: int) -> dict[str, torch.T
         segments = torch.zeros(mask.shape, dtype=torch.long)
         segments[mask] = inputs.segments[where].long()
         result["token_type_ids"] = segments
+    if inputs.languages is not None:
+        result["languages"] = inputs.languages[places].long()
     if inputs.positions is None:
         result["labels"] = inputs.labels[places].long()
         return result

@@ -21,6 +21,7 @@ from xglue_harness.transfer.inputs import Inputs, collate
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.heads import TransferModel
+    from xglue_harness.encoders.loading import Company
     from xglue_harness.transfer.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Learner:
         device: torch.device,
         world: World,
         counters: Counters,
+        company: Company = "any length",
     ) -> None:
         """Train ``model`` for ``steps`` steps.
 
@@ -92,9 +94,10 @@ class Learner:
             device: where the model is.
             world: the processes that share each batch.
             counters: what has been done; kept up to date.
+            company: which inputs may share what is computed at once.
         """
         self.model, self.recipe, self.inputs, self.counters = model, recipe, inputs, counters
-        self.device, self.world = device, world
+        self.device, self.world, self._company = device, world, company
         self._steps, self._pad, self._words_per_batch = steps, pad, words_per_batch
         self._warmup = math.ceil(recipe.warmup_ratio * steps)
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -222,7 +225,7 @@ class Learner:
         room, overhead = self.counters.room, None
         if self.device.type == "cpu":
             room, overhead = _CPU_ROOM if room is None else min(room, _CPU_ROOM), _CPU_OVERHEAD
-        return cut(self.inputs.lengths, share, room, overhead)
+        return cut(self.inputs.lengths, share, room, overhead, self._company)
 
     def _pass(self, parts: Sequence[Sequence[int]], weight: float) -> torch.Tensor:
         self.model.train()

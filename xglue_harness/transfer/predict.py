@@ -11,6 +11,9 @@ import torch
 from tqdm import tqdm
 
 from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.encoders.checks import check_ids
+from xglue_harness.encoders.told_languages import language_number
+from xglue_harness.errors import TrainingError
 from xglue_harness.transfer.batching import budget_batches
 from xglue_harness.transfer.inputs import Inputs, collate, concatenated
 from xglue_harness.transfer.learner import autocast, free_memory, is_out_of_memory
@@ -97,10 +100,14 @@ def prepare(
 
     Raises:
         DataError: if the cache can't be written.
+        EncoderError: for ids that the encoder has no row for, or a language that it would have to be told and does not
+            know.
     """
     rows = [(index, row) for index, document in enumerate(documents) for row in rows_of(spec, document)]
     tokenizer, texts = backbone.tokenizer, [row for _, row in rows]
     inputs = cached(spec, texts, tokenizer, language, recipe.max_length, progress=progress)
+    check_ids(backbone.encoder, tokenizer, inputs.ids, f"{spec.title} {language}")
+    inputs = inputs.told(language_number(backbone, language))
     tagging = spec.kind is Kind.TAGGING
     places = [(index, len(row["words"]) if tagging else 0) for index, row in rows]
     return Prepared(spec, language, places, len(documents), inputs)
@@ -120,7 +127,7 @@ def predict(
 
     Args:
         model: the fine-tuned encoder; put into evaluation mode.
-        backbone: padding and device.
+        backbone: padding and device, and which inputs may share a batch.
         recipe: its ``precision`` counts here.
         prepared: the documents of each language, all of one task.
         progress: show a bar.
@@ -129,6 +136,9 @@ def predict(
 
     Returns:
         The predictions of each language. Equal inputs are computed once.
+
+    Raises:
+        TrainingError: for scores that are not finite.
     """
     if not prepared:
         return []
@@ -149,7 +159,7 @@ def predict(
         autocast(backbone.device, recipe.precision),
         tqdm(total=len(inputs), desc=f"{spec.title}{note}", unit="ex", disable=not progress, leave=False) as bar,
     ):
-        for batch in budget_batches([inputs.lengths[index] for index in computed], budget):
+        for batch in budget_batches([inputs.lengths[index] for index in computed], budget, backbone.company):
             places = [computed[place] for place in batch]
             longest = inputs.lengths[places[0]]
             found = _classes(model, inputs, places, pad, backbone.device, watch, equals)
@@ -173,14 +183,15 @@ def predict(
 
 
 def _equals(inputs: Inputs) -> dict[int, list[int]]:
-    """The first of all equal inputs, and all that are equal to it, itself included."""
+    """The first of all equal inputs, and all that are equal to it, itself included; in the language that it is told."""
     ids, segments = inputs.ids.numpy(), None if inputs.segments is None else inputs.segments.numpy()
     starts = inputs.starts.tolist()
-    firsts: dict[tuple[bytes, bytes], int] = {}
+    languages = [0] * len(inputs) if inputs.languages is None else inputs.languages.tolist()
+    firsts: dict[tuple[bytes, bytes, int], int] = {}
     found: dict[int, list[int]] = {}
     for index in range(len(inputs)):
         own = slice(starts[index], starts[index + 1])
-        content = (ids[own].tobytes(), b"" if segments is None else segments[own].tobytes())
+        content = (ids[own].tobytes(), b"" if segments is None else segments[own].tobytes(), languages[index])
         found.setdefault(firsts.setdefault(content, index), []).append(index)
     return found
 
@@ -247,6 +258,7 @@ def _classes(
         output = model(**tensors, **({"output_hidden_states": True} if watched else {}))
         if watch is not None and watched:
             watch.add(numbers, output["hidden_states"], tensors["attention_mask"])
+        _check_finite(output["logits"], tensors["attention_mask"], tagging=model.tagging)
         classes: torch.Tensor = output["logits"].argmax(dim=-1)
         scores = output["logits"].float().log_softmax(dim=-1)
         if model.tagging:
@@ -261,6 +273,15 @@ def _classes(
     longest = max(classes.shape[-1] for classes, _ in parts) if model.tagging else 0
     columns = zip(*parts, strict=True)
     return tuple(torch.cat([_widened(part, longest) for part in column]) for column in columns)  # type: ignore[return-value]
+
+
+def _check_finite(logits: torch.Tensor, mask: torch.Tensor, *, tagging: bool) -> None:
+    real = logits[mask.bool()] if tagging else logits  # at padded places anything may stand
+    if not torch.isfinite(real).all():
+        raise TrainingError(
+            "the encoder gives scores that are NaN or infinite: no class could be told from them. Try precision fp32 "
+            "or bf16, and see that the checkpoint is sound"
+        )
 
 
 def _widened(part: torch.Tensor, longest: int) -> torch.Tensor:

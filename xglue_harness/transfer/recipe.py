@@ -14,7 +14,7 @@ import reprlib
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.errors import RecipeError
@@ -22,6 +22,11 @@ from xglue_harness.results.schema import Rule
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 PoolingName = Literal["auto", "first", "mean", "max", "eos"]
+
+
+def _names(value: Any) -> Any:
+    """Names in one word, as ``key=value`` on the command line gives them, where a comma ends a value."""
+    return tuple(filter(None, value.split("+"))) if isinstance(value, str) else value
 
 
 class Options(BaseModel):
@@ -75,7 +80,9 @@ class Options(BaseModel):
         float, Field(ge=0, description="time between checkpoints (there is one after each epoch, too)")
     ] = 10
     diagnostics: Annotated[
-        tuple[str, ...], Field(description='measures beside the scores: "cka", "spectra", or those of a plug-in')
+        tuple[str, ...],
+        BeforeValidator(_names),
+        Field(description='measures beside the scores: "cka", "spectra", or a plug-in\'s; as one word: cka+spectra'),
     ] = ()
     diagnostic_rows: Annotated[
         int | None,

@@ -14,8 +14,10 @@ import torch
 from tqdm import tqdm
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
+from xglue_harness.encoders.checks import check_ids
 from xglue_harness.encoders.dropout import set_dropout
 from xglue_harness.encoders.heads import TransferModel
+from xglue_harness.encoders.told_languages import keep_languages, language_number
 from xglue_harness.encoders.vocabulary import obstacle, trim
 from xglue_harness.results.meter import Meter
 from xglue_harness.results.provenance import environment
@@ -73,6 +75,7 @@ def build_model(backbone: Backbone, spec: TaskSpec, recipe: Recipe, used: Iterab
         shared[id(table)] = torch.nn.Parameter(table.detach())
     encoder = copy.deepcopy(backbone.encoder, shared).float()
     encoder.requires_grad_(True)
+    keep_languages(encoder)
     if used is not None:
         trim(encoder, used)
     if recipe.dropout is not None:
@@ -133,7 +136,10 @@ class Run:
         def read() -> None:
             nonlocal found
             tokenizer, length = self._backbone.tokenizer, self._recipe.max_length
-            found = cached(self._spec, self._material.train, tokenizer, SOURCE_LANGUAGE, length, progress=self._bars)
+            number = language_number(self._backbone, SOURCE_LANGUAGE)
+            tokens = cached(self._spec, self._material.train, tokenizer, SOURCE_LANGUAGE, length, progress=self._bars)
+            check_ids(self._backbone.encoder, tokenizer, tokens.ids, f"{self._spec.title}, training set")
+            found = tokens.told(number)
 
         self._world.once(read)
         if not self._world.leads:
@@ -175,6 +181,7 @@ class Run:
             device=backbone.device,
             world=world,
             counters=self.progress.counters,
+            company=backbone.company,
         )
         if world.rank:  # each process draws its own dropout
             torch.manual_seed(recipe.seed + 7919 * world.rank + self.progress.counters.step)
