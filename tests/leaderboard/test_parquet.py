@@ -162,6 +162,18 @@ def test_any_bytes_are_taken_or_refused(tmp_path):
             assert len(found.rows) <= parquet.VALUES_LIMIT
 
 
+def test_every_byte_of_a_pages_header_may_be_another():
+    good = (FOLDER / "pawsx.de.parquet").read_bytes()
+    refused = 0
+    for at in range(4, 44):
+        for other in range(256):
+            try:
+                check_sizes(bytes([*good[:at], other, *good[at + 1 :]]))
+            except ValueError:
+                refused += 1
+    assert refused > 2000
+
+
 def test_statistics_that_end_the_process_of_pyarrow_are_an_error():
     """Its `FileMetaData.row_group(0).column(0)` aborts where a histogram has another size than the schema says."""
     good = (FOLDER / "wpr.de.parquet").read_bytes()
