@@ -149,16 +149,29 @@ def test_any_bytes_are_taken_or_refused(tmp_path):
     rng = random.Random(5)
     for name in ("pawsx.de", "ner.de", "wpr.de"):
         good = (FOLDER / f"{name}.parquet").read_bytes()
-        for _ in range(150):
+        for _ in range(800):
             data = bytearray(good)
             for _ in range(rng.choice((1, 1, 4))):
-                data[rng.randrange(len(data))] = rng.randrange(256)
+                at = rng.choice((rng.randrange(len(data)), rng.randrange(len(data) - 1400, len(data))))  # the footer
+                data[at] = rng.randrange(256)
             try:
                 check_sizes(bytes(data))
                 found = predictions.decoded(bytes(data), Path("x"))
             except (ValueError, DataError):
                 continue
             assert len(found.rows) <= parquet.VALUES_LIMIT
+
+
+def test_every_byte_of_a_pages_header_may_be_another():
+    good = (FOLDER / "pawsx.de.parquet").read_bytes()
+    refused = 0
+    for at in range(4, 44):
+        for other in range(256):
+            try:
+                check_sizes(bytes([*good[:at], other, *good[at + 1 :]]))
+            except ValueError:
+                refused += 1
+    assert refused > 2000
 
 
 def test_statistics_that_end_the_process_of_pyarrow_are_an_error():

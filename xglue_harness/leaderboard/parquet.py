@@ -51,7 +51,7 @@ def check_sizes(data: bytes) -> None:
             raise ValueError(f"{len(groups)} row groups; expected one")
         for column in columns:
             _check_column(data, column[3])
-    except (IndexError, KeyError, TypeError, RecursionError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"its headers are none of Parquet: {error!r}") from None
 
 
