@@ -84,10 +84,10 @@ def _contributed(folder):
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
-    """lm_eval itself only logs it."""
+    """lm_eval itself only logs it, and after the training."""
     demo.build_encoder(tmp_path / "tiny", width=8, layers=1)
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"file/tiny/results_.*\.json: can't be written"):
+    with pytest.raises(DataError, match=r"file can't be written .*choose another --output_path"):
         demo.evaluate_sample(
             tmp_path / "tiny", tasks=["xglue_qam_zs_de"], output=tmp_path / "file", epochs=1, train_limit=8
         )

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from xglue_harness.exclusive import one_thread
 from xglue_harness.interrupt import told_how_to_go_on
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-_TRACKERS: WeakSet[Any] = WeakSet()
-"""lm-eval's writers of results: where they will write can be tried beforehand."""
+_OUTPUTS: list[str] = []
+"""Where the results of the run that lm-eval begins will be written; it tells no one but its writer of results."""
 
 
 def adapt() -> None:
@@ -91,7 +90,13 @@ def _keep_predictions() -> None:
     @functools.wraps(make)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         make(self, *args, **kwargs)
-        _TRACKERS.add(self)
+        begin = self.general_config_tracker.log_experiment_args
+
+        def log_experiment_args(*given: Any, **named: Any) -> None:
+            _OUTPUTS[:] = [self.output_path] if self.output_path else []
+            begin(*given, **named)
+
+        self.general_config_tracker.log_experiment_args = log_experiment_args
 
     @functools.wraps(original)
     def save_results_aggregated(self: Any, results: Any, *args: Any, **kwargs: Any) -> None:
@@ -153,7 +158,7 @@ def introduce(lm: Any, tasks: Sequence[TransferTask], *, chat: bool = False) -> 
         if str(getattr(model, "device", None)) == "cpu":
             logger.info("%s", line(torch.get_num_threads()))
         check_strings(ASKED.get(model, {}))
-        outputs = [tracker.output_path for tracker in _TRACKERS if tracker.output_path]
+        outputs = [_OUTPUTS.pop() for _ in _OUTPUTS[:]]
         World.current().once(lambda: check_outputs(outputs))
         notes = [note for task in tasks for note in task.meet(model)]
         protocols = {task.protocol.name for task in tasks}
