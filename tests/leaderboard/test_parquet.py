@@ -165,13 +165,13 @@ def test_any_bytes_are_taken_or_refused(tmp_path):
 def test_every_byte_of_a_pages_header_may_be_another():
     good = (FOLDER / "pawsx.de.parquet").read_bytes()
     refused = 0
-    for at in range(4, 44):
+    for at in range(4, 24):
         for other in range(256):
             try:
                 check_sizes(bytes([*good[:at], other, *good[at + 1 :]]))
             except ValueError:
                 refused += 1
-    assert refused > 2000
+    assert refused > 1000
 
 
 def test_statistics_that_end_the_process_of_pyarrow_are_an_error():
