@@ -117,6 +117,14 @@ def test_a_malformed_configuration_is_one_error(changes, message, load, folder):
     assert str(folder) in str(caught.value)
 
 
+def test_layers_that_are_stored_and_not_built_are_named(folder, caplog):
+    EncoderLM(str(folder), device="cpu")
+    assert "which are not used" not in caplog.text
+    _edit(folder, "config.json", num_hidden_layers=1)
+    EncoderLM(str(folder), device="cpu")
+    assert "num_hidden_layers 1, and the files hold more layers, which are not used (encoder.layer.1." in caplog.text
+
+
 @pytest.mark.parametrize("load", [lambda folder: EncoderLM(str(folder), device="cpu"), _asked_of_hf])
 @pytest.mark.parametrize(
     ("name", "text", "message"),

@@ -36,6 +36,8 @@ def test_a_name_that_became_a_number_is_refused_and_the_quoting_that_is_named_wo
 def test_what_is_no_number_is_taken():
     for arguments in _parsed("pretrained=org/model,revision=v1.10,tokenizer=None,peft=None,subfolder=a/1"):
         check_strings(arguments)
+    with pytest.raises(EncoderError, match="argument device is 0"):
+        check_strings({"device": 0})
     check_strings({"pretrained": torch.nn.Identity(), "tokenizer": tokenizers.bert(), "dtype": torch.float16})
     for arguments in _parsed("revision=None"):
         with pytest.raises(EncoderError, match="revision is None"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 
+from tests.helpers.language_models import build_decoder
 from xglue_harness.errors import DataError, EncoderError, RecipeError, StoreError
 from xglue_harness.harness import diagnostics, preflight
 from xglue_harness.results.schema import RunRecord
@@ -108,7 +109,7 @@ def test_a_language_that_the_encoder_is_not_told_is_named(evaluate, words, tmp_p
     langs = {"n_langs": 2, "use_lang_emb": True, "lang2id": {"en": 0, "de": 1}}
     config = transformers.XLMConfig(vocab_size=len(words), **sizes, **langs)
     given = _saved(tmp_path / "xlm", transformers.XLMModel(config), words)
-    with pytest.raises(EncoderError, match=r"xlm is told the language.*'sw' does not know it, but de, en"):
+    with pytest.raises(EncoderError, match=r"xlm is told the language.*does not know 'sw'; it knows de, en"):
         evaluate(["xglue_xnli_zs_sw"], model_args=given, **WAYS)
 
 
@@ -177,3 +178,31 @@ def test_nothing_is_left_where_it_was_tried(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(DataError, match="can't be written"):
         preflight.check_writable(Path(__file__) / "b", "choose")
+
+
+def test_a_language_model_is_looked_at_too(evaluate, tmp_path):
+    build_decoder(tmp_path)
+    given = {"model": "hf", "model_args": {"pretrained": str(tmp_path)}, "device": "cpu"}
+    with pytest.raises(RecipeError, match=r"xglue_qam_zs_de: 0 documents: raise --limit"):
+        evaluate(["xglue_qam_zs_de"], limit=0, **given)
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    with torch.no_grad():
+        model.transformer.wte.weight[-1, 3] = float("nan")
+    model.save_pretrained(tmp_path)
+    with pytest.raises(EncoderError, match=r"weights that are NaN or infinite: transformer.wte.weight \(1 of"):
+        evaluate(["xglue_qam_zs_de"], limit=2, **given)
+
+
+@pytest.mark.parametrize("model", ["hf", "hf-encoder"])
+def test_an_adapter_is_looked_at_too(model, evaluate, tiny, tmp_path):
+    peft = pytest.importorskip("peft")
+    body = transformers.AutoModelForMaskedLM.from_pretrained(tiny)
+    words = transformers.AutoTokenizer.from_pretrained(tiny)
+    body.resize_token_embeddings(len(words))
+    given = _saved(tmp_path / "base", body, words)
+    wrapped = peft.get_peft_model(body, peft.LoraConfig(r=2, target_modules=["query"]))
+    with torch.no_grad():
+        next(weight for name, weight in wrapped.named_parameters() if "lora_B" in name)[0, 0] = float("nan")
+    wrapped.save_pretrained(tmp_path / "adapter")
+    with pytest.raises(EncoderError, match=r"weights that are NaN or infinite: .*query.weight \(\d+ of"):
+        evaluate([LEAF], model=model, model_args={**given, "peft": str(tmp_path / "adapter")}, **WAYS)

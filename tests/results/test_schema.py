@@ -46,6 +46,7 @@ RECORD = {
         "config_sha256": "6" * 64,
         "encoder_parameters": 1000,
         "tokenizer_sha256": "5" * 64,
+        "batches": "any length",
     },
     "selection": {
         "rule": "last",

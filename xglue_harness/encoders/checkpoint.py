@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import pickle
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -201,7 +203,21 @@ def _load(family: Any, checkpoint: Checkpoint, arguments: dict[str, Any]) -> tup
     place = next(name for name, module in model.named_modules() if module is encoder)
     start = f"{place}." if place else ""
     names = [name.removeprefix(start) for name in wrong if name.startswith(start)]
+    layers = getattr(encoder.config, "num_hidden_layers", None)
+    if idle := [name for name in report["unexpected_keys"] if _layer(name) >= (layers or math.inf)]:
+        logger.warning(
+            "%s: config.json has num_hidden_layers %s, and the files hold more layers, which are not used (%s)",
+            checkpoint.name,
+            layers,
+            min(idle),
+        )
     return model, sorted(name for name in names if not name.startswith("pooler."))  # which no head of ours reads
+
+
+def _layer(name: str) -> int:
+    """Number of the layer that a weight is of, from 0; -1 for one that is of none."""
+    found = re.search(r"(?:^|\.)(?:layers?|block|h)\.(\d+)\.", name)
+    return int(found[1]) if found else -1
 
 
 def refuse_random(checkpoint: Checkpoint, lacking: list[str]) -> None:

@@ -71,10 +71,10 @@ def language_number(backbone: Backbone, language: str) -> int | None:
     found = _codes(language, numbers)
     if len(found) != 1:
         known = ", ".join(sorted(numbers))
-        reason = f"has several languages for it ({', '.join(found)})" if found else f"does not know it, but {known}"
+        what = f"has several for {language!r} ({', '.join(found)})" if found else f"does not know {language!r}"
         raise EncoderError(
-            f"{backbone.name} is told the language of each input, and for {language!r} {reason}: choose the leaves of "
-            'languages that it knows, and --metadata \'{"dev": "en"}\' where the dev sets have others'
+            f"{backbone.name} is told the language of each input, and {what}; it knows {known}. Choose leaves of "
+            'those, and --metadata \'{"dev": "en"}\' where the dev sets have others'
         )
     return numbers[found[0]]
 

@@ -8,7 +8,7 @@ from typing import Any
 from xglue_harness.errors import EncoderError
 
 _STRINGS = ("pretrained", "revision", "subfolder")
-_STRINGS_OR_NONE = ("tokenizer", "peft", "delta", "gguf_file", "model", "tokenizer_revision", "code_revision")
+_STRINGS_OR_NONE = ("tokenizer", "peft", "delta", "gguf_file", "model", "tokenizer_revision", "code_revision", "device")
 _SWITCHES = ("trust_remote_code", "use_fast_tokenizer")
 
 

@@ -160,8 +160,8 @@ class EncoderLM(LM):
 
 
 def _dtype(name: str | torch.dtype) -> str | torch.dtype:
-    found = name if isinstance(name, torch.dtype) or name == "auto" else getattr(torch, name, None)
-    if isinstance(found, torch.dtype) or found == "auto":
+    found = name if isinstance(name, torch.dtype) or name == "auto" else getattr(torch, str(name), None)
+    if found == "auto" or (isinstance(found, torch.dtype) and found.is_floating_point):
         return found
     raise EncoderError(f"unknown dtype {name!r}: use auto, float32, bfloat16 or float16")
 

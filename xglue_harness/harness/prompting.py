@@ -13,6 +13,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
+from xglue_harness.errors import RecipeError
 from xglue_harness.harness.prompt_record import prompt_record
 from xglue_harness.harness.protocol import DOCUMENT, Answer
 from xglue_harness.harness.register import tasks_folder
@@ -63,7 +64,13 @@ class Prompting:
         task.set_config("doc_to_text", self.prompt.question)
 
     def check(self, documents: int, processes: int) -> None:
-        """lm-eval splits the documents; any number will do. What an earlier run left is forgotten."""
+        """lm-eval splits the documents; any number but 0 will do. What an earlier run left is forgotten.
+
+        Raises:
+            RecipeError: where there are none.
+        """
+        if not documents:
+            raise RecipeError(f"{self.task.config.task}: 0 documents: raise --limit")
         self._neutral, self._shared = {}, []
 
     # ---------------------------------------------------------------- questions
