@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 from unicodedata import category
 
@@ -22,12 +21,12 @@ class PlainConsole(Console):
         """Know the width.
 
         Args:
-            width: columns; by default those of the terminal, or of ``COLUMNS``.
-            wide: columns where there is neither.
+            width: columns; by default those of the terminal.
+            wide: columns at least where there is none, so that a file or a pipe gets whole names.
         """
         super().__init__(markup=False, emoji=False, highlight=False, width=width)
-        if width is None and not self.is_terminal and "COLUMNS" not in os.environ:
-            self.width = wide
+        if width is None and not self.is_terminal:
+            self.width = max(wide, self.width)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """As rich does, of `printable` text."""

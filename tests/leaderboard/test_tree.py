@@ -170,7 +170,7 @@ def test_no_site_is_built_into_a_tree(small):
 
 def test_a_tree_that_is_a_link_is_none(small, tmp_path):
     (tmp_path / "link").symlink_to(small)
-    with pytest.raises(LeaderboardError, match="link: no leaderboard"):
+    with pytest.raises(LeaderboardError, match="link: is a link; give the folder itself"):
         read_tree(tmp_path / "link")
 
 

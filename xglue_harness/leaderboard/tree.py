@@ -148,7 +148,9 @@ def list_files(folder: Path, problems: list[str] | None = None) -> dict[str, Ent
     Raises:
         LeaderboardError: where there is no such folder, it is a link, or it holds none of the parts.
     """
-    if folder.is_symlink() or not any((folder / part).is_dir() for part in PARTS):
+    if folder.is_symlink():  # of a stranger's checkout it could lead anywhere
+        raise LeaderboardError(f"{folder}: is a link; give the folder itself, with --tree DIR")
+    if not any((folder / part).is_dir() for part in PARTS):
         raise LeaderboardError(
             f"{folder}: no leaderboard; expected a folder with {', '.join(PARTS)}: go to a checkout, or give --tree DIR"
         )
