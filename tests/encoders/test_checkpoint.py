@@ -14,10 +14,11 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from tests.helpers import families
+from tests.helpers import families, tokenizers
 from xglue_harness.encoders.adapters import adapted_encoder
 from xglue_harness.encoders.checkpoint import Checkpoint, load_config, load_encoder, load_tokenizer, load_whole
-from xglue_harness.encoders.loading import check_tokenizer, encoder_of, merged, weights_sha256
+from xglue_harness.encoders.identity import identify
+from xglue_harness.encoders.loading import Backbone, check_tokenizer, encoder_of, merged, weights_sha256
 from xglue_harness.errors import EncoderError
 
 SEQ2SEQ = ["mbart50", "nllb", "t5", "mt5", "umt5"]
@@ -224,6 +225,31 @@ def test_code_of_a_checkpoint_runs_only_if_asked_for(tmp_path, monkeypatch):
     assert not (tmp_path / "cache").exists()
     encoder = _load(folder, trust_remote_code=True)
     assert torch.equal(encoder.embed.weight, load_file(folder / "model.safetensors")["embed.weight"])
+
+
+def test_code_of_a_checkpoint_is_part_of_what_it_is(tmp_path, monkeypatch):
+    """The same weights and configuration compute something else by other code, or by another file that it imports."""
+    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "cache"))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "transformers_modules"]:
+        monkeypatch.delitem(sys.modules, name)  # another test's cache
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "cache"), *sys.path])
+    found = []
+    for number, (factor, helper) in enumerate([(1, 1), (2, 1), (1, 2), (1, 1)]):
+        folder = tmp_path / f"model{number}"
+        folder.mkdir()
+        code = CODE.replace("self.embed(input_ids)", f"{factor} * HELP * self.embed(input_ids)")
+        (folder / "own.py").write_text(f"from .helping import HELP\n{code}")
+        (folder / "helping.py").write_text(f"HELP = {helper}\n")
+        automatic = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
+        (folder / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": automatic}))
+        save_file({"embed.weight": torch.ones(70, 8)}, folder / "model.safetensors", {"format": "pt"})
+        encoder = _load(folder, trust_remote_code=True)
+        assert encoder(torch.tensor([[0]])).last_hidden_state[0, 0, 0] == factor * helper
+        body = Backbone(encoder, tokenizers.bert(), encoder.config, torch.device("cpu"), f"name {number}", None)
+        found.append(identify(body))
+    assert len({*found[:3]}) == 3
+    assert found[3] == found[0]
+    assert len({one.weights for one in found}) == 1
 
 
 def test_decoder_only_models_are_refused_by_their_configuration(tmp_path):

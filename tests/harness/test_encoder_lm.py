@@ -16,6 +16,7 @@ from tests.helpers import families, tokenizers
 from xglue_harness.encoders.loading import encoder_of, merged, weights_sha256
 from xglue_harness.errors import EncoderError
 from xglue_harness.harness.encoder_lm import EncoderLM
+from xglue_harness.harness.requests import backbone_of
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,24 @@ def test_adapters_give_the_same_encoder_with_hf_and_with_hf_encoder(added, check
     assert weights_sha256(ours.model) == weights_sha256(encoder_of(merged(theirs.model)))
     assert weights_sha256(ours.model) != weights_sha256(EncoderLM(str(folder), device="cpu").model)
     assert weights_sha256(theirs.model) == before
+    assert weights_sha256(backbone_of(theirs).encoder) == weights_sha256(ours.model)
+    assert weights_sha256(theirs.model) == before
+
+
+def test_an_adapter_of_the_body_is_refused_by_hf_which_would_leave_it_out(checkpoint, tmp_path):
+    """peft only warns; the score of the bare encoder would stand under the adapter's name."""
+    peft = pytest.importorskip("peft")
+    folder, adapter = checkpoint("xlmr"), tmp_path / "adapter"
+    body = transformers.XLMRobertaModel.from_pretrained(folder, add_pooling_layer=False)
+    wrapped = peft.get_peft_model(body, peft.LoraConfig(r=2, target_modules=["query"]))
+    for name, parameter in wrapped.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    wrapped.save_pretrained(adapter)
+    with pytest.raises(EncoderError, match=r"does not fit .* no counterpart, .*use --model hf-encoder"):
+        backbone_of(_hf(folder, peft=str(adapter)))
+    changed = EncoderLM(str(folder), peft=str(adapter), device="cpu")
+    assert weights_sha256(backbone_of(changed).encoder) != weights_sha256(backbone_of(_hf(folder)).encoder)
 
 
 def test_hf_loads_families_without_a_language_model_and_says_so(checkpoint, caplog):
@@ -131,6 +150,7 @@ def left():  # registered first, so that it is called last
 atexit.register(left)
 from lm_eval.models.huggingface import HFLM
 from xglue_harness.harness.encoder_lm import EncoderLM
+from xglue_harness.harness.requests import backbone_of
 
 found = []
 for lm in (EncoderLM(sys.argv[1]), HFLM(pretrained=sys.argv[1], device="cpu")):

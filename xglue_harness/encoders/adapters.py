@@ -45,13 +45,31 @@ def adapted_encoder(model: Any, adapter: str, *, vocabulary: int, revision: str 
         body = model.base_model
         whole = any(name.partition(".")[0] in dict(model.named_children()) for name in stored)
         wrapped = PeftModel.from_pretrained(model if whole else body, adapter, revision=revision)
-        report = wrapped.load_adapter(adapter, "default", revision=revision)  # once more, for what has no counterpart
-    unplaced = sorted({*report.missing_keys, *report.unexpected_keys})
-    if unplaced:
-        raise EncoderError(
-            f"the adapter {adapter} does not fit {model.config.name_or_path} ({type(model).__name__}): {len(unplaced)} "
-            f"weights have no counterpart, {unplaced[0]} for one"
-        )
+    check_placed(wrapped, adapter, revision=revision)
     encoder = encoder_of(merged(wrapped))
     check_finite(encoder, f"{model.config.name_or_path} with the adapter {adapter}")
     return encoder
+
+
+def check_placed(wrapped: Any, adapter: str, *, revision: str = "main") -> None:
+    """Refuse an adapter that has weights for places that the model lacks, or none for a place that it adapts.
+
+    peft itself only warns, and leaves such places as they were: a score of the bare encoder under the adapter's name.
+
+    Args:
+        wrapped: a peft model with that adapter.
+        adapter: Hub id or folder of the adapter.
+        revision: branch, tag or commit of the adapter on the Hub.
+
+    Raises:
+        EncoderError: naming one of the weights.
+    """
+    with explained(adapter, "adapter"):  # it is read once more, for what has no counterpart
+        report = wrapped.load_adapter(adapter, "default", revision=revision)
+    if unplaced := sorted({*report.missing_keys, *report.unexpected_keys}):
+        model = wrapped.get_base_model()
+        raise EncoderError(
+            f"the adapter {adapter} does not fit {model.config.name_or_path} ({type(model).__name__}): {len(unplaced)} "
+            f"weights have no counterpart, {unplaced[0]} for one; if it was trained on the body without a head, "
+            "use --model hf-encoder"
+        )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +18,8 @@ from xglue_harness.encoders.languages import reading
 from xglue_harness.encoders.loading import weights_sha256
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from xglue_harness.encoders.loading import Backbone
 
 _NO_DIFFERENCE = frozenset(
@@ -25,9 +29,13 @@ _NO_DIFFERENCE = frozenset(
 """Entries of a configuration that do not change what the encoder computes."""
 
 
+_KNOWN_CODE = frozenset({"torch", "transformers", "peft", "xglue_harness"})
+"""Packages whose code does what it did for the same versions, which the record names."""
+
+
 @dataclass(frozen=True)
 class Identity:
-    """SHA-256 (hex) of an encoder's weights, configuration and tokenizer."""
+    """SHA-256 (hex) of an encoder's weights, configuration (with its own code, where it brings some) and tokenizer."""
 
     weights: str
     config: str
@@ -36,9 +44,25 @@ class Identity:
 
 def identify(backbone: Backbone) -> Identity:
     """Hash a backbone; takes about a second for each gigabyte of weights."""
-    return Identity(
-        weights_sha256(backbone.encoder), config_sha256(backbone.encoder.config), tokenizer_sha256(backbone.tokenizer)
-    )
+    config = config_sha256(backbone.encoder.config)
+    if code := _foreign_code(backbone.encoder):
+        config = _sha256([config, code])
+    return Identity(weights_sha256(backbone.encoder), config, tokenizer_sha256(backbone.tokenizer))
+
+
+def _foreign_code(encoder: nn.Module) -> list[str]:
+    """Hashes (hex) of the code of modules that are neither torch's, transformers' nor ours (``trust_remote_code``).
+
+    With it the same weights and configuration may compute anything. All files beside it count: it may import them.
+    """
+    names = {type(module).__module__ for module in encoder.modules()}
+    foreign = {name for name in names if name.partition(".")[0] not in _KNOWN_CODE}
+    files = {file for name in foreign if (file := getattr(sys.modules.get(name), "__file__", None)) is not None}
+    sources = {Path(file) for file in files}
+    for file in files:
+        if "transformers_modules" in Path(file).parts:  # where transformers copies it: a folder for each repository
+            sources.update(Path(file).parent.glob("*.py"))
+    return sorted(hashlib.sha256(source.read_bytes()).hexdigest() for source in sources if source.is_file())
 
 
 def config_sha256(config: Any) -> str:

@@ -18,6 +18,9 @@ from xglue_harness.exclusive import one_thread
 
 logger = logging.getLogger(__name__)
 
+ADAPTER = "_xglue_adapter"
+"""Attribute of an ``hf`` model that names the adapter that it was asked for."""
+
 
 def adapt() -> None:
     """Teach ``HFLM``, where lm_eval has loaded it; once."""
@@ -185,6 +188,7 @@ def _make(model: Any) -> None:
             if (reason := _reason(asked, error)) is not None:
                 raise reason from error
             raise
+        setattr(self, ADAPTER, asked.get("peft"))
         accelerator = getattr(self, "accelerator", None)  # only there with several processes
         if accelerator is not None:
             self._rank, self._world_size = accelerator.process_index, accelerator.num_processes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from xglue_harness.encoders.adapters import check_placed
 from xglue_harness.encoders.checkpoint import commit_of
 from xglue_harness.encoders.checks import check_finite, check_padding
 from xglue_harness.encoders.identity import identify
@@ -16,6 +17,7 @@ from xglue_harness.encoders.loading import Backbone, check_tokenizer, check_trai
 from xglue_harness.errors import EncoderError
 from xglue_harness.exclusive import one_thread
 from xglue_harness.harness.encoder_lm import EncoderLM
+from xglue_harness.harness.hf import ADAPTER
 from xglue_harness.harness.jobs import Group, prepare_job, run_job
 from xglue_harness.harness.preflight import try_out
 from xglue_harness.harness.register import MADE_OF
@@ -107,6 +109,8 @@ def backbone_of(lm: Any) -> Backbone:
         )
     check_tokenizer(lm.tokenizer)
     config: Any = lm.config if hasattr(lm, "config") else model.config
+    if adapter := getattr(lm, ADAPTER, None):
+        check_placed(model, adapter, revision=_revision(lm) or "main")
     model = merged(model)
     encoder = model if isinstance(lm, EncoderLM) else encoder_of(model)
     check_trainable(encoder, model)
