@@ -1,4 +1,4 @@
-"""Ctrl-C is one line that says how to go on, and exit status 130."""
+"""A command ends with one line: an error of ours, or Ctrl-C with how to go on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import NoReturn
 import pytest
 
 from xglue_harness import cli, interrupt
-from xglue_harness.interrupt import LINE, told_how_to_go_on
+from xglue_harness.errors import RecipeError
+from xglue_harness.interrupt import LINE, told_how_to_go_on, told_in_one_line
 
 
 def interrupted(*_: object, **__: object) -> NoReturn:
@@ -66,3 +67,18 @@ def test_the_signal_itself() -> None:
         os.kill(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, f"\n{LINE}\n")
+
+
+def test_an_error_of_ours_is_one_line_of_lm_evals_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(interrupt, "is_lm_eval", lambda: True)
+    with pytest.raises(SystemExit) as caught, told_in_one_line():
+        raise RecipeError("epochs is -1: give a positive number")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "xglue-harness: epochs is -1: give a positive number\n"
+    with pytest.raises(ValueError, match="another's"), told_in_one_line():
+        raise ValueError("another's")
+    monkeypatch.setattr(interrupt, "is_lm_eval", lambda: False)
+    with pytest.raises(RecipeError), told_in_one_line():
+        raise RecipeError("a notebook's own")

@@ -1,7 +1,11 @@
-"""Ctrl-C: one line that says how to go on, and exit status 130, where the process is a command and no notebook."""
+"""What ends a command is one line: an error of ours (exit status 2), Ctrl-C with how to go on (130).
+
+That holds where the process is a command; in a notebook, or another program, errors and interrupts are its own.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,3 +36,25 @@ def told_how_to_go_on() -> Iterator[None]:
             raise
         print(f"\n{LINE}", file=sys.stderr)  # noqa: T201
         raise SystemExit(STATUS) from None
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """End lm_eval's command line with the message of an error of ours, without a traceback, and exit status 2.
+
+    The traceback is logged for ``--verbosity DEBUG``.
+
+    Raises:
+        SystemExit: with 2.
+        Exception: whatever else is raised, and ours where the process is not lm_eval's command line.
+    """
+    try:
+        yield
+    except Exception as error:
+        from xglue_harness.errors import XGlueError  # which a run without our tasks does not import
+
+        if not (isinstance(error, XGlueError) and is_lm_eval()):
+            raise
+        logging.getLogger("lm_eval.xglue_harness").debug("here it was raised", exc_info=True)
+        print(f"xglue-harness: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None

@@ -14,7 +14,7 @@ import torch
 
 from tests.helpers.layout import sentence_file, write_file, write_layout
 from tests.helpers.loggers import sample_table
-from xglue_harness import metrics
+from xglue_harness import interrupt, metrics
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.encoders.loading import weights_sha256
 from xglue_harness.errors import DataError, EncoderError, RecipeError
@@ -515,3 +515,11 @@ def test_one_document_has_no_standard_error(evaluate):
     results = evaluate(["xglue_pos_zs_th"], limit=1)
     assert results["results"]["xglue_pos_zs_th"]["acc_stderr,none"] == "N/A"
     json.dumps(results["results"], allow_nan=False)
+
+
+def test_the_command_line_of_lm_eval_ends_with_the_message_alone(evaluate, monkeypatch, capsys):
+    monkeypatch.setattr(interrupt, "is_lm_eval", lambda: True)
+    with pytest.raises(SystemExit) as caught:
+        evaluate(["xglue_xnli_zs_de"], {"epoch": 2})
+    assert caught.value.code == 2
+    assert "xglue-harness: unknown option 'epoch' (did you mean 'epochs'?)" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.exclusive import one_thread
-from xglue_harness.interrupt import told_how_to_go_on
+from xglue_harness.interrupt import told_how_to_go_on, told_in_one_line
 from xglue_harness.threads import is_lm_eval, line, settle
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _introduce_models() -> None:
 
     @functools.wraps(begin)
     def simple_evaluate(*args: Any, **kwargs: Any) -> Any:
-        with ExitStack() as hold:
+        with told_in_one_line(), ExitStack() as hold:
             hold.enter_context(one_thread())  # it seeds all generators and loads a model, before the tasks are known
             _begun.hold = hold
             return begin(*args, **kwargs)
