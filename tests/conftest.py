@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,6 +43,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
         patch.setattr(subprocess.Popen, "__init__", refuse)
         patch.setattr(os, "fork", refuse_fork)
         return (yield)
+
+
+@pytest.fixture(autouse=True)
+def _no_command_line_is_left() -> Iterator[None]:
+    """By this module a process is known as lm_eval's command line, where errors end it with a line."""
+    yield
+    sys.modules.pop("lm_eval.__main__", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

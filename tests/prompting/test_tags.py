@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xglue_harness.benchmark import TASKS
@@ -84,6 +84,7 @@ WORD = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]),
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.tuples(WORD, st.sampled_from(POS.labels)), min_size=1, max_size=12))
+@example([("```", "ADJ"), ("```py", "X")])
 def test_the_strict_answer_is_read_as_it_was_written(pairs):
     words, tags = (list(column) for column in zip(*pairs, strict=True))
     assert _read(strict_answer(words, tags), words) == tags

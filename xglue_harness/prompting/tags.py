@@ -16,6 +16,8 @@ _BEFORE_A_TAG = " \t:=/|,>→_\"'`(*["
 _WRAPPING = " \t`'\"“”«»*|()[]{}<>,;.!:=/_-→"
 _LONGEST_TAG = 40
 _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+_FENCE = re.compile(r"```[\w+-]*")
+"""The first or the last line of a block of code; a word may begin so, too."""
 _INLINE = re.compile(r"\S+[/_][A-Za-z-]+")
 _QUOTED = re.compile(r"""[\[({|\s]*(["'`*]+)(.+?)\1[\s,:|]*["'`*]*""")
 
@@ -63,7 +65,7 @@ def _lines(answer: str) -> list[str]:
         tokens = line.split()
         inline = len(tokens) > 1 and all(_INLINE.fullmatch(token) for token in tokens)
         parts += tokens if inline else [line]
-    return [part for part in parts if part and not part.startswith("```")]
+    return [part for part in parts if part and not _FENCE.fullmatch(part)]
 
 
 def _readings(line: str, known: Mapping[str, int]) -> list[tuple[str, int]]:
