@@ -275,6 +275,17 @@ def _honest(tree: Path, rng: Random) -> str:
     return f"{path.relative_to(tree)} {what}"
 
 
+def deepen(folder: Path) -> None:
+    """Put a folder into a folder, and so on, deeper than Python's recursion and any path may go."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+
+
 def _tree(tree: Path, rng: Random) -> str:
     folders = [tree, *sorted(path for path in tree.rglob("*") if path.is_dir())]
     folder, path = rng.choice(folders), _chosen(tree, rng)
@@ -300,13 +311,7 @@ def _tree(tree: Path, rng: Random) -> str:
         path.unlink()
         os.mkfifo(path)
     elif what == "deep":
-        here = os.open(folder, os.O_RDONLY)
-        for _ in range(1200):
-            os.mkdir("d", dir_fd=here)
-            below = os.open("d", os.O_RDONLY, dir_fd=here)
-            os.close(here)
-            here = below
-        os.close(here)
+        deepen(folder)
     elif what == "executable":
         path.chmod(0o755)
     elif what == "empty":

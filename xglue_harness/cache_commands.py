@@ -34,23 +34,28 @@ def verify_command() -> None:
 
 def _checks(root: Path) -> Iterator[tuple[Path, Callable[[Path], list[str]]]]:
     """All files of the cache, and what tells what is wrong with each."""
-    from xglue_harness.data.cache import damage_of_split
+    from xglue_harness.data.cache import sealed_stream
     from xglue_harness.data.unpacked import verify_unpacked
-    from xglue_harness.results.predictions import damage_of_kept
-    from xglue_harness.transfer.token_cache import damage_of_tokens
+    from xglue_harness.results.predictions import checked_bytes
+    from xglue_harness.transfer.token_cache import checked_tensors
 
     kinds = (
-        ("arrow/*.arrow", damage_of_split),
-        ("tokens/*.safetensors", damage_of_tokens),
-        ("predictions/*.parquet", damage_of_kept),
+        ("arrow/*.arrow", sealed_stream),
+        ("tokens/*.safetensors", checked_tensors),
+        ("predictions/*.parquet", checked_bytes),
     )
-    for pattern, damage in kinds:
+    for pattern, check in kinds:
         for path in sorted(root.glob(pattern)):
-            yield path, partial(_listed, damage)
+            yield path, partial(_listed, check)
     for path in sorted(root.glob("archives/[!.]*/")):
         yield path, verify_unpacked
 
 
-def _listed(damage: Callable[[Path], str | None], path: Path) -> list[str]:
-    problem = damage(path)
-    return [] if problem is None else [f"{path}: {problem}"]
+def _listed(check: Callable[[Path], object], path: Path) -> list[str]:
+    from xglue_harness.data.seal import DamagedFileError
+
+    try:
+        check(path)
+    except (DamagedFileError, OSError) as error:
+        return [f"{path}: {error}"]
+    return []

@@ -13,6 +13,7 @@ from xglue_harness.benchmark import task
 from xglue_harness.data import cache
 from xglue_harness.data.cache import cache_root, cached_split, split_key
 from xglue_harness.data.official import Rows, read, rows_sha256
+from xglue_harness.data.seal import DamagedFileError
 from xglue_harness.errors import DataError
 
 NER = task("ner")
@@ -86,12 +87,13 @@ def test_any_bit_is_missed(root: Path) -> None:
     cached_split("k", NER, "NER/en.test", make)
     path = root / "arrow" / "k.arrow"
     content = path.read_bytes()
-    assert cache.damage_of_split(path) is None
+    cache.sealed_stream(path)
     for place in range(len(content)):
         damaged = bytearray(content)
         damaged[place] ^= 1 << place % 8
         path.write_bytes(damaged)
-        assert cache.damage_of_split(path) == "its checksum is not its own"
+        with pytest.raises(DamagedFileError, match=r"^its checksum is not its own$"):
+            cache.sealed_stream(path)
 
 
 def test_a_file_under_anothers_name_is_not_taken(root: Path, caplog: pytest.LogCaptureFixture) -> None:

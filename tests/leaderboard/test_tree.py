@@ -9,6 +9,7 @@ import socket
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.contribution_mutations import deepen
 from tests.leaderboard.conftest import EXAMPLE, PUBLISHED
 from tests.leaderboard.test_checks import described, edited
 from xglue_harness.errors import LeaderboardError
@@ -33,16 +34,6 @@ def small(tmp_path):
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
     return folder
-
-
-def deep(folder):
-    here = os.open(folder, os.O_RDONLY)
-    for _ in range(1200):
-        os.mkdir("d", dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
 
 
 def shallow(folder):
@@ -92,8 +83,8 @@ SPOILT = [
     (write("backbones/\u202ea.yaml"), r"\\u202ea\.yaml: is no name"),
     (write("backbones/con.yaml"), r"con\.yaml: file: Input should be a valid dictionary"),
     (write("results/nul/x.json"), r"x\.json: belongs to no result"),
-    (deep, r"d/d/d/d/d: a folder too deep"),
-    (lambda tree: deep(tree / "results/tiny-lm/toy/1"), r"toy/1/d: a folder too deep"),
+    (deepen, r"d/d/d/d/d: a folder too deep"),
+    (lambda tree: deepen(tree / "results/tiny-lm/toy/1"), r"toy/1/d: a folder too deep"),
     (lambda tree: os.mkfifo(tree / "backbones/x.yaml"), r"x\.yaml: is a pipe or a device"),
     (lambda tree: os.mkfifo(tree / "backbones/.gitkeep"), r"\.gitkeep: is a pipe or a device"),
     (lambda tree: listening(tree / "backbones/x.yaml"), r"x\.yaml: is a pipe or a device"),

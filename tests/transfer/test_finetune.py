@@ -108,6 +108,16 @@ class _Killed(BaseException):
     pass
 
 
+def _interrupted(folder, kill):
+    """A store with a training that was killed."""
+    store = Store(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        kill(patch)
+        with pytest.raises(_Killed):
+            _finetune(store)
+    return store
+
+
 def _kill_in_step(monkeypatch):
     step = Learner.step
 
@@ -172,11 +182,7 @@ def _kill_before_the_entry_is_there(monkeypatch):
     ],
 )
 def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(kill, unbroken, tmp_path):
-    store = Store(tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-        kill(patch)
-        with pytest.raises(_Killed):
-            _finetune(store)
+    store = _interrupted(tmp_path, kill)
     assert store.folders("entries") == []
     resumed = _finetune(store)
     assert resumed.session.resumed_from_step > 0
@@ -196,11 +202,7 @@ def test_dropout_makes_the_test_above_one_of_the_generators(unbroken, tmp_path):
 
 @pytest.mark.parametrize("which", ["progress.json", "checkpoint-*.safetensors"])
 def test_a_damaged_checkpoint_is_named_and_training_starts_anew(which, unbroken, tmp_path, caplog):
-    store = Store(tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-        _kill_in_step(patch)
-        with pytest.raises(_Killed):
-            _finetune(store)
+    store = _interrupted(tmp_path, _kill_in_step)
     [path] = store.folders("working")[0].glob(which)
     assert problems_of(path.parent) == []
     path.write_bytes(path.read_bytes()[:-20])
@@ -215,11 +217,7 @@ def test_a_damaged_checkpoint_is_named_and_training_starts_anew(which, unbroken,
 @pytest.mark.parametrize("edit", ["step", "generators", "dev", "another key"])
 def test_an_edited_checkpoint_is_not_taken(edit, unbroken, tmp_path, caplog):
     """Whatever number of it is another, and though it is JSON that could be read."""
-    store = Store(tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-        _kill_in_step(patch)
-        with pytest.raises(_Killed):
-            _finetune(store)
+    store = _interrupted(tmp_path, _kill_in_step)
     [folder] = store.folders("working")
     path = folder / "progress.json"
     facts = json.loads(path.read_text())

@@ -23,12 +23,13 @@ from transformers import AutoTokenizer
 from tests.helpers import tokenizers
 from tests.helpers.training import WORDS, pairs, sentences
 from xglue_harness.benchmark import TASKS
+from xglue_harness.data.seal import DamagedFileError
 from xglue_harness.encoders.checkpoint import Checkpoint, load_tokenizer
 from xglue_harness.encoders.identity import subwords_sha256, tokenizer_sha256
 from xglue_harness.errors import DataError
 from xglue_harness.transfer import token_cache
 from xglue_harness.transfer.inputs import Inputs
-from xglue_harness.transfer.token_cache import cached, damage_of_tokens, tokens_key
+from xglue_harness.transfer.token_cache import cached, checked_tensors, tokens_key
 from xglue_harness.transfer.tokenising import tokenised
 
 XNLI, POS, NC = TASKS["xnli"], TASKS["pos"], TASKS["nc"]
@@ -257,13 +258,14 @@ def test_any_bit_is_missed(root):
     cached(XNLI, ROWS["xnli"][:2], tokenizers.bert(), "en", 16)
     [path] = root.iterdir()
     content = path.read_bytes()
-    assert damage_of_tokens(path) is None
+    checked_tensors(path)
     for place in range(len(content)):
         damaged = bytearray(content)
         damaged[place] ^= 1 << place % 8
         path.unlink()  # the file may be mapped
         path.write_bytes(damaged)
-        assert damage_of_tokens(path), place
+        with pytest.raises(DamagedFileError):
+            checked_tensors(path)
 
 
 KILLED = """

@@ -190,16 +190,7 @@ def cached_split(key: str, task: TaskSpec, path: str, make: Callable[[], Rows]) 
         ) from error
 
 
-def damage_of_split(file: Path) -> str | None:
-    """What is wrong with a cached split; ``None`` for a sound one."""
-    try:
-        _sealed_stream(file)
-    except DamagedFileError as error:
-        return str(error)
-    return None
-
-
-def _sealed_stream(file: Path) -> pa.Buffer:
+def sealed_stream(file: Path) -> pa.Buffer:
     """The Arrow stream in a file, mapped into memory: the bytes that the seal at the file's end was compared with.
 
     Raises:
@@ -224,7 +215,7 @@ def _open(file: Path, path: str) -> tuple[datasets.Dataset, dict[str, str]]:
     import pyarrow as pa
     from datasets.table import MemoryMappedTable
 
-    rows = pa.ipc.open_stream(_sealed_stream(file)).read_all()
+    rows = pa.ipc.open_stream(sealed_stream(file)).read_all()
     dataset = datasets.Dataset(MemoryMappedTable(rows, str(file)), fingerprint=file.stem)
     return dataset, {path: rows.schema.metadata[_SHA256].decode()}
 

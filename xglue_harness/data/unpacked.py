@@ -119,7 +119,6 @@ def copy_unpacked(folder: Path, target: Path) -> None:
         DamagedDataError: where a file is not as it was unpacked.
         OSError: where ``target`` can't be written.
     """
-    check_unpacked(folder)
     for name, facts in (read_manifest(folder) or {}).items():
         try:
             data = read_regular(folder / name)

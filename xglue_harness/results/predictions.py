@@ -114,21 +114,18 @@ def copy_kept(sha256: str, path: Path) -> None:
         OSError: where they are not in the cache, or ``path`` can't be written.
         DamagedFileError: where they are not those that were kept.
     """
-    data = _checked(kept(sha256))
+    data = checked_bytes(kept(sha256))
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
-def damage_of_kept(path: Path) -> str | None:
-    """What is wrong with a file that `keep` wrote; ``None`` for a sound one."""
-    try:
-        _checked(path)
-    except (DamagedFileError, OSError) as error:
-        return str(error)
-    return None
+def checked_bytes(path: Path) -> bytes:
+    """The bytes of a file that `keep` wrote.
 
-
-def _checked(path: Path) -> bytes:
+    Raises:
+        DamagedFileError: where they are not those that were kept.
+        OSError: where it can't be read.
+    """
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != path.stem:
         raise DamagedFileError(f"{path.name} is damaged: its checksum is not its name")

@@ -112,22 +112,18 @@ def _read(path: Path) -> Inputs | None:
     if not path.exists():
         return None
     try:
-        return Inputs(**_checked(path))
+        return Inputs(**checked_tensors(path))
     except DamagedFileError as error:
         logger.warning("the cached file %s is damaged (%s); it is built anew", path, error)
         return None
 
 
-def damage_of_tokens(path: Path) -> str | None:
-    """What is wrong with a cached file of tokens; ``None`` for a sound one."""
-    try:
-        _checked(path)
-    except DamagedFileError as error:
-        return str(error)
-    return None
+def checked_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The columns in a cached file, mapped into memory.
 
-
-def _checked(path: Path) -> dict[str, torch.Tensor]:
+    Raises:
+        DamagedFileError: where it is missing, damaged or of another key.
+    """
     tensors, metadata = open_tensors(path)
     if metadata != {_SHA256: tensors_sha256(tensors, path.stem)}:
         raise DamagedFileError("its checksum is not its own")
