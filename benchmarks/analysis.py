@@ -23,7 +23,7 @@ import scipy.linalg
 import torch
 
 from benchmarks.ratios import middle
-from benchmarks.work import write_figures
+from benchmarks.workload import write_figures
 from xglue_analysis import cka_grid, singular_values
 from xglue_analysis.cka import cheaper
 

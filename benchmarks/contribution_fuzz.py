@@ -82,8 +82,7 @@ def ran(*arguments: str) -> tuple[str, str]:
 
 def published_at(tree: Path) -> None:
     """Read published numbers from a tree, as after its merge."""
-    from xglue_harness.leaderboard import reference
-    from xglue_harness.results import paper
+    from xglue_harness.published import paper, reference
 
     paper.published_tree = lambda: tree
     paper.tables.cache_clear()
@@ -191,7 +190,7 @@ def campaign(mutations: int, seed: int) -> dict[str, Any]:
                 if sort not in ("validated", "refused"):
                     bad.append(f"{number}, {what}: {sort} {words}")
             for place in (tree.parent, folder / "site"):
-                subprocess.run(["rm", "-rf", str(place)], check=True)  # deeper than rmtree goes
+                subprocess.run(["rm", "-rf", str(place)], validate=True)  # deeper than rmtree goes
         if server is not None and server.stdin is not None:
             server.stdin.close()
             server.wait()

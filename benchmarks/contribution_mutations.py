@@ -239,8 +239,8 @@ def _dumped(value: Any) -> bytes:
 
 def _honest(tree: Path, rng: Random) -> str:
     """Other predictions, or diagnostics that are odd, with scores that are right: most of it is to be taken."""
-    from xglue_harness.leaderboard.results import rescored
-    from xglue_harness.results.predictions import encoded, read
+    from xglue_harness.leaderboard.contributions.results import rescored
+    from xglue_harness.records.predictions import encoded, read
 
     path = rng.choice([path for path in _files(tree, ".json") if "results" in path.parts])
     value = json.loads(path.read_text())

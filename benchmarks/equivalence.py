@@ -19,12 +19,12 @@ from unittest.mock import patch
 import torch
 from tqdm import tqdm
 
-from benchmarks.ours import Ours
-from benchmarks.work import Setting, command_line, default_device, load, write_figures
+from benchmarks.engine import Ours
+from benchmarks.workload import Setting, command_line, default_device, load, write_figures
 
 
 def random_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of an epoch without regard to length; as `epoch_batches` of ``xglue_harness.transfer.batching``."""
+    """The batches of an epoch without regard to length; as `epoch_batches` of ``xglue_harness.encoders.batching``."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order: list[int] = torch.randperm(len(lengths), generator=generator).tolist()
     return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
@@ -34,7 +34,7 @@ def score(setting: Setting, seed: int, *, plain: bool) -> dict[str, Any]:
     """Fine-tune with one seed and evaluate; ``plain``: all rows of the table, random batches."""
     with ExitStack() as stack:
         if plain:
-            run = "xglue_harness.transfer.run"
+            run = "xglue_harness.training.trainer"
             stack.enter_context(patch(f"{run}.obstacle", lambda *_: "the reference of a benchmark"))
             stack.enter_context(patch(f"{run}.epoch_batches", random_batches))
         side = Ours(setting)

@@ -30,7 +30,7 @@ def check(family: str, folder: Path) -> dict[str, str | None]:
 
     from tests.helpers import families
     from tests.helpers.evaluation import evaluate
-    from xglue_harness.encoders.loading import encoder_of, weights_sha256
+    from xglue_harness.encoders.backbone import encoder_of, weights_sha256
     from xglue_harness.harness.encoder_lm import EncoderLM
 
     families.FAMILIES[family](folder)

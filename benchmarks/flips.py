@@ -68,7 +68,7 @@ class Ground:
         from xglue_harness.data.folder import ARCHIVE_FOLDER, SAMPLE
         from xglue_harness.harness.demo import build_encoder
         from xglue_harness.harness.encoder_lm import EncoderLM
-        from xglue_harness.transfer.learner import Learner
+        from xglue_harness.training.train_step import TrainStep
 
         self.live, self._folder = folder / "live", folder
         os.environ["XGLUE_CACHE"] = str(folder / "other")
@@ -78,20 +78,20 @@ class Ground:
         with tarfile.open(self.live / "archive.tar.gz", "w:gz") as tar:
             tar.add(SAMPLE, ARCHIVE_FOLDER)
         self._model = EncoderLM(str(folder / "encoder"), device="cpu")
-        step = Learner.step
+        step = TrainStep.step
 
         def die(learner: Any, batch: Any) -> None:
             if learner.counters.step == 5:
                 raise Killed
             step(learner, batch)
 
-        Learner.step = die  # type: ignore[method-assign]
+        TrainStep.step = die  # type: ignore[method-assign]
         try:
             self.run()
         except Killed:
             pass
         finally:
-            Learner.step = step  # type: ignore[method-assign]
+            TrainStep.step = step  # type: ignore[method-assign]
         shutil.copytree(self.live, folder / "killed")
         self.expected, _ = self.run()
         shutil.copytree(self.live, folder / "complete")

@@ -76,8 +76,8 @@ def backbone_of(family: str, tokenizer: Any, seed: int = 0) -> Any:
     import torch
     from transformers import AutoModel
 
-    from xglue_harness.encoders.checkpoint import without_pooler
-    from xglue_harness.encoders.loading import Backbone, check_trainable, encoder_of, refuse_decoder_only
+    from xglue_harness.encoders.backbone import Backbone, check_trainable, encoder_of, refuse_decoder_only
+    from xglue_harness.encoders.loading import without_pooler
 
     config = small(family, tokenizer)
     refuse_decoder_only(config)

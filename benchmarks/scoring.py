@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.ratios import print_ratios
 from xglue_harness import official_metrics
 from xglue_harness.benchmark import TASKS
-from xglue_harness.results.predictions import Header, RowPredictions, encoded, read
+from xglue_harness.records.predictions import Header, RowPredictions, encoded, read
 
 
 def clock(act: Callable[[], Any]) -> tuple[float, Any]:

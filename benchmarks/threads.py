@@ -42,8 +42,8 @@ def serve(shapes: Mapping[str, int], seconds: float) -> None:
     import torch
     from transformers import BertConfig, BertModel
 
+    from xglue_harness.encoders.cpu_kernels import training_kernels
     from xglue_harness.encoders.heads import TransferModel
-    from xglue_harness.encoders.kernels import training_kernels
 
     torch.manual_seed(0)
     config = BertConfig(

@@ -31,9 +31,9 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.ratios import print_difference, print_ratios
-from benchmarks.work import Setting, ask, command_line, default_device, last_steps, load, write_figures
+from benchmarks.workload import Setting, ask, command_line, default_device, last_steps, load, write_figures
 
-SIDES = {"ours": "benchmarks.ours", "Trainer": "benchmarks.plain"}
+SIDES = {"ours": "benchmarks.engine", "Trainer": "benchmarks.trainer_baseline"}
 SHAPES = {
     "xlm-r-base": {
         "vocab_size": 250002,

@@ -25,7 +25,7 @@ import pytest
 import yaml
 
 from tests.helpers.runs import QUICK
-from xglue_harness import cli
+from xglue_harness.cli import app as cli
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [
@@ -176,7 +176,7 @@ def look_at(words: list[str]) -> None:
 def _look_at_lm_eval(words: list[str]) -> None:
     from lm_eval._cli import HarnessCLI
 
-    from xglue_harness.transfer.recipe import parse_options
+    from xglue_harness.recipe import parse_options
 
     parsed = HarnessCLI()._parser.parse_args(["run", *words])
     parse_options(parsed.metadata or {})
@@ -330,7 +330,7 @@ def _evaluate(words: list[str]) -> None:
 
 
 def _command(words: list[str]) -> None:
-    from xglue_harness.leaderboard.backbone_commands import _EXAMPLES
+    from xglue_harness.cli.backbone import _EXAMPLES
 
     if words[:2] == ["backbone", "new"]:  # what would be asked at the terminal
         answers = {**_EXAMPLES, "hub": "", "pretraining.languages": "en"}
@@ -389,7 +389,7 @@ def test_links_lead_to_files_that_are_there(path):
 
 
 def test_the_table_of_options_has_them_all_with_their_defaults():
-    from xglue_harness.transfer.recipe import Options
+    from xglue_harness.recipe import Options
 
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Options\n")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|]*?)`? \|", section, flags=re.MULTILINE))

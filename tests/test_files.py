@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers.layout import write_task
 from xglue_harness import files
-from xglue_harness.analyze.texts import read_texts
+from xglue_harness.analyze.sentences import read_texts
 from xglue_harness.benchmark import task
 from xglue_harness.cli import main
 from xglue_harness.data import open_source
@@ -20,9 +20,9 @@ from xglue_harness.data.archive import ArchiveSource
 from xglue_harness.data.check import check
 from xglue_harness.errors import DataError, RecipeError
 from xglue_harness.files import is_folder, is_regular, open_regular, parse_json, read_json, read_regular, user_path
-from xglue_harness.results.files import read_runs
+from xglue_harness.recipe import parse_options
+from xglue_harness.records.results_files import read_runs
 from xglue_harness.submission.score import score_folder
-from xglue_harness.transfer.recipe import parse_options
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 NER = task("ner")

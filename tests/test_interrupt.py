@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import pytest
 
-from xglue_harness import cli, interrupt
+from xglue_harness import interrupt
+from xglue_harness.cli import app as cli
 from xglue_harness.errors import RecipeError
 from xglue_harness.interrupt import LINE, told_how_to_go_on, told_in_one_line
 
@@ -41,8 +42,8 @@ def test_a_notebook_keeps_its_interrupt(capsys: pytest.CaptureFixture[str]) -> N
         (["demo"], "xglue_harness.harness.demo.run_demo"),
         (["data", "get"], "xglue_harness.data.hub_archive.fetch_folder"),
         (["data", "check", "."], "xglue_harness.data.check.check"),
-        (["score", "--predictions", "."], "xglue_harness.submission.commands.score_folder"),
-        (["store", "ls"], "xglue_harness.store_commands._rows"),
+        (["score", "--predictions", "."], "xglue_harness.cli.submission.score_folder"),
+        (["store", "ls"], "xglue_harness.cli.store._rows"),
     ],
 )
 def test_every_command_of_ours(

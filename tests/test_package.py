@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import xglue_harness
-from xglue_harness import cli
+from xglue_harness.cli import app as cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,7 +47,7 @@ def test_the_wheel_holds_packages_types_tasks_and_the_leaderboard_and_nothing_el
     found = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert {name.partition("/")[0] for name in found} == {"xglue_harness", "xglue_analysis", "xglue_harness.pth"}
     assert {"xglue_harness/py.typed", "xglue_analysis/py.typed"} <= found
-    for folder, place in (("tasks", "tasks"), ("leaderboard", "published")):
+    for folder, place in (("tasks", "tasks"), ("leaderboard", "contributed")):
         inside = {name.removeprefix(f"xglue_harness/{place}/") for name in found if f"/{place}/" in name}
         assert inside == _below(folder), place
     code = {f"xglue_harness/{name}" for name in _below("xglue_harness") if name.endswith(".py")}
@@ -58,7 +58,7 @@ def test_the_wheel_holds_packages_types_tasks_and_the_leaderboard_and_nothing_el
 def test_an_installed_wheel_finds_its_leaderboard(wheel, tmp_path):
     wheel.extractall(tmp_path)
     paper = _module(tmp_path / "xglue_harness" / "results" / "paper.py")
-    assert paper.published_tree() == tmp_path / "xglue_harness" / "published"
+    assert paper.published_tree() == tmp_path / "xglue_harness" / "contributed"
     assert paper.tables()["table4"]
 
 

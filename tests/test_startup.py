@@ -71,13 +71,13 @@ def test_the_version_imports_what_looks_it_up_only():
 @pytest.mark.parametrize(
     ("arguments", "theirs"),
     [
-        (["schema"], {"xglue_harness.results", "xglue_harness.results.schema"}),
-        (["store", "--help"], {"xglue_harness.store_commands"}),
-        (["cache", "--help"], {"xglue_harness.cache_commands"}),
+        (["schema"], {"xglue_harness.results", "xglue_harness.records.schema"}),
+        (["store", "--help"], {"xglue_harness.cli.store"}),
+        (["cache", "--help"], {"xglue_harness.cli.cache"}),
         (["demo", "--help"], set()),
-        (["leaderboard", "--help"], {"xglue_harness.leaderboard", "xglue_harness.leaderboard.commands"}),
-        (["leaderboard", "build", "--help"], {"xglue_harness.leaderboard", "xglue_harness.leaderboard.commands"}),
-        (["backbone", "--help"], {"xglue_harness.leaderboard", "xglue_harness.leaderboard.backbone_commands"}),
+        (["leaderboard", "--help"], {"xglue_harness.leaderboard", "xglue_harness.cli.leaderboard"}),
+        (["leaderboard", "build", "--help"], {"xglue_harness.leaderboard", "xglue_harness.cli.leaderboard"}),
+        (["backbone", "--help"], {"xglue_harness.leaderboard", "xglue_harness.cli.backbone"}),
     ],
 )
 def test_a_command_imports_only_its_own_modules(arguments, theirs):

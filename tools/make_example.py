@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 
 from xglue_harness.benchmark import LANGUAGES, TASKS
+from xglue_harness.cli.backbone import new_command
 from xglue_harness.harness.demo import build_encoder, evaluate_sample
 from xglue_harness.leaderboard.add import add
-from xglue_harness.leaderboard.backbone_commands import new_command
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "leaderboard" / "example"
 RECIPE = "toy"

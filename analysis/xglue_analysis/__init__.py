@@ -8,8 +8,8 @@ from xglue_analysis.cka import Grid, cka, cka_grid, null_deviation, standardised
 from xglue_analysis.comparison import compare
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.languages import compare_languages
-from xglue_analysis.nulls import Pairwise
 from xglue_analysis.representations import layer_states
+from xglue_analysis.resampling import Pairwise
 from xglue_analysis.spectra import singular_values, spectra, table
 from xglue_analysis.streaming import MinibatchCKA
 from xglue_analysis.weights import open_weights

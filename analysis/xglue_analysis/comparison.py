@@ -10,7 +10,7 @@ import torch
 
 from xglue_analysis.arrays import Array, layers
 from xglue_analysis.cka import cka_grid, null_deviation, standardised, without_dominant
-from xglue_analysis.nulls import PAIRWISE_LIMIT, Interval, Null, Pairwise, jackknife_stderr
+from xglue_analysis.resampling import PAIRWISE_LIMIT, Interval, Null, Pairwise, jackknife_stderr
 
 VALUES = (
     *("cka", "low", "high", "stderr", "stderr_jackknife", "null_mean", "null_sd", "null_p95"),

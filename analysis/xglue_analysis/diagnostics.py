@@ -13,12 +13,12 @@ import torch
 
 from xglue_analysis.cka import cka_grid
 from xglue_analysis.comparison import known, matched
-from xglue_analysis.nulls import Pairwise
+from xglue_analysis.resampling import Pairwise
 from xglue_analysis.spectra import table, totals
 from xglue_analysis.weights import MemoryWeights
 
 
-class Study(Protocol):
+class DiagnosticContext(Protocol):
     """What a diagnostic is given."""
 
     languages: tuple[str, ...]
@@ -37,7 +37,7 @@ class Study(Protocol):
 Found = dict[str, Any]
 
 
-def cka(study: Study) -> Found:
+def cka(study: DiagnosticContext) -> Found:
     """Debiased CKA, mean over the layers above the embeddings; values by layer are in the details.
 
     - ``cka_en``: a language against English in the fine-tuned encoder, where test sets are translations.
@@ -78,7 +78,7 @@ def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[tuple[float, 
     return (mean, spread.mean_stderr), {"n": grid.n, "columns": columns, "rows": rows}
 
 
-def spectra(study: Study) -> Found:
+def spectra(study: DiagnosticContext) -> Found:
     """Norm of all singular values of the fine-tuned encoder's matrices, and their distance from the pretrained one's.
 
     Both go over K, Q, V, Out, FC up and FC down of all layers as one vector; the details have them by layer and role.

@@ -17,7 +17,7 @@ from xglue_analysis.arrays import Array, tensor
 from xglue_analysis.cka import cka_grid, null_deviation
 from xglue_analysis.comparison import known
 from xglue_analysis.errors import AnalysisError
-from xglue_analysis.nulls import PAIRWISE_LIMIT, Pairwise
+from xglue_analysis.resampling import PAIRWISE_LIMIT, Pairwise
 
 NEIGHBOURS = 10
 """Neighbours of CSLS, as Conneau et al. 2018 have them; fewer where there are fewer sentences."""

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from xglue_analysis import comparison, languages, nulls
+from xglue_analysis import comparison, languages
+from xglue_analysis import resampling as nulls
 from xglue_analysis.alignment import anc, retrieval
 from xglue_analysis.cka import cka, null_deviation, standardised, without_dominant
 from xglue_analysis.comparison import VALUES, compare, known, matched
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.languages import compare_languages
-from xglue_analysis.nulls import Pairwise, jackknife_stderr
+from xglue_analysis.resampling import Pairwise, jackknife_stderr
 
 PAIRWISE = ("low", "high", "stderr", "stderr_jackknife", "null_p95", "null_mean_biased", "null_p95_biased", "influence")
 

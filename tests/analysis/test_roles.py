@@ -14,7 +14,7 @@ from tests.helpers import families
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.roles import ROLES, Place, locate
 from xglue_analysis.weights import MemoryWeights, open_weights
-from xglue_harness.encoders.loading import encoder_of
+from xglue_harness.encoders.backbone import encoder_of
 
 HIDDEN, WIDE = 16, 32
 SEQ2SEQ = ("mbart50", "nllb", "m2m100", "t5", "mt5", "umt5")

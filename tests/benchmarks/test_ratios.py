@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from benchmarks.growth import print_sizes, print_tokenising, ratios
 from benchmarks.ratios import middle, print_difference, print_ratios
+from benchmarks.scaling import print_sizes, print_tokenising, ratios
 
 
 def test_median_and_range() -> None:

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import growth, transfer
-from benchmarks.peak import body_parameters, matmul_peak
-from benchmarks.work import Setting, ask, last_steps, load
+from benchmarks import scaling as growth
+from benchmarks import transfer
+from benchmarks.roofline import body_parameters, matmul_peak
+from benchmarks.workload import Setting, ask, last_steps, load
 from xglue_harness.harness.demo import build_encoder
-from xglue_harness.results.meter import memory_peak
+from xglue_harness.records.cost_meter import memory_peak
 
 CPU = torch.device("cpu")
 
@@ -82,7 +83,7 @@ def test_pairs_and_random_shapes(tiny: str, tmp_path: Path, monkeypatch) -> None
     monkeypatch.setitem(transfer.SHAPES, "small", small)
     transfer.build("small", tiny, tmp_path)
     setting = Setting(str(tmp_path), "sample", "xnli", rows=32, eval_rows=2)
-    figures = ask("benchmarks.plain", setting)["figures"]
+    figures = ask("benchmarks.trainer_baseline", setting)["figures"]
     assert figures["steps"] == 1
     assert "training, share of fp32 peak" in figures
     monkeypatch.setitem(small, "vocab_size", 10)

@@ -13,8 +13,8 @@ from xglue_harness.benchmark import task
 from xglue_harness.data import cache
 from xglue_harness.data.cache import cache_root, cached_split, split_key
 from xglue_harness.data.official import Rows, read, rows_sha256
-from xglue_harness.data.seal import DamagedFileError
 from xglue_harness.errors import DataError
+from xglue_harness.seal import DamagedFileError
 
 NER = task("ner")
 DATA = tagging_file(NER, "test", "en", rows=5)

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from tests.helpers.layout import pack, sentence_file, tagging_file, write_file, write_layout, write_task
 from xglue_harness.benchmark import TASKS, TaskSpec, task
+from xglue_harness.cli.data import app
 from xglue_harness.data import check as check_module
 from xglue_harness.data.check import Problem, Report, check
-from xglue_harness.data.commands import app
 from xglue_harness.data.manifest import manifest_rows, official_archive
 from xglue_harness.data.prepare import prepare
 from xglue_harness.data.render import remarks, render

@@ -111,7 +111,7 @@ def test_ways_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XGLUE_DATA", str(tmp_path))
     assert open_source(None).name == "folder"
     assert open_source("hub").name == "hub"
-    monkeypatch.setattr("xglue_harness.data.opening.SAMPLE", tmp_path)
+    monkeypatch.setattr("xglue_harness.data.resolve.SAMPLE", tmp_path)
     sample = open_source("sample")
     assert (sample.name, sample.is_sample) == ("sample", True)
     (tmp_path / "data").mkdir()
@@ -132,6 +132,6 @@ def test_opening_does_not_import_datasets() -> None:
     import subprocess
     import sys
 
-    code = "import sys, xglue_harness.data, xglue_harness.data.commands as c; print('datasets' in sys.modules)"
+    code = "import sys, xglue_harness.data, xglue_harness.cli.data as c; print('datasets' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -12,7 +12,7 @@ import pytest
 from xglue_harness.benchmark import TASKS, task
 from xglue_harness.data import open_source
 from xglue_harness.data.hub import HubSource
-from xglue_harness.data.ports import COPY, KNOWN, Port
+from xglue_harness.data.hub_datasets import COPY, KNOWN, HubDataset
 from xglue_harness.errors import DataError
 
 XNLI, PAWSX, NER, POS = (task(name) for name in ("xnli", "pawsx", "ner", "pos"))
@@ -284,7 +284,7 @@ def test_a_users_branch_is_loaded_each_time(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_a_port_is() -> None:
-    assert Port("/folder").is_local
-    assert str(Port("/folder")) == "/folder"
-    assert not Port("a/b", "main").is_immutable
-    assert str(Port("a/b", "main")) == "a/b@main"
+    assert HubDataset("/folder").is_local
+    assert str(HubDataset("/folder")) == "/folder"
+    assert not HubDataset("a/b", "main").is_immutable
+    assert str(HubDataset("a/b", "main")) == "a/b@main"

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from tests.helpers.hub import COMMIT, FakeHub, as_official, serving, use
 from tests.helpers.layout import pack, write_layout
 from xglue_harness.benchmark import TASKS, task
+from xglue_harness.cli.data import app
 from xglue_harness.data import fingerprint, open_source
-from xglue_harness.data.commands import app
 from xglue_harness.data.hub_archive import LICENCES, fetch_folder, get, official_folder
 from xglue_harness.data.unpacked import MANIFEST
 from xglue_harness.errors import DataError

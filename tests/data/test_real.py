@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from xglue_harness.benchmark import TASKS, TaskSpec, task
+from xglue_harness.cli.data import app
 from xglue_harness.data import open_source
 from xglue_harness.data.check import check
-from xglue_harness.data.commands import app
 from xglue_harness.data.official import read
 
 pytestmark = pytest.mark.real

@@ -12,8 +12,8 @@ import transformers
 import xglue_harness.hook  # noqa: F401  (teaches lm_eval's hf)
 from tests.helpers.training import backbone
 from xglue_harness.encoders import checks
-from xglue_harness.encoders.checkpoint import Checkpoint, load_backbone, load_config, load_encoder
 from xglue_harness.encoders.checks import check_finite, check_ids, check_padding, device_of, is_larger
+from xglue_harness.encoders.loading import Checkpoint, load_backbone, load_config, load_encoder
 from xglue_harness.encoders.sizes import check_sizes
 from xglue_harness.errors import EncoderError
 from xglue_harness.harness.encoder_lm import EncoderLM

@@ -11,17 +11,17 @@ import transformers
 import xglue_harness.hook  # noqa: F401  (teaches lm_eval's hf)
 from tests.helpers import families
 from xglue_harness.benchmark import TASKS
-from xglue_harness.encoders import inputs
-from xglue_harness.encoders.checkpoint import Checkpoint, load_backbone, load_config, load_encoder, load_tokenizer
+from xglue_harness.encoders import subwords as inputs
+from xglue_harness.encoders.backbone import check_trainable, encoder_of, weights_sha256
 from xglue_harness.encoders.dropout import set_dropout
-from xglue_harness.encoders.inputs import Texts
+from xglue_harness.encoders.inputs import collate
 from xglue_harness.encoders.languages import MBART_CODES, NLLB_CODES, reading
-from xglue_harness.encoders.loading import check_trainable, encoder_of, weights_sha256
+from xglue_harness.encoders.loading import Checkpoint, load_backbone, load_config, load_encoder, load_tokenizer
 from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.encoders.probe import position_limit, probe_padding
+from xglue_harness.encoders.subwords import Texts
+from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.errors import EncoderError
-from xglue_harness.transfer.inputs import collate
-from xglue_harness.transfer.tokenising import tokenised
 
 LANGUAGES = sorted({language for spec in TASKS.values() for language in spec.languages})
 ODD_WORDS = [

@@ -1,174 +1,140 @@
-"""Frames, truncation and words: what the encoder reads equals what its own tokenizer would build."""
+"""Inputs in columns: batches, joins and their way through names and tensors."""
 
 from __future__ import annotations
 
-import random
-from typing import ClassVar
+from functools import cache
 
-import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import tokenizers
-from xglue_harness.encoders import inputs
-from xglue_harness.encoders.inputs import Texts
-from xglue_harness.encoders.languages import MBART_CODES, NLLB_CODES, language_code, reading
+from tests.helpers.training import pairs, sentences
+from xglue_harness.benchmark import TASKS
+from xglue_harness.encoders.heads import IGNORED
+from xglue_harness.encoders.inputs import Inputs, collate, concatenated
+from xglue_harness.encoders.tokenising import tokenised
 
-FAMILIES = [tokenizers.mbart50, tokenizers.nllb, tokenizers.xlmr, tokenizers.bert]
+PAD = 99
+_TOKEN = st.tuples(st.integers(0, 90), st.integers(0, 1))
+_SENTENCE = st.tuples(st.lists(_TOKEN, min_size=1, max_size=12), st.integers(0, 9))
+_TAGGED = st.lists(_TOKEN, min_size=1, max_size=12).flatmap(
+    lambda tokens: st.tuples(
+        st.just(tokens), st.dictionaries(st.integers(0, len(tokens) - 1), st.integers(0, 9), max_size=5)
+    )
+)
 
 
-def _flat(lists):
-    return [number for numbers in lists for number in numbers]
+def _ends(sizes):
+    return torch.tensor([0, *sizes]).cumsum(0)
 
 
-@pytest.mark.parametrize("make", FAMILIES)
-def test_one_text_equals_the_tokenizer(make):
+def _inputs(items, *, segments, tagging):
+    """Inputs of ``(tokens, label)`` pairs, and of ``(tokens, {position: label})`` for tagging."""
+    tokens = [token for own, _ in items for token in own]
+    words = [sorted(labels.items()) if tagging else [(0, labels)] for _, labels in items]
+    flat = [word for own in words for word in own]
+    optional = {"segments": torch.tensor([kind for _, kind in tokens], dtype=torch.uint8)} if segments else {}
+    if tagging:
+        optional |= {
+            "positions": torch.tensor([position for position, _ in flat], dtype=torch.int32),
+            "word_starts": _ends(map(len, words)),
+            "first_words": torch.zeros(len(items), dtype=torch.int32),
+        }
+    return Inputs(
+        torch.tensor([token for token, _ in tokens], dtype=torch.int32),
+        _ends(len(own) for own, _ in items),
+        torch.arange(len(items), dtype=torch.int32),
+        torch.zeros(len(items), dtype=torch.bool),
+        torch.tensor([label for _, label in flat], dtype=torch.int32),
+        **optional,
+    )
+
+
+def _slow(items, batch, *, segments, tagging):
+    """What `collate` gives, row by row and number by number."""
+    longest = max(len(items[index][0]) for index in batch)
+    result = {"input_ids": [], "attention_mask": [], "labels": []} | ({"token_type_ids": []} if segments else {})
+    for index in batch:
+        tokens, labels = items[index]
+        rest = longest - len(tokens)
+        result["input_ids"].append([token for token, _ in tokens] + [PAD] * rest)
+        result["attention_mask"].append([1] * len(tokens) + [0] * rest)
+        if segments:
+            result["token_type_ids"].append([kind for _, kind in tokens] + [0] * rest)
+        result["labels"].append([labels.get(at, IGNORED) for at in range(longest)] if tagging else labels)
+    return result
+
+
+@given(st.data(), st.booleans(), st.booleans())
+def test_a_batch_is_what_a_slow_reference_gives(data, segments, tagging):
+    items = data.draw(st.lists(_TAGGED if tagging else _SENTENCE, min_size=1, max_size=8))
+    batch = data.draw(st.lists(st.integers(0, len(items) - 1), min_size=1, max_size=10))
+    found = collate(_inputs(items, segments=segments, tagging=tagging), batch, PAD)
+    assert {tensor.dtype for tensor in found.values()} == {torch.long}
+    expected = _slow(items, batch, segments=segments, tagging=tagging)
+    assert {name: tensor.tolist() for name, tensor in found.items()} == expected
+
+
+def test_a_batch_of_a_tokenizer_is_padded_on_the_right():
+    tokenizer, spec = tokenizers.bert(), TASKS["pos"]
+    rows = [{"words": ["the", "catdog"], "pos": [5, 7]}, {"words": ["dog"], "pos": [2]}]
+    batch = collate(tokenised(spec, rows, tokenizer, "en", 16), [0, 1], pad=0)
+    assert batch["attention_mask"].sum(dim=1).tolist() == [len(tokenizer("the catdog")["input_ids"]), 3]
+    assert batch["labels"][0].tolist()[:3] == [IGNORED, 5, 7]
+    assert batch["labels"][1].tolist()[:2] == [IGNORED, 2]
+    assert (batch["labels"] != IGNORED).sum() == 3
+    assert torch.equal(batch["input_ids"] == 0, batch["attention_mask"] == 0)
+    assert "token_type_ids" in batch
+    assert "token_type_ids" not in collate(tokenised(spec, rows, tokenizers.xlmr(), "en", 16), [0, 1], pad=1)
+
+
+ROWS = {
+    "pos": [*sentences(7), {"words": ["catdog"] * 30, "pos": [3] * 30}, *sentences(4, 50)],
+    "xnli": pairs(12),
+    "nc": [{"news_title": "the", "news_body": "dog " * n, "news_category": n % 10} for n in range(12)],
+}
+
+
+def _same(one, other, *, apart=()):
+    assert one.tensors().keys() == other.tensors().keys()
+    for name, column in one.tensors().items():
+        if name not in apart:
+            assert column.dtype == other.tensors()[name].dtype, name
+            assert torch.equal(column, other.tensors()[name]), name
+
+
+@cache
+def _tokenised(task, make):
+    """A tokenizer, and all rows together."""
     tokenizer = make()
-    frame = inputs.single_frame(tokenizer)
-    texts = ["the cat", "a", "the dog sees the cat and more"]
-    plain = Texts.of(inputs.plain_ids(tokenizer, texts))
-    for length in (8, 5, 40):
-        expected = [tokenizer(text, truncation=True, max_length=length) for text in texts]
-        encoded = inputs.encode(frame, plain, None, length)
-        assert encoded.texts.lists() == [one["input_ids"] for one in expected]
-        assert encoded.truncated.tolist() == [len(tokenizer(text)["input_ids"]) > length for text in texts]
-        if encoded.segments is not None:
-            assert encoded.segments.tolist() == _flat(one["token_type_ids"] for one in expected)
+    return tokenizer, tokenised(TASKS[task], ROWS[task], tokenizer, "en", 16)
 
 
-@pytest.mark.parametrize("make", [tokenizers.xlmr, tokenizers.bert])
-def test_pairs_equal_the_tokenizer_and_the_longer_text_is_cut(make):
-    tokenizer, rng = make(), random.Random(0)
-    frame = inputs.pair_frame(tokenizer)
-    for length in range(9, 41):
-        first, second = (
-            [" ".join(rng.choices(tokenizers.WORDS, k=rng.randint(1, 30))) for _ in "123456"] for _ in "ab"
-        )
-        expected = [
-            tokenizer(*pair, truncation="longest_first", max_length=length) for pair in zip(first, second, strict=True)
-        ]
-        plain = [Texts.of(inputs.plain_ids(tokenizer, texts)) for texts in (first, second)]
-        encoded = inputs.encode(frame, *plain, length)
-        assert encoded.texts.lists() == [one["input_ids"] for one in expected]
-        assert encoded.segments is None or encoded.segments.tolist() == _flat(one["token_type_ids"] for one in expected)
-        whole = [len(tokenizer(*pair)["input_ids"]) for pair in zip(first, second, strict=True)]
-        assert encoded.truncated.tolist() == [size > length for size in whole]
+@pytest.mark.parametrize("make", [tokenizers.bert, tokenizers.xlmr])
+@pytest.mark.parametrize("task", ROWS)
+@settings(deadline=None, max_examples=30)
+@given(cuts=st.lists(st.integers(0, 12), max_size=4).map(sorted))
+def test_data_sets_one_after_another_are_those_rows_tokenised_together(make, task, cuts):
+    (tokenizer, whole), rows = _tokenised(task, make), ROWS[task]
+    stretches = [rows[start:stop] for start, stop in zip([0, *cuts], [*cuts, 12], strict=True)]
+    parts = [tokenised(TASKS[task], own, tokenizer, "en", 16) for own in stretches]
+    joint = concatenated(parts)
+    _same(joint, whole, apart=["rows"])
+    owners = [row for part in parts for row in part.rows.tolist()]
+    assert joint.rows.tolist() == owners
 
 
-_TEXT = st.lists(st.integers(10, 99), max_size=9)
-
-
-@given(st.lists(st.tuples(_TEXT, _TEXT), max_size=6), st.integers(4, 20), st.booleans())
-def test_texts_in_a_frame_are_what_a_slow_reference_gives(pairs, length, segments):
-    frame = inputs.Frame((1, 2), (3,), (4,), (5, 6, 7, 8, 9) if segments else None)
-    first, second = (Texts.of([pair[place] for pair in pairs]) for place in (0, 1))
-    ids, kinds = [], []
-    for a, b in pairs:
-        first_is_longer = len(a) > len(b)
-        while len(a) + len(b) + 4 > length:  # the longer text loses its last one; of two equal ones the shorter before
-            from_first = len(a) > len(b) or (len(a) == len(b) and not first_is_longer)
-            a, b = (a[:-1], b) if from_first else (a, b[:-1])
-        ids.append([1, 2, *a, 3, *b, 4])
-        kinds.extend([5, 5, *[6] * len(a), 7, *[8] * len(b), 9])
-    encoded = inputs.encode(frame, first, second, length)
-    assert encoded.texts.lists() == ids
-    assert encoded.truncated.tolist() == [len(a) + len(b) + 4 > length for a, b in pairs]
-    alone = inputs.encode(frame, first, None, length)
-    assert alone.texts.lists() == [[1, 2, *a[: length - 3], 4] for a, _ in pairs]
-    assert alone.truncated.tolist() == [len(a) > length - 3 for a, _ in pairs]
-    if segments:
-        assert encoded.segments.tolist() == kinds
-        assert alone.segments.tolist() == _flat([5, 5, *[6] * (len(own) - 3), 9] for own in alone.texts.lists())
-    else:
-        assert encoded.segments is alone.segments is None
-
-
-def test_texts_may_overlap_and_be_empty():
-    texts = Texts(np.arange(10, dtype=np.int32), np.array([2, 0, 3, 9]), np.array([3, 4, 0, 1]))
-    assert texts.lists() == [[2, 3, 4], [0, 1, 2, 3], [], [9]]
-    assert texts.cut(2).lists() == [[2, 3], [0, 1], [], [9]]
-    assert Texts.of([[1], [], [2, 3]]).lists() == [[1], [], [2, 3]]
-    assert Texts.of([]).lists() == []
-
-
-@pytest.mark.parametrize("make", [tokenizers.mbart50, tokenizers.nllb])
-def test_a_separator_is_put_where_the_tokenizer_has_none(make):
-    tokenizer = make()
-    bare = tokenizer("the cat", "sees dog")["input_ids"]
-    first, second = (Texts.of(inputs.plain_ids(tokenizer, [text])) for text in ("the cat", "sees dog"))
-    [ids] = inputs.encode(inputs.pair_frame(tokenizer), first, second, max_length=64).texts.lists()
-    size = int(first.lengths[0])
-    assert ids == [*bare[: 1 + size], tokenizer.sep_token_id, *bare[1 + size :]]
-
-
-@pytest.mark.parametrize("make", [*FAMILIES, tokenizers.bytes_bpe])
-def test_every_word_gets_a_subword(make):
-    tokenizer = make()
-    words = ["the", "\u200b", "catdog", "\x00", "x", "ж", " "]
-    pieces = inputs.words_of(tokenizer, [words, [], ["dog"]]).lists()
-    assert len(pieces) == len(words) + 1
-    assert all(pieces)
-    blank = " " if make is tokenizers.bytes_bpe else ""
-    assert [pieces[0], pieces[-1]] == inputs.plain_ids(tokenizer, [f"{blank}the", f"{blank}dog"])
-    assert inputs.words_of(tokenizer, []).lists() == inputs.words_of(tokenizer, [[]]).lists() == []
-
-
-@pytest.mark.parametrize(("make", "codes"), [(tokenizers.mbart50, MBART_CODES), (tokenizers.nllb, NLLB_CODES)])
-def test_the_language_code_stands_where_the_tokenizer_puts_it(make, codes, caplog):
-    tokenizer = make()
-    before = tokenizer.src_lang
-    for language, code in codes.items():
-        tokenizer.src_lang = code or "en_XX"
-        expected = tokenizer("the cat")["input_ids"]
-        tokenizer.src_lang = before
-        with reading(tokenizer, language):
-            frame = inputs.single_frame(tokenizer)
-            plain = Texts.of(inputs.plain_ids(tokenizer, ["the cat"]))
-        assert inputs.encode(frame, plain, None, 64).texts.lists() == [expected]
-        assert tokenizer.src_lang == before
-    warned = {record.args[0] for record in caplog.records}
-    assert warned == {language for language, code in codes.items() if code is None}
-
-
-def test_tokenizers_without_languages_have_no_code():
-    assert language_code(tokenizers.xlmr(), "de") is None
-    assert language_code(tokenizers.bert(), "bg") is None
-
-
-def test_words_of_byte_level_tokenizers_are_read_as_words_of_a_text():
-    tokenizer = tokenizers.bytes_bpe()
-    glued = tokenizer(["cat", "dog"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
-    text = inputs.plain_ids(tokenizer, [" cat dog cat"])[0]
-    assert glued != inputs.plain_ids(tokenizer, [" cat dog"])[0], "the trap is gone"
-    pieces = inputs.words_of(tokenizer, [["cat", "dog", "cat"]]).lists()
-    assert [token for piece in pieces for token in piece] == text
-    assert tokenizer.convert_ids_to_tokens(pieces[0]) == ["\u0120cat"]
-
-
-def test_codes_of_m2m100_are_our_own():
-    class Tokenizer:
-        src_lang = "en"
-        lang_code_to_token: ClassVar = {"de": "__de__", "en": "__en__"}
-
-        @staticmethod
-        def get_vocab():
-            return {"__de__": 5}
-
-    assert language_code(Tokenizer(), "de") == "de"
-    tokenizer = Tokenizer()
-    with reading(tokenizer, "de"):
-        assert tokenizer.src_lang == "de"
-    assert tokenizer.src_lang == "en"
-
-
-def test_a_tokenizer_with_unknown_codes_is_named(caplog):
-    class Tokenizer:
-        src_lang = "eng"
-
-        @staticmethod
-        def get_vocab():
-            return {}
-
-    assert language_code(Tokenizer(), "de") is None
-    assert "no known code for de fits the tokenizer: it is read as eng" in caplog.text
+@pytest.mark.parametrize("make", [tokenizers.bert, tokenizers.xlmr])
+@pytest.mark.parametrize("task", ROWS)
+@pytest.mark.parametrize("count", [0, 12])
+def test_the_columns_are_all_there_is(make, task, count):
+    inputs = tokenised(TASKS[task], ROWS[task][:count], make(), "en", 16)
+    again = Inputs(**inputs.tensors())
+    _same(inputs, again)
+    assert again.tagging == (task == "pos")
+    assert (again.segments is not None) == (make is tokenizers.bert)
+    assert sum(again.lengths) == again.subwords
+    for index in range(len(again)):
+        assert len(again.subwords_of(index)) == again.lengths[index]

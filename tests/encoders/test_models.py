@@ -22,13 +22,13 @@ from transformers import (
 )
 
 from tests.helpers import tokenizers
-from xglue_harness.encoders.heads import IGNORED, TransferModel
-from xglue_harness.encoders.loading import (
+from xglue_harness.encoders.backbone import (
     Backbone,
     check_trainable,
     encoder_of,
     weights_sha256,
 )
+from xglue_harness.encoders.heads import IGNORED, TransferModel
 from xglue_harness.encoders.pooling import default_pooling, pool
 from xglue_harness.encoders.probe import check_length
 from xglue_harness.errors import EncoderError

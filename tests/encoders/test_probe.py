@@ -13,8 +13,8 @@ from transformers import BertConfig, BertModel
 from benchmarks.padding import backbone_of, families
 from tests.helpers import tokenizers
 from tests.helpers.training import CPU, backbone
-from xglue_harness.encoders.checkpoint import Checkpoint, load_config, load_encoder, load_tokenizer
-from xglue_harness.encoders.loading import Backbone
+from xglue_harness.encoders.backbone import Backbone
+from xglue_harness.encoders.loading import Checkpoint, load_config, load_encoder, load_tokenizer
 from xglue_harness.encoders.probe import TOLERANCE, check_length, position_limit, probe_padding, with_company
 from xglue_harness.errors import EncoderError
 

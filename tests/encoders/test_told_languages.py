@@ -11,13 +11,13 @@ from transformers import XLMConfig, XLMModel, XmodConfig, XmodModel
 from tests.helpers import tokenizers
 from tests.helpers.training import CPU, backbone, pairs, recipe, sentences
 from xglue_harness.benchmark import TASKS
+from xglue_harness.encoders.backbone import Backbone
 from xglue_harness.encoders.calling import check_arguments, language_argument
-from xglue_harness.encoders.loading import Backbone
+from xglue_harness.encoders.inputs import collate
 from xglue_harness.encoders.told_languages import check_languages, language_number, language_numbers
 from xglue_harness.errors import EncoderError
-from xglue_harness.transfer.inputs import collate
-from xglue_harness.transfer.predict import predict, prepare
-from xglue_harness.transfer.run import build_model
+from xglue_harness.prediction.predict import predict, prepare
+from xglue_harness.training.trainer import build_model
 
 XLM15 = TASKS["xnli"].languages
 XNLI = TASKS["xnli"]

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from tests.helpers.language_models import build_decoder
 from tests.helpers.runs import QUICK
-from xglue_harness import cli
 from xglue_harness.benchmark import TASKS
+from xglue_harness.cli import app as cli
 from xglue_harness.errors import DataError
-from xglue_harness.results import predictions
-from xglue_harness.results.schema import PromptRecord
+from xglue_harness.records import predictions
+from xglue_harness.records.schema import PromptRecord
 from xglue_harness.threads import WAITING
 
 SCRIPTS = Path(sys.executable).parent

@@ -8,12 +8,12 @@ import json
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
-from xglue_harness import cli
 from xglue_harness.benchmark import TASKS
+from xglue_harness.cli import app as cli
+from xglue_harness.cli import backbone as backbone_commands
 from xglue_harness.errors import DataError
 from xglue_harness.harness import demo
-from xglue_harness.leaderboard import backbone_commands
-from xglue_harness.results import predictions
+from xglue_harness.records import predictions
 from xglue_harness.submission.score import score_folder
 
 

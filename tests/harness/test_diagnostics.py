@@ -17,12 +17,12 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import EncoderError, RecipeError
 from xglue_harness.harness import diagnostics
 from xglue_harness.harness.groups import diagnosed
-from xglue_harness.harness.study import LEAST, Look, Sample, first_inputs, sampled
-from xglue_harness.results.schema import RunRecord, comparable
-from xglue_harness.transfer.distributed import World
-from xglue_harness.transfer.predict import predict, prepare
-from xglue_harness.transfer.run import build_model
-from xglue_harness.transfer.watch import Watch
+from xglue_harness.harness.study import LEAST, ContextBuilder, DocumentSample, first_inputs, sampled
+from xglue_harness.prediction.hidden_states import HiddenStateRecorder
+from xglue_harness.prediction.predict import predict, prepare
+from xglue_harness.records.schema import RunRecord, comparable
+from xglue_harness.training.distributed import World
+from xglue_harness.training.trainer import build_model
 
 BOTH = {"diagnostics": ["cka", "spectra"]}
 
@@ -68,7 +68,7 @@ def test_the_number_is_the_mean_over_layers_above_the_embeddings(xnli):
 
 
 def test_spectra_are_of_the_fine_tuned_and_the_pretrained_weights(xnli, tiny):
-    from xglue_harness.encoders.checkpoint import load_backbone
+    from xglue_harness.encoders.loading import load_backbone
 
     encoder = load_backbone(str(tiny), torch.device("cpu")).encoder
     roles = ("query.weight", "key.weight", "value.weight", "dense.weight")
@@ -237,10 +237,10 @@ def test_the_sample_is_the_same_in_every_language_and_spread_over_the_documents(
     chosen = sampled(range(2000), 200)
     assert 800 < sum(chosen) / len(chosen) < 1200
     own = {"en": {n: {} for n in range(40)}, "de": {n: {} for n in range(10, 50)}}
-    rows = Sample(World(), own, None, parallel=True).rows
+    rows = DocumentSample(World(), own, None, parallel=True).rows
     assert rows["en"] == rows["de"] == list(range(10, 40))
     with pytest.raises(RecipeError, match=f"raise --limit to {LEAST}"):
-        Sample(World(), {"en": {n: {} for n in range(7)}}, None, parallel=False)
+        DocumentSample(World(), {"en": {n: {} for n in range(7)}}, None, parallel=False)
 
 
 LONG = {"words": ["catdog"] * 30 + ["the"] * 9, "pos": [3] * 39}
@@ -253,7 +253,7 @@ def test_states_from_the_evaluation_are_those_of_a_pass_of_their_own(task):
     documents = dict(enumerate(rows))
     model = build_model(body, spec, chosen).eval()
     parts = {language: prepare(body, spec, chosen, rows, language) for language in ("en", "de")}
-    look = Look(spec, World(), {language: (documents, part) for language, part in parts.items()}, 10, list)
+    look = ContextBuilder(spec, World(), {language: (documents, part) for language, part in parts.items()}, 10, list)
     predict(model, body, chosen, list(parts.values()), progress=False, watch=look.watch)
     study = look.study(chosen, model, {"pretrained": body})
     taken = study.states("finetuned", "de")
@@ -278,7 +278,7 @@ def test_watching_changes_no_prediction_and_keeps_only_what_is_wanted():
     body, spec, chosen = backbone(), TASKS["xnli"], recipe("xnli")
     parts = [prepare(body, spec, chosen, pairs(12), language) for language in ("en", "de")]
     model = build_model(body, spec, chosen).eval()
-    watch = Watch([[0, 5], [11]])
+    watch = HiddenStateRecorder([[0, 5], [11]])
     watched = predict(model, body, chosen, parts, progress=False, watch=watch)
     assert watched == predict(model, body, chosen, parts, progress=False)
     assert [sorted(found) for found in watch.found] == [[0, 5], [11]]
@@ -290,7 +290,7 @@ def test_the_pretrained_encoder_stays_as_it_was(evaluate, tiny):
     spec, chosen = TASKS["xnli"], recipe("xnli")
     rows = pairs(12)
     parts = {"en": (dict(enumerate(rows)), prepare(body, spec, chosen, rows, "en"))}
-    look = Look(spec, World(), parts, None, list)
+    look = ContextBuilder(spec, World(), parts, None, list)
     model = build_model(body, spec, chosen)
     predict(model, body, chosen, [parts["en"][1]], progress=False, watch=look.watch)
     study = look.study(chosen, model, {"pretrained": body})

@@ -13,7 +13,7 @@ import transformers
 
 import xglue_harness.hook  # noqa: F401  (teaches lm_eval's hf)
 from tests.helpers import families, tokenizers
-from xglue_harness.encoders.loading import encoder_of, merged, weights_sha256
+from xglue_harness.encoders.backbone import encoder_of, merged, weights_sha256
 from xglue_harness.errors import EncoderError
 from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.harness.requests import backbone_of

@@ -16,13 +16,13 @@ from tests.helpers.layout import sentence_file, write_file, write_layout
 from tests.helpers.loggers import sample_table
 from xglue_harness import interrupt, metrics
 from xglue_harness.benchmark import TASKS, Kind
-from xglue_harness.encoders.loading import weights_sha256
+from xglue_harness.encoders.backbone import weights_sha256
 from xglue_harness.errors import DataError, EncoderError, RecipeError
 from xglue_harness.official_metrics import tag_precision
-from xglue_harness.results import predictions
-from xglue_harness.results.schema import RunRecord
-from xglue_harness.transfer.scoring import document_score, score
-from xglue_harness.transfer.store import code_sha256, store_root
+from xglue_harness.records import predictions
+from xglue_harness.records.schema import RunRecord
+from xglue_harness.scoring import document_score, score
+from xglue_harness.store.trainings import code_sha256, store_root
 
 LEAVES = ["xglue_nc_zs_en", "xglue_xnli_zs_sw", "xglue_wpr_zs_zh", "xglue_ner_zs_nl", "xglue_pos_zs_th"]
 
@@ -246,7 +246,7 @@ def test_another_language_and_another_process_train_nothing(first, evaluate, mon
     def never(*_):
         raise AssertionError("it trains")
 
-    monkeypatch.setattr("xglue_harness.transfer.learner.Learner.step", never)
+    monkeypatch.setattr("xglue_harness.training.train_step.Learner.step", never)
     with caplog.at_level("INFO"), caplog.at_level("INFO", logger="xglue_harness"):
         found = evaluate(["xglue_xnli_zs_de", "xglue_xnli_zs_sw"])
     assert _scores(found)["xglue_xnli_zs_sw"] == _scores(first)["xglue_xnli_zs_sw"]

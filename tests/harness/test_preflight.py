@@ -13,8 +13,8 @@ import transformers
 from tests.helpers.language_models import build_decoder
 from xglue_harness.errors import DataError, EncoderError, RecipeError, StoreError
 from xglue_harness.harness import diagnostics, preflight
-from xglue_harness.results.schema import RunRecord
-from xglue_harness.transfer.run import Run
+from xglue_harness.records.schema import RunRecord
+from xglue_harness.training.trainer import Trainer
 
 LEAF = "xglue_xnli_zs_de"
 WAYS = {"device": "cpu", "limit": 16}
@@ -27,7 +27,7 @@ def no_training(own_store, monkeypatch):
     def train(self):
         pytest.fail("a training has begun")
 
-    monkeypatch.setattr(Run, "train", train)
+    monkeypatch.setattr(Trainer, "train", train)
 
 
 def _saved(folder, model, words):

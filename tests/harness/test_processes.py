@@ -16,9 +16,9 @@ import pytest
 from tests.helpers.language_models import build_decoder
 from tests.helpers.process import Run, command
 from tests.helpers.runs import QUICK
-from xglue_harness.results import predictions
-from xglue_harness.results.schema import comparable
-from xglue_harness.transfer.store import Store, read_entry
+from xglue_harness.records import predictions
+from xglue_harness.records.schema import comparable
+from xglue_harness.store.trainings import Store, read_entry
 
 pytestmark = pytest.mark.processes
 
@@ -138,7 +138,7 @@ def _has_finished_one_task(store):
 
 @pytest.mark.parametrize("when", [_writes_a_checkpoint, _has_finished_one_task])
 def test_a_killed_run_goes_on_and_ends_with_the_same_results(when, alone, tiny, tmp_path):
-    """More moments, at random: python -m benchmarks.kills."""
+    """More moments, at random: python -m benchmarks.crash_recovery."""
     run = _run(tiny, tmp_path, "killed", metadata={**OPTIONS, "checkpoint_minutes": 0})
     _killed(run, when)
     assert not Path(run.out).exists()

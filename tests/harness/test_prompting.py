@@ -17,8 +17,8 @@ from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.data import open_source
 from xglue_harness.errors import EncoderError, PromptError
-from xglue_harness.results import predictions
-from xglue_harness.results.schema import PromptRecord
+from xglue_harness.records import predictions
+from xglue_harness.records.schema import PromptRecord
 
 LEAVES = ["xglue_nc_zs_fr", "xglue_xnli_zs_sw", "xglue_wpr_zs_zh", "xglue_ner_zs_nl", "xglue_pos_zs_th"]
 TAGGING = {"ner", "pos"}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.language_models import build_decoder
 from xglue_harness.benchmark import TASKS
-from xglue_harness.harness.predictions import put_beside
+from xglue_harness.harness.predictions import copy_predictions
 from xglue_harness.submission.export import export
 from xglue_harness.submission.score import score_folder
 
@@ -17,7 +17,7 @@ def _round_trip(results, folder):
     """Scores of the submission, by leaf: ours, its standard error, the official one."""
     folder.mkdir()
     (folder / "results_now.json").write_text(json.dumps(results, default=str), encoding="utf-8")
-    put_beside(results, folder, "now")
+    copy_predictions(results, folder, "now")
     summary = export([folder], folder / "submission")
     scores = score_folder(folder / "submission", "sample")
     found = {

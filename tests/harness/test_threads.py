@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from xglue_harness.exclusive import one_thread
 from xglue_harness.harness.demo import build_encoder
-from xglue_harness.transfer.store import Store
+from xglue_harness.store.trainings import Store
 
 TASKS = ["xglue_pos_zs_de", "xglue_xnli_zs_de"]
 RECIPE = {"dropout": 0.1, "epochs": 2, "train_limit": 64, "dev": "none"}

@@ -15,36 +15,36 @@ from transformers import M2M100Config, M2M100Model
 from tests.helpers.training import CPU, backbone, pairs, recipe
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.encoders.heads import TransferModel
+from xglue_harness.encoders.inputs import Inputs
+from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.errors import StoreError
-from xglue_harness.harness.hf import several_processes
-from xglue_harness.transfer import token_cache
-from xglue_harness.transfer.checkpoint import Counters, Working
-from xglue_harness.transfer.distributed import World
-from xglue_harness.transfer.inputs import Inputs
-from xglue_harness.transfer.learner import Learner
-from xglue_harness.transfer.run import Material, Run
-from xglue_harness.transfer.tokenising import tokenised
+from xglue_harness.harness.hf import prepare_multiprocess
+from xglue_harness.store import token_cache
+from xglue_harness.training.checkpoint import CheckpointFolder, Counters
+from xglue_harness.training.distributed import World
+from xglue_harness.training.train_step import TrainStep
+from xglue_harness.training.trainer import Trainer, TrainingData
 
 
 def exchange(world: World) -> None:
     """Every way to talk to the others."""
-    assert world.broadcast("led" if world.leads else "followed") == "led"
+    assert world.broadcast("led" if world.is_main_process else "followed") == "led"
     assert world.gather(world.rank) == [0, 1]
     calls = []
-    assert world.once(lambda: calls.append(1) or "done") == "done"
-    assert len(calls) == (1 if world.leads else 0)
+    assert world.on_main(lambda: calls.append(1) or "done") == "done"
+    assert len(calls) == (1 if world.is_main_process else 0)
 
     def fail() -> None:
         raise StoreError("the disk is full")
 
     with pytest.raises(StoreError, match="the disk is full"):
-        world.once(fail)
-    tensors = {"a": torch.arange(3.0), "b": torch.ones(2, 2, dtype=torch.uint8)} if world.leads else None
-    shared = world.share(tensors, CPU)
+        world.on_main(fail)
+    tensors = {"a": torch.arange(3.0), "b": torch.ones(2, 2, dtype=torch.uint8)} if world.is_main_process else None
+    shared = world.broadcast_tensors(tensors, CPU)
     assert shared["a"].tolist() == [0, 1, 2]
     assert shared["b"].dtype == torch.uint8
     mine = [torch.full((2, 3), float(world.rank + 1)), torch.tensor(10.0 * (world.rank + 1))]
-    world.add_up(mine)
+    world.all_reduce(mine)
     assert mine[0].tolist() == [[3.0] * 3] * 2
     assert mine[1] == 30
 
@@ -60,7 +60,7 @@ def layers_left_out(world: World) -> None:
     torch.manual_seed(world.rank)
     chosen = recipe("xnli", batch_size=4)
     inputs = tokenised(TASKS["xnli"], pairs(32), backbone().tokenizer, "en", 32)
-    learner = Learner(
+    learner = TrainStep(
         model, chosen, inputs, steps=8, words_per_batch=None, pad=1, device=CPU, world=world, counters=Counters()
     )
     for start in range(0, 32, 4):
@@ -75,13 +75,13 @@ def uneven(world: World) -> None:
     model = TransferModel(backbone().encoder, 3, tagging=False, pooling="first", dropout=0.0)
     chosen = recipe("xnli", batch_size=4)
     inputs = tokenised(TASKS["xnli"], pairs(1), backbone().tokenizer, "en", 32)
-    learner = Learner(
+    learner = TrainStep(
         model, chosen, inputs, steps=2, words_per_batch=None, pad=0, device=CPU, world=world, counters=Counters()
     )
     learner.step([0])
     assert learner.counters.real_tokens == inputs.subwords > 0
     torch.manual_seed(0)
-    alone = Learner(
+    alone = TrainStep(
         TransferModel(backbone().encoder, 3, tagging=False, pooling="first", dropout=0.0), chosen, inputs,
         steps=2, words_per_batch=None, pad=0, device=CPU, world=World(), counters=Counters(),
     )  # fmt: skip
@@ -100,21 +100,21 @@ def tokens_of_the_training_set(world: World) -> None:
         return tokenised(spec, rows, *args, **options)
 
     folder = world.broadcast(tempfile.mkdtemp())
-    for own_disk, expected in ((False, [6] if world.leads else []), (True, [6])):
+    for own_disk, expected in ((False, [6] if world.is_main_process else []), (True, [6])):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(token_cache, "tokenised", counting)
             patch.setenv("XGLUE_CACHE", f"{folder}/{own_disk}/{world.rank if own_disk else 'all'}")
             calls.clear()
-            material = Material(pairs(6), "0" * 64)
-            working = Working(Path(folder) / f"working-{own_disk}")
-            run = Run(backbone(), TASKS["xnli"], recipe("xnli"), material, working, world, 60.0, progress=False)
+            material = TrainingData(pairs(6), "0" * 64)
+            working = CheckpointFolder(Path(folder) / f"working-{own_disk}")
+            run = Trainer(backbone(), TASKS["xnli"], recipe("xnli"), material, working, world, 60.0, progress=False)
             assert calls == expected
             assert world.gather(run._inputs.ids.tolist())[0] == run._inputs.ids.tolist()
-    world.once(lambda: shutil.rmtree(folder))
+    world.on_main(lambda: shutil.rmtree(folder))
 
 
 if __name__ == "__main__":
-    several_processes()
+    prepare_multiprocess()
     dist.init_process_group("gloo")
     for check in (exchange, layers_left_out, uneven, tokens_of_the_training_set):
         check(World.current())

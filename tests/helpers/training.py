@@ -9,8 +9,8 @@ from transformers import BertConfig, BertModel
 
 from tests.helpers import tokenizers
 from xglue_harness.benchmark import TASKS
-from xglue_harness.encoders.loading import Backbone
-from xglue_harness.transfer.recipe import Options, resolve
+from xglue_harness.encoders.backbone import Backbone
+from xglue_harness.recipe import Options, resolve
 
 CPU = torch.device("cpu")
 WORDS = tokenizers.WORDS

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.leaderboard.site_helpers import as_the_paper
-from xglue_harness.leaderboard.backbones import read_backbone
-from xglue_harness.leaderboard.board import boards
-from xglue_harness.leaderboard.checks import check
+from xglue_harness.leaderboard.contributions.backbones import read_backbone
+from xglue_harness.leaderboard.ranking.board import boards
 from xglue_harness.leaderboard.site.build import build
+from xglue_harness.leaderboard.validation.validate import validate
 
 EXAMPLE = Path(__file__).with_name("example")
 PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboard" / "backbones"
@@ -26,7 +26,7 @@ def example() -> Path:
 @pytest.fixture(scope="session")
 def checked(example):
     """The example, checked."""
-    return check(example, example=True)
+    return validate(example, example=True)
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from xglue_harness.leaderboard.backbones import Backbone
-from xglue_harness.leaderboard.checks import Checked
-from xglue_harness.leaderboard.rescoring import Found
+from xglue_harness.leaderboard.contributions.backbones import Backbone
+from xglue_harness.leaderboard.validation.rescoring import RescoredResult
+from xglue_harness.leaderboard.validation.validate import ValidatedTree
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -126,13 +126,13 @@ PAPER_NAMES = {
 }
 
 
-def as_the_paper(checked: Checked, backbones: Mapping[str, Backbone]) -> Checked:
+def as_the_paper(checked: ValidatedTree, backbones: Mapping[str, Backbone]) -> ValidatedTree:
     """The example's results as if they were of the paper's backbones: under its recipe, and one seed under another."""
     own = tuple(_renamed(found, "paper") for found in checked.results)
     other = tuple(_renamed(found, "quick") for found in checked.results if found.result.seed == 1)
     return replace(checked, example=False, backbones=dict(backbones), results=own + other)
 
 
-def _renamed(found: Found, recipe: str) -> Found:
+def _renamed(found: RescoredResult, recipe: str) -> RescoredResult:
     name = PAPER_NAMES[found.result.backbone]
     return replace(found, result=found.result.model_copy(update={"backbone": name, "recipe": recipe}))

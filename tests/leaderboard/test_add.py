@@ -10,9 +10,9 @@ import yaml
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.harness.demo import build_encoder, evaluate_sample
 from xglue_harness.leaderboard.add import add
-from xglue_harness.leaderboard.checks import check
-from xglue_harness.leaderboard.results import read_result
-from xglue_harness.results import predictions
+from xglue_harness.leaderboard.contributions.results import read_result
+from xglue_harness.leaderboard.validation.validate import validate
+from xglue_harness.records import predictions
 
 QUICK = {"epochs": 10}
 
@@ -45,7 +45,7 @@ def test_results_are_added_with_predictions_without_class_scores(run, empty):
         "tiny-lm/quick/1/pawsx.json",
         "tiny-lm/quick/2/pawsx.json",
     ]
-    checked = check(empty, example=True)
+    checked = validate(empty, example=True)
     assert len(checked.results) == 2
     written = read_result(added.new[0])
     assert written.recipe == "quick"
@@ -84,7 +84,7 @@ def test_other_scores_need_a_reason_that_is_kept(run, empty):
     assert len(added.replaced) == 1
     (change,) = read_result(added.replaced[0]).changes
     assert (change.reason, change.previous) == ("it was seed 1 by mistake", old.scores)
-    check(empty, example=True)
+    validate(empty, example=True)
 
 
 @pytest.mark.parametrize(

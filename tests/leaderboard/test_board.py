@@ -9,13 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from xglue_harness.benchmark import TASKS
+from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.board import ALL
-from xglue_harness.leaderboard.commands import app
-from xglue_harness.leaderboard.reference import references
-from xglue_harness.leaderboard.tables import Table, news
-from xglue_harness.leaderboard.tree import read_tree
-from xglue_harness.results.paper import tables
+from xglue_harness.leaderboard.contributions.tree import read_tree
+from xglue_harness.leaderboard.ranking.board import ALL
+from xglue_harness.leaderboard.ranking.tables import Table, changed_results
+from xglue_harness.published.paper import tables
+from xglue_harness.published.reference import references
 
 
 def results_of(checked, name, task):
@@ -138,14 +138,14 @@ def test_news_tell_what_is_new_and_what_changed(tree, tmp_path):
     shutil.copytree(tree, base)
     for path in (base / "results/tiny-mt/toy/2").glob("ner.*"):
         path.unlink()
-    assert news(read_tree(tree), read_tree(base)) == [
+    assert changed_results(read_tree(tree), read_tree(base)) == [
         f"new `tiny-mt/toy/2/ner`: {100 * read_result_mean(tree, 'results/tiny-mt/toy/2/ner.json'):.1f}"
     ]
-    assert news(read_tree(tree), read_tree(tree)) == []
+    assert changed_results(read_tree(tree), read_tree(tree)) == []
 
 
 def read_result_mean(tree, path):
-    from xglue_harness.leaderboard.results import read_result
+    from xglue_harness.leaderboard.contributions.results import read_result
 
     return read_result(tree / path).mean
 

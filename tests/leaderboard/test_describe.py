@@ -14,10 +14,10 @@ from torch import nn
 
 from tests.helpers import families, tokenizers
 from xglue_harness.benchmark import LANGUAGES
-from xglue_harness.encoders.checkpoint import load_backbone
+from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import EncoderError
-from xglue_harness.leaderboard.backbones import read_backbone
-from xglue_harness.leaderboard.describe import differences, facts
+from xglue_harness.leaderboard.contributions.backbones import read_backbone
+from xglue_harness.leaderboard.contributions.describe import differences, facts
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "backbones"
 PUT_IN = "one end-of-sentence token, put in by the harness"

@@ -10,17 +10,17 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from tests.leaderboard.test_validate import described, edited
 from typer.testing import CliRunner
 
 from tests.leaderboard.conftest import EXAMPLE, PUBLISHED
-from tests.leaderboard.test_checks import described, edited
+from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard import guard
-from xglue_harness.leaderboard.checks import check
-from xglue_harness.leaderboard.commands import app
-from xglue_harness.leaderboard.guard import explain
-from xglue_harness.leaderboard.results import read_result
-from xglue_harness.results import predictions
+from xglue_harness.leaderboard.contributions.results import read_result
+from xglue_harness.leaderboard.validation import guard
+from xglue_harness.leaderboard.validation.guard import explain
+from xglue_harness.leaderboard.validation.validate import validate
+from xglue_harness.records import predictions
 
 RESULT = "results/tiny-lm/toy/1/pawsx.json"
 
@@ -123,19 +123,19 @@ CHANGES = [
 
 @pytest.mark.parametrize(("change", "files", "detail"), CHANGES, ids=range(len(CHANGES)))
 def test_a_change_of_what_is_others_is_listed_and_needs_a_reason(pull, base, change, files, detail):
-    check(pull, base=base, example=True)
+    validate(pull, base=base, example=True)
     change(pull)
     with pytest.raises(LeaderboardError, match=rf"without a reason, and not yours.*\n(.*\n)*.*{detail}") as refused:
-        check(pull, base=base, example=True)
+        validate(pull, base=base, example=True)
     for file in files:
         assert f"{pull / file}: " in str(refused.value)
         assert f" {file} (NO REASON GIVEN)" in str(refused.value)
     explain(pull, base, "a reviewer will know why")
     if change.__name__ == "<lambda>" and "mode" in detail:  # a reason makes nothing run
         with pytest.raises(LeaderboardError, match=r"1 problem\n- .*README.md: is executable, and nothing here is run"):
-            check(pull, base=base, example=True)
+            validate(pull, base=base, example=True)
         return
-    lines = check(pull, base=base, example=True).changes
+    lines = validate(pull, base=base, example=True).changes
     for file in files:
         assert any(f" {file} (reason: a reviewer will know why)" in line for line in lines)
 
@@ -145,7 +145,7 @@ def test_what_is_added_is_ones_own_and_listed(pull, base):
     added = yaml.safe_load((EXAMPLE / "backbones/tiny-new.yaml").read_text())
     changed = {**added, "name": "mine", "title": "mine", "encoder_sha256": "a" * 64}
     (pull / "backbones/mine.yaml").write_text(yaml.safe_dump(changed))
-    lines = check(pull, base=base, example=True).changes
+    lines = validate(pull, base=base, example=True).changes
     count = 1 + len([*(pull / "results/tiny-lm/toy/2").iterdir()])
     assert lines[0] == f"Files under leaderboard/: {count} added"
     assert "added backbones/mine.yaml" in lines
@@ -161,7 +161,7 @@ def test_what_is_added_is_ones_own_and_listed(pull, base):
 def test_what_is_added_elsewhere_needs_a_reason(pull, base):
     (base / "README.md").unlink()
     with pytest.raises(LeaderboardError, match=r"README\.md: added without a reason"):
-        check(pull, base=base, example=True)
+        validate(pull, base=base, example=True)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_reason_is_of_one_change(pull, base, reason):
     (entry,) = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump([{**entry, **reason}]))
     with pytest.raises(LeaderboardError, match=r"tiny-lm\.yaml: changed .* without a reason"):
-        check(pull, base=base, example=True)
+        validate(pull, base=base, example=True)
 
 
 def test_a_reason_that_was_given_before_is_used_up(pull, base):
@@ -194,16 +194,16 @@ def test_a_reason_that_was_given_before_is_used_up(pull, base):
     shutil.copytree(pull, base)
     (base / "backbones/tiny-lm.yaml").write_bytes(original)  # put back by another
     with pytest.raises(LeaderboardError, match=r"tiny-lm\.yaml: changed .* without a reason"):
-        check(pull, base=base, example=True)
+        validate(pull, base=base, example=True)
     (base / "backbones/tiny-lm.yaml").write_bytes((pull / "backbones/tiny-lm.yaml").read_bytes())
-    check(pull, base=base, example=True)
+    validate(pull, base=base, example=True)
     for text in ("[]", ""):
         (pull / "changes.yaml").write_text(text)
         with pytest.raises(LeaderboardError, match=r"changes\.yaml: reasons that were given before are gone"):
-            check(pull, base=base, example=True)
+            validate(pull, base=base, example=True)
     (pull / "changes.yaml").unlink()
     with pytest.raises(LeaderboardError, match=r"changes\.yaml: reasons that were given before are gone"):
-        check(pull, base=base, example=True)
+        validate(pull, base=base, example=True)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_reason_that_was_given_before_is_used_up(pull, base):
 def test_reasons_have_a_form(pull, base, text, reason):
     (pull / "changes.yaml").write_text(text)
     with pytest.raises(LeaderboardError, match=rf"changes\.yaml: .*{reason}"):
-        check(pull, base=base, example=True)
+        validate(pull, base=base, example=True)
 
 
 def test_a_reason_in_the_result_is_one_for_its_predictions(pull, base):
@@ -226,7 +226,7 @@ def test_a_reason_in_the_result_is_one_for_its_predictions(pull, base):
     scores = read_result(base / RESULT).scores
     exchanged(pull)
     edited(pull, lambda value: value.update(changes=[{"reason": "the wrong file", "previous": scores}]))
-    lines = check(pull, base=base, example=True).changes
+    lines = validate(pull, base=base, example=True).changes
     assert len([line for line in lines if line.endswith("bytes") and "(reason: the wrong file)" in line]) == 1
     assert sum("(reason: the wrong file)" in line for line in lines) == 2
 
@@ -235,21 +235,21 @@ def test_reference_numbers_cannot_go(pull, base):
     shutil.rmtree(pull / "reference")
     explain(pull, base, "why")
     with pytest.raises(LeaderboardError, match=r"ji2024\.json: removed; the pages need it"):
-        check(pull, base=base, example=True)
+        validate(pull, base=base, example=True)
 
 
 def test_an_empty_folder_may_be_a_submodule(pull, base):
     (pull / "backbones/sub").mkdir()
-    check(pull, example=True)
+    validate(pull, example=True)
     with pytest.raises(LeaderboardError, match=r"backbones/sub: an empty folder, as a submodule is"):
-        check(pull, base=base, example=True)
+        validate(pull, base=base, example=True)
 
 
 def test_a_change_is_small_enough_to_be_looked_at(pull, base, monkeypatch):
     monkeypatch.setattr(guard, "BYTES_LIMIT", 10_000)
     (pull / "backbones/x.yaml").write_text("x" * 10_001)
     with pytest.raises(LeaderboardError, match=r"1 files of 10,001 bytes are new; .*: make several pull requests"):
-        check(pull, base=base, example=True)
+        validate(pull, base=base, example=True)
 
 
 def test_explain_refuses_a_reason_that_is_none(pull, base):
@@ -280,7 +280,7 @@ def test_report_and_comment_list_what_changes(pull, base):
 def test_json_and_yaml_differ_by_key(pull, base):
     edited(pull, lambda value: value["record"].update(recipe={f"k{number}": number for number in range(20)}))
     with pytest.raises(LeaderboardError) as refused:
-        check(pull, base=base, example=True)
+        validate(pull, base=base, example=True)
     (line,) = [line for line in str(refused.value).split("\n") if line.startswith(f"changed {RESULT}")]
     assert "more keys" in line
     assert len(line) < 700

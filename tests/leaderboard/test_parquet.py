@@ -14,10 +14,11 @@ import pytest
 
 from tests.leaderboard.conftest import EXAMPLE
 from xglue_harness.errors import DataError, LeaderboardError
-from xglue_harness.leaderboard import parquet, rescoring
-from xglue_harness.leaderboard.checks import check
-from xglue_harness.leaderboard.parquet import check_sizes
-from xglue_harness.results import predictions
+from xglue_harness.leaderboard.contributions import parquet
+from xglue_harness.leaderboard.contributions.parquet import check_sizes
+from xglue_harness.leaderboard.validation import rescoring
+from xglue_harness.leaderboard.validation.validate import validate
+from xglue_harness.records import predictions
 
 FOLDER = EXAMPLE / "results/tiny-lm/toy/1"
 
@@ -55,7 +56,7 @@ def contributed(tmp_path):
         value = json.loads(file.read_text())
         value["languages"][language]["record"]["predictions"]["sha256"] = hashlib.sha256(data).hexdigest()
         file.write_text(json.dumps(value))
-        return check(folder, example=True)
+        return validate(folder, example=True)
 
     return judge
 

@@ -15,19 +15,19 @@ import pytest
 from tests.leaderboard.site_helpers import Element, read_page
 from xglue_harness.benchmark import LANGUAGES, TASKS
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.backbones import read_backbone
-from xglue_harness.leaderboard.board import ALL, Families, FamilyScore, Versus
-from xglue_harness.leaderboard.checks import check
-from xglue_harness.leaderboard.reference import references
-from xglue_harness.leaderboard.results import compared
+from xglue_harness.leaderboard.contributions.backbones import read_backbone
+from xglue_harness.leaderboard.contributions.results import compared
+from xglue_harness.leaderboard.ranking.board import ALL, Families, FamilyDifference, FamilyScore
+from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.site import assets
 from xglue_harness.leaderboard.site.build import MARKER, build
 from xglue_harness.leaderboard.site.cells import Cell, heated, percent, rank_cell, signed
 from xglue_harness.leaderboard.site.diagnostics import diagnosis
 from xglue_harness.leaderboard.site.figures import script_json
 from xglue_harness.leaderboard.site.pages import answer
-from xglue_harness.results.statistics import Estimate
-from xglue_harness.transfer.recipe import parse_options, resolve
+from xglue_harness.leaderboard.validation.validate import validate
+from xglue_harness.published.reference import references
+from xglue_harness.recipe import parse_options, resolve
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboard" / "backbones"
 BACKBONES = ("tiny-cp", "tiny-lm", "tiny-mt", "tiny-new")
@@ -445,7 +445,7 @@ def contents(site: Path) -> dict[str, str]:
 
 
 def test_the_same_tree_gives_the_same_bytes(site, example, tmp_path):
-    again = build(check(example, example=True), tmp_path / "again").parent
+    again = build(validate(example, example=True), tmp_path / "again").parent
     assert contents(again) == contents(site)
 
 
@@ -505,7 +505,7 @@ def made(value: float, reach: float = 0.01, p: float = 1e-6) -> Estimate:
 def test_the_answer_says_who_is_ahead_and_how_surely(board, checked, p_values, expected):
     scores = [FamilyScore(family, ("x",), made(v)) for family, v in (("LM", 0.75), ("MT", 0.70), ("CP", 0.68))]
     versus = [
-        Versus(first, second, made(value, p=p))
+        FamilyDifference(first, second, made(value, p=p))
         for (first, second, value), p in zip(
             (("MT", "LM", -0.05), ("LM", "CP", 0.07), ("MT", "CP", 0.02)), p_values, strict=True
         )

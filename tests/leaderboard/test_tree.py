@@ -7,15 +7,15 @@ import shutil
 import socket
 
 import pytest
+from tests.leaderboard.test_validate import described, edited
 from typer.testing import CliRunner
 
 from benchmarks.contribution_mutations import deepen
 from tests.leaderboard.conftest import EXAMPLE, PUBLISHED
-from tests.leaderboard.test_checks import described, edited
+from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.checks import check
-from xglue_harness.leaderboard.commands import app
-from xglue_harness.leaderboard.tree import read_tree
+from xglue_harness.leaderboard.contributions.tree import read_tree
+from xglue_harness.leaderboard.validation.validate import validate
 
 RESULT = "results/tiny-lm/toy/1/pawsx.json"
 
@@ -137,7 +137,7 @@ def test_what_does_not_belong_is_one_problem(small, spoil, reason, monkeypatch):
     spoil(small)
     try:
         with pytest.raises(LeaderboardError, match=reason) as refused:
-            check(small, example=True)
+            validate(small, example=True)
     finally:
         shallow(small)
     message = str(refused.value)
@@ -146,9 +146,9 @@ def test_what_does_not_belong_is_one_problem(small, spoil, reason, monkeypatch):
 
 
 def test_a_tree_with_every_kind_of_file_is_taken(small):
-    assert len(check(small, example=True).results) == 1
+    assert len(validate(small, example=True).results) == 1
     shutil.rmtree(small / "reference")  # an example needs none
-    check(small, example=True)
+    validate(small, example=True)
 
 
 def test_no_site_is_built_into_a_tree(small):
@@ -172,8 +172,8 @@ def test_a_reader_that_fails_is_a_problem_of_the_file(small, monkeypatch, raised
     def fail(*_):
         raise raised
 
-    monkeypatch.setattr("xglue_harness.leaderboard.tree.read_backbone", fail)
-    monkeypatch.setattr("xglue_harness.leaderboard.checks.scored", fail)
+    monkeypatch.setattr("xglue_harness.leaderboard.contributions.tree.read_backbone", fail)
+    monkeypatch.setattr("xglue_harness.leaderboard.validation.validate.scored", fail)
     tree = read_tree(small)
     assert len(tree.problems) == 4
     assert all(f".yaml: malformed: {type(raised).__name__}" in problem for problem in tree.problems)
@@ -184,5 +184,5 @@ def test_many_problems_are_counted_and_each_is_cut(small):
         (small / f"{'x' * 60}{number}").touch()
     write("reference/ji2024.json", b'{"' + b"k" * 3000 + b'": 1}')(small)
     with pytest.raises(LeaderboardError, match=r"- and 41 more") as refused:
-        check(small, example=True)
+        validate(small, example=True)
     assert max(map(len, str(refused.value).split("\n"))) < 700

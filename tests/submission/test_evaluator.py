@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from xglue_harness import cli
 from xglue_harness.benchmark import TASKS
+from xglue_harness.cli import app as cli
 from xglue_harness.data import open_source
 from xglue_harness.errors import DataError
 from xglue_harness.submission.evaluator import evaluate, gold_file

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from xglue_harness import cli
 from xglue_harness.benchmark import TASKS, Kind, TaskSpec
+from xglue_harness.cli import app as cli
 from xglue_harness.data import open_source
 from xglue_harness.data.cache import replacing
 from xglue_harness.errors import DataError
-from xglue_harness.results.predictions import Header, RowPredictions, encoded, keep, kept
+from xglue_harness.records.predictions import Header, RowPredictions, encoded, save_predictions, saved_predictions
 from xglue_harness.submission.export import export
 from xglue_harness.submission.files import read
 from xglue_harness.submission.score import score_folder
@@ -39,7 +39,7 @@ def record_of(rows: RowPredictions, /, **changes: Any) -> dict[str, Any]:
         "target_language": rows.header.language,
         "SAMPLE": True,
         "backbone": {"name": "some/encoder", "encoder_sha256": "a" * 64},
-        "predictions": {"sha256": keep(rows), "rows": len(rows.rows), "total": rows.header.rows},
+        "predictions": {"sha256": save_predictions(rows), "rows": len(rows.rows), "total": rows.header.rows},
         **changes,
     }
 
@@ -53,7 +53,7 @@ def write_results(folder: Path, records: list[dict[str, Any]], name: str = "resu
     path.write_text(json.dumps({"results": {}, "configs": configs}), encoding="utf-8")
     for leaf, record in leaves.items() if beside else ():
         with replacing(folder / f"predictions_{leaf}_{DATE}.parquet") as temporary:
-            temporary.write_bytes(kept(record["predictions"]["sha256"]).read_bytes())
+            temporary.write_bytes(saved_predictions(record["predictions"]["sha256"]).read_bytes())
     return path
 
 
@@ -95,7 +95,7 @@ def test_files_of_any_name_and_results_of_prompts(tmp_path: Path) -> None:
     record = record_of(predictions_of(NC, "fr"), protocol="prompt", model={"name": "some/model"})
     del record["backbone"]
     path = write_results(tmp_path / "r", [record], name="my_results")
-    kept(record["predictions"]["sha256"]).unlink()
+    saved_predictions(record["predictions"]["sha256"]).unlink()
     (tmp_path / "empty").mkdir()
     summary = export([path], tmp_path / "empty")
     assert (summary.protocol, summary.model, summary.files) == ("prompt", "some/model", ("NC/fr.prediction",))
@@ -221,7 +221,7 @@ def test_predictions_that_were_edited(tmp_path: Path) -> None:
 )
 def test_predictions_of_something_else(tmp_path: Path, spec: TaskSpec, language: str, header: dict[str, Any]) -> None:
     other = predictions_of(spec, language, **header)
-    path = one(tmp_path / "a", predictions={"sha256": keep(other), "rows": 60, "total": 60})
+    path = one(tmp_path / "a", predictions={"sha256": save_predictions(other), "rows": 60, "total": 60})
     match = rf"60 rows of {spec.name} in {language} \({other.header.split}\); expected the 60 of ner in de \(test\)"
     refused([path], tmp_path / "s", match)
 

@@ -15,8 +15,9 @@ from sklearn.metrics import accuracy_score, ndcg_score
 from typer.testing import CliRunner
 
 from tests.helpers.layout import sentence_file, write_file, write_task
-from xglue_harness import cli, metrics
+from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS, Kind, TaskSpec
+from xglue_harness.cli import app as cli
 from xglue_harness.data import open_source
 from xglue_harness.errors import DataError
 from xglue_harness.official_metrics import entity_f1, tag_precision

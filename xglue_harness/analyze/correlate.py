@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import DataError
-from xglue_harness.results.files import read_runs
+from xglue_harness.records.results_files import read_runs
 
 Over = Literal["models", "languages"]
 Group = tuple[Sequence[float], Sequence[float]]

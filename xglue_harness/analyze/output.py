@@ -16,8 +16,8 @@ import torch
 
 from xglue_harness.data.cache import replacing
 from xglue_harness.errors import DataError
-from xglue_harness.results.provenance import environment
-from xglue_harness.transfer.store import code_sha256
+from xglue_harness.records.provenance import environment
+from xglue_harness.store.trainings import code_sha256
 
 logger = logging.getLogger(__name__)
 

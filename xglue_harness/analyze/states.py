@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from xglue_analysis.representations import Pooling, states_of
+from xglue_harness.encoders.backbone import weights_sha256
 from xglue_harness.encoders.calling import Told
 from xglue_harness.encoders.languages import NLLB_CODES, reading
-from xglue_harness.encoders.loading import weights_sha256
 from xglue_harness.encoders.probe import position_limit, probe_padding, with_company
 from xglue_harness.encoders.told_languages import language_number
 from xglue_harness.errors import DataError
@@ -17,7 +17,7 @@ from xglue_harness.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from xglue_harness.encoders.loading import Backbone
+    from xglue_harness.encoders.backbone import Backbone
 
 
 def ready(backbone: Backbone, max_length: int) -> Backbone:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 from xglue_harness.benchmark import Kind, TaskSpec
 from xglue_harness.data.official import READER_VERSION, Rows, rows_sha256
-from xglue_harness.data.seal import DamagedFileError, seal
 from xglue_harness.data.source import LoadedSplit
 from xglue_harness.errors import DataError
 from xglue_harness.files import user_path
+from xglue_harness.seal import DamagedFileError, seal
 
 if TYPE_CHECKING:
     import datasets

@@ -14,7 +14,7 @@ from xglue_harness.data.folder import SAMPLE, layout_root
 from xglue_harness.data.hub_archive import official_folder
 from xglue_harness.data.manifest import manifest_rows
 from xglue_harness.data.official import Rows, parse
-from xglue_harness.data.opening import VARIABLE
+from xglue_harness.data.resolve import VARIABLE
 from xglue_harness.data.unpacked import MANIFEST, check_unpacked, verify_unpacked
 from xglue_harness.errors import DataError
 from xglue_harness.files import is_folder, is_regular, read_regular, user_path

@@ -11,9 +11,9 @@ from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, Kind, TaskSpec
 from xglue_harness.data.archive import UnpackedSource
 from xglue_harness.data.cache import cached_split, split_key
 from xglue_harness.data.hub_archive import describe, fetch_archive, fetch_folder
+from xglue_harness.data.hub_datasets import COPY, SPLITS, HubDataset, chosen_ports
 from xglue_harness.data.manifest import manifest_rows, official_archive
 from xglue_harness.data.official import Rows, rows_sha256
-from xglue_harness.data.ports import COPY, SPLITS, Port, chosen_ports
 from xglue_harness.data.source import LoadedSplit
 from xglue_harness.errors import DataError
 
@@ -101,7 +101,7 @@ class HubSource:
         return self._archive
 
 
-def _configurations(port: Port) -> set[str]:
+def _configurations(port: HubDataset) -> set[str]:
     if port.is_local:
         folders = {entry.name for entry in Path(port.repository).iterdir() if entry.is_dir()}
         if not (Path(port.repository) / "README.md").is_file():
@@ -117,7 +117,7 @@ def _configurations(port: Port) -> set[str]:
     return folders | set(_guarded(ask, port))
 
 
-def _fetch(port: Port, task: TaskSpec, language: str, split: str) -> datasets.Dataset:
+def _fetch(port: HubDataset, task: TaskSpec, language: str, split: str) -> datasets.Dataset:
     name = SPLITS[split]
 
     def load() -> Any:
@@ -137,7 +137,7 @@ def _fetch(port: Port, task: TaskSpec, language: str, split: str) -> datasets.Da
     return _guarded(load, port, f"{language}/{split} of ")
 
 
-def _guarded(call: Callable[[], Any], port: Port, what: str = "") -> Any:
+def _guarded(call: Callable[[], Any], port: HubDataset, what: str = "") -> Any:
     from datasets.exceptions import DatasetsError
 
     try:
@@ -211,7 +211,7 @@ def _label_reader(feature: Any, task: TaskSpec, identity: str, named: bool) -> C
     return to_id
 
 
-def _check_count(found: int, task: TaskSpec, split: str, language: str, port: Port) -> None:
+def _check_count(found: int, task: TaskSpec, split: str, language: str, port: HubDataset) -> None:
     expected = manifest_rows(task, split, language)
     if expected is None or found == expected:
         return

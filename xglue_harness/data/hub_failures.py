@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+from xglue_harness.data.hub_datasets import COPY
 from xglue_harness.data.manifest import official_archive
-from xglue_harness.data.ports import COPY
 from xglue_harness.errors import DataError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xglue_harness.data.seal import DamagedFileError, sealed_json, unsealed_json
 from xglue_harness.errors import DataError
 from xglue_harness.files import open_regular, read_regular, sha256_of
+from xglue_harness.seal import DamagedFileError, sealed_json, unsealed_json
 
 MANIFEST = ".unpacked.json"
 """Of an unpacked archive; no other folder of data has one."""

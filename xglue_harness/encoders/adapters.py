@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from xglue_harness.encoders.checkpoint import explained
+from xglue_harness.encoders.backbone import encoder_of, merged
 from xglue_harness.encoders.checks import check_finite
-from xglue_harness.encoders.loading import encoder_of, merged
+from xglue_harness.encoders.loading import explained
 from xglue_harness.errors import EncoderError
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from xglue_harness.encoders.loading import has_decoder
+from xglue_harness.encoders.backbone import has_decoder
 
 Pooling = Literal["first", "mean", "max", "eos"]
 

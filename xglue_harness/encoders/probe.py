@@ -20,18 +20,18 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
+from xglue_harness.encoders.backbone import in_fp32
 from xglue_harness.encoders.calling import call
 from xglue_harness.encoders.checks import table_rows
-from xglue_harness.encoders.inputs import plain_ids, single_frame
 from xglue_harness.encoders.languages import reading
-from xglue_harness.encoders.loading import in_fp32
+from xglue_harness.encoders.subwords import plain_ids, single_frame
 from xglue_harness.encoders.told_languages import language_numbers
 from xglue_harness.errors import EncoderError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from xglue_harness.encoders.loading import Backbone, Company
+    from xglue_harness.encoders.backbone import Backbone, Company
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from xglue_harness.encoders.languages import MBART_CODES, NLLB_CODES
 from xglue_harness.errors import EncoderError
 
 if TYPE_CHECKING:
-    from xglue_harness.encoders.loading import Backbone
+    from xglue_harness.encoders.backbone import Backbone
 
 _MAINLAND = ("cn", "hans", "simplified")
 """Chinese of XGLUE is that of the mainland; of all other languages it has one kind."""

@@ -16,8 +16,8 @@ from typing import Any
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.data import open_source
 from xglue_harness.errors import DataError
+from xglue_harness.store.files import VARIABLE
 from xglue_harness.threads import line
-from xglue_harness.transfer.files import VARIABLE
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = 6000
@@ -175,24 +175,21 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     import torch
     from lm_eval.utils import make_table
 
-    from xglue_harness.terminal import PlainConsole
-
-    console = PlainConsole()
     began = time.perf_counter()
     loud = logging.getLogger("lm_eval")
     level = loud.level
     loud.setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="xglue-demo-") as temporary:
         folder = keep or Path(temporary) / "demo"
-        console.print(f"{line(torch.get_num_threads())}.", soft_wrap=True)
-        console.print("Building a tiny encoder from the sample ...")
+        print(f"{line(torch.get_num_threads())}.", flush=True)  # noqa: T201
+        print("Building a tiny encoder from the sample ...", flush=True)  # noqa: T201
         build_encoder(folder)
-        console.print("Fine-tuning it on English and scoring every language, task by task ...")
+        print("Fine-tuning it on English and scoring every language, task by task ...", flush=True)  # noqa: T201
         with _store(Path(temporary) / "store"):
             results = evaluate_sample(folder, output=output)
     loud.setLevel(level)
     print(make_table(results))  # noqa: T201
     print(make_table(results, "groups"))  # noqa: T201
-    console.print(
+    print(  # noqa: T201
         f"SAMPLE data and an encoder without pretraining: the scores mean nothing. {time.perf_counter() - began:.0f} s."
     )

@@ -1,6 +1,6 @@
 """Diagnostics: measures of the encoder beside its scores, found through the entry points ``xglue_harness.diagnostics``.
 
-A diagnostic is a function that takes a `Study` and gives numbers back::
+A diagnostic is a function that takes a `DiagnosticContext` and gives numbers back::
 
     def ruggedness(study):
         states = study.states("finetuned", "de")         # [layers + 1, sentences, width]
@@ -20,19 +20,19 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness import benchmark
-from xglue_harness.encoders.checkpoint import Checkpoint, load_config, load_tokenizer
-from xglue_harness.encoders.loading import weights_sha256
+from xglue_harness.encoders.backbone import weights_sha256
+from xglue_harness.encoders.loading import Checkpoint, load_config, load_tokenizer
 from xglue_harness.errors import RecipeError, XGlueError
-from xglue_harness.results.meter import Meter
-from xglue_harness.results.schema import DiagnosticMetric, Diagnostics
+from xglue_harness.records.cost_meter import CostMeter
+from xglue_harness.records.schema import DiagnosticMetric, Diagnostics
 
 if TYPE_CHECKING:
-    from xglue_harness.harness.study import Study
-    from xglue_harness.transfer.recipe import Options
+    from xglue_harness.harness.study import DiagnosticContext
+    from xglue_harness.recipe import Options
 
 GROUP = "xglue_harness.diagnostics"
 
-Diagnostic = Callable[["Study"], Mapping[str, Any]]
+Diagnostic = Callable[["DiagnosticContext"], Mapping[str, Any]]
 
 
 def available() -> dict[str, EntryPoint]:
@@ -78,7 +78,7 @@ def check(options: Options) -> None:
     load_tokenizer(checkpoint)
 
 
-def diagnose(names: Sequence[str], study: Study) -> dict[str, Diagnostics]:
+def diagnose(names: Sequence[str], study: DiagnosticContext) -> dict[str, Diagnostics]:
     """Run diagnostics.
 
     Args:
@@ -94,7 +94,7 @@ def diagnose(names: Sequence[str], study: Study) -> dict[str, Diagnostics]:
     metrics: dict[str, dict[str, DiagnosticMetric]] = {language: {} for language in study.languages}
     details: dict[str, dict[str, Any]] = {language: {} for language in study.languages}
     reserved = {"score", benchmark.task(study.task).metric, "alias", "name", "sample_len", "bypass"}
-    with Meter(study.backbones["pretrained"].device) as meter:
+    with CostMeter(study.backbones["pretrained"].device) as meter:
         for name, diagnostic in find(names).items():
             try:
                 found = diagnostic(study)

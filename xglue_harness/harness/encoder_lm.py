@@ -10,7 +10,8 @@ import torch
 from lm_eval.api.model import LM
 
 from xglue_harness.encoders.adapters import adapted_encoder
-from xglue_harness.encoders.checkpoint import (
+from xglue_harness.encoders.checks import device_of
+from xglue_harness.encoders.loading import (
     Checkpoint,
     commit_of,
     load_config,
@@ -18,12 +19,11 @@ from xglue_harness.encoders.checkpoint import (
     load_tokenizer,
     load_whole,
 )
-from xglue_harness.encoders.checks import device_of
 from xglue_harness.errors import EncoderError
 from xglue_harness.exclusive import one_thread
 from xglue_harness.harness.arguments import check_strings, check_switches
-from xglue_harness.harness.hf import several_processes
-from xglue_harness.transfer.recipe import Options
+from xglue_harness.harness.hf import prepare_multiprocess
+from xglue_harness.recipe import Options
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class EncoderLM(LM):
 
     def _join(self, wanted: str | None) -> torch.device:
         """Become one of the processes, where there are several; returns the device."""
-        if not several_processes():
+        if not prepare_multiprocess():
             return _device(wanted)
         from accelerate import Accelerator, InitProcessGroupKwargs
 

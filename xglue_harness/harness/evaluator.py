@@ -54,7 +54,7 @@ def _introduce_models() -> None:
             _begun.__dict__.pop("hold", ExitStack()).close()  # others may go on beside it
             return original(*args, **kwargs)
         with told_how_to_go_on(), one_thread():
-            introduce(lm, tasks, chat=bool(kwargs.get("apply_chat_template")))
+            bind_model_to_tasks(lm, tasks, chat=bool(kwargs.get("apply_chat_template")))
             return original(*args, **kwargs)
 
     evaluate._introduces_models = True  # type: ignore[attr-defined]
@@ -102,11 +102,11 @@ def _keep_predictions() -> None:
     def save_results_aggregated(self: Any, results: Any, *args: Any, **kwargs: Any) -> None:
         original(self, results, *args, **kwargs)
         if _is_task_loaded() and self.output_path and getattr(self, "date_id", None):
-            from xglue_harness.harness.predictions import put_beside
+            from xglue_harness.harness.predictions import copy_predictions
 
             path = Path(self.output_path)
             named = path.parent if path.suffix == ".json" else path / self.general_config_tracker.model_name_sanitized
-            put_beside(results, named, self.date_id)
+            copy_predictions(results, named, self.date_id)
 
     tracker.__init__, tracker.save_results_aggregated = __init__, save_results_aggregated
     tracker._keeps_predictions = True
@@ -131,7 +131,7 @@ def _settle_threads() -> None:
     config.process_tasks = process_tasks
 
 
-def introduce(lm: Any, tasks: Sequence[TransferTask], *, chat: bool = False) -> None:
+def bind_model_to_tasks(lm: Any, tasks: Sequence[TransferTask], *, chat: bool = False) -> None:
     """Let tasks of ours meet the model.
 
     Args:
@@ -151,7 +151,7 @@ def introduce(lm: Any, tasks: Sequence[TransferTask], *, chat: bool = False) -> 
     from xglue_harness.harness.preflight import check_outputs
     from xglue_harness.harness.register import ASKED
     from xglue_harness.harness.requests import logging_as_lm_eval
-    from xglue_harness.transfer.distributed import World
+    from xglue_harness.training.distributed import World
 
     model = lm.lm if isinstance(lm, CachingLM) else lm
     with logging_as_lm_eval(World.current()):
@@ -159,8 +159,8 @@ def introduce(lm: Any, tasks: Sequence[TransferTask], *, chat: bool = False) -> 
             logger.info("%s", line(torch.get_num_threads()))
         check_strings(ASKED.get(model, {}))
         outputs = [_OUTPUTS.pop() for _ in _OUTPUTS[:]]
-        World.current().once(lambda: check_outputs(outputs))
-        notes = [note for task in tasks for note in task.meet(model)]
+        World.current().on_main(lambda: check_outputs(outputs))
+        notes = [note for task in tasks for note in task.bind_model(model)]
         protocols = {task.protocol.name for task in tasks}
         if "prompt" in protocols and isinstance(body := getattr(model, "model", None), torch.nn.Module):
             check_finite(body, str(getattr(body, "name_or_path", "") or "the model"))

@@ -64,5 +64,5 @@ class FineTuning:
         """The prediction; `run_job` has left its scores here."""
         return Answer(results[0], self._task.row_scores[doc[DOCUMENT]])
 
-    def conclude(self, scored: Sequence[Scored]) -> None:
+    def finalize(self, scored: Sequence[Scored]) -> None:
         """The record is written already, where the encoder was trained."""

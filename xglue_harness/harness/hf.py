@@ -41,7 +41,7 @@ class Body:
         """As ``AutoModel.from_pretrained``."""
         from transformers import AutoConfig, AutoModel
 
-        from xglue_harness.encoders.checkpoint import without_pooler
+        from xglue_harness.encoders.loading import without_pooler
 
         hub = {key: arguments[key] for key in ("revision", "subfolder", "trust_remote_code") if key in arguments}
         config = AutoConfig.from_pretrained(pretrained, **hub)
@@ -56,7 +56,7 @@ def _load_encoders(model: Any) -> None:
     def _get_backend(self: Any, config: Any, *args: Any, **kwargs: Any) -> None:
         from transformers import MODEL_MAPPING, AutoModel, AutoModelForCausalLM
 
-        from xglue_harness.encoders.checkpoint import language_model
+        from xglue_harness.encoders.loading import language_model
 
         original(self, config, *args, **kwargs)
         remote = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
@@ -72,14 +72,14 @@ def _load_encoders(model: Any) -> None:
 
 def _options() -> frozenset[str]:
     """Options of our tasks: lm-eval hands arguments of the model to the tasks, too, and transformers knows none."""
-    from xglue_harness.transfer.recipe import Options
+    from xglue_harness.recipe import Options
 
     return frozenset(Options.model_fields) - {"dropout"}  # which some configurations have
 
 
 def _checkpoint(asked: Mapping[str, Any]) -> Any:
     """The checkpoint that was asked for; ``None`` where a model was given that is built already, or in another form."""
-    from xglue_harness.encoders.checkpoint import Checkpoint
+    from xglue_harness.encoders.loading import Checkpoint
 
     name, revision, subfolder = asked.get("pretrained"), asked.get("revision", "main"), asked.get("subfolder", "")
     if not all(isinstance(part, str) for part in (name, revision, subfolder)) or asked.get("gguf_file"):
@@ -105,9 +105,9 @@ def _refuse_what_is_too_large(asked: Mapping[str, Any]) -> None:
 
 def _reason(asked: Mapping[str, Any], error: Exception) -> Exception | None:
     """Our word for what kept ``hf`` from loading a checkpoint; ``None`` where lm-eval's own has to do."""
-    from xglue_harness.encoders.checkpoint import explained, load_config, load_tokenizer
+    from xglue_harness.encoders.backbone import is_decoder_only
     from xglue_harness.encoders.checks import device_of
-    from xglue_harness.encoders.loading import is_decoder_only
+    from xglue_harness.encoders.loading import explained, load_config, load_tokenizer
     from xglue_harness.errors import EncoderError
     from xglue_harness.harness.arguments import check_strings
 
@@ -129,7 +129,7 @@ def _reason(asked: Mapping[str, Any], error: Exception) -> Exception | None:
         return reason
 
 
-def several_processes() -> bool:
+def prepare_multiprocess() -> bool:
     """Whether a launcher (``accelerate launch``, ``torchrun``) has started this process as one of several.
 
     accelerate joins processes on CPUs only where it is told to, which ``torchrun`` does not do: it is told here. Else
@@ -174,7 +174,7 @@ def _make(model: Any) -> None:
 
     @functools.wraps(original)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        several_processes()
+        prepare_multiprocess()
         known = inspect.signature(original).parameters
         options = [name for name in kwargs if name not in known and name in _options()]
         kwargs = {name: value for name, value in kwargs.items() if name not in options}

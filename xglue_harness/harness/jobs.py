@@ -12,9 +12,10 @@ import torch
 from datasets import Dataset
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
+from xglue_harness.collapse import constant
 from xglue_harness.data import fingerprint, unofficial
-from xglue_harness.encoders.checkpoint import load_backbone
-from xglue_harness.encoders.loading import Backbone
+from xglue_harness.encoders.backbone import Backbone
+from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.encoders.probe import Finding, check_length, probe_padding, with_company
 from xglue_harness.encoders.told_languages import check_languages
@@ -22,24 +23,23 @@ from xglue_harness.errors import RecipeError
 from xglue_harness.harness.diagnostics import check, diagnose
 from xglue_harness.harness.protocol import DOCUMENT
 from xglue_harness.harness.record import record
-from xglue_harness.harness.study import Look
-from xglue_harness.results.meter import Meter
-from xglue_harness.results.schema import Cost, Diagnostics, EpochScores, Evaluation, Rule, RuleScore, Selection
-from xglue_harness.transfer.collapse import constant
-from xglue_harness.transfer.determinism import seeded
-from xglue_harness.transfer.distributed import World
-from xglue_harness.transfer.finetune import FineTuned, finetune, resolve_precision
-from xglue_harness.transfer.predict import Predictions, Prepared, predict, prepare
-from xglue_harness.transfer.recipe import Options, Recipe, resolve
-from xglue_harness.transfer.run import Material
-from xglue_harness.transfer.scoring import document_score, documents, is_scored, score
-from xglue_harness.transfer.selection import RULES, selected
+from xglue_harness.harness.study import ContextBuilder
+from xglue_harness.prediction.predict import Predictions, Prepared, predict, prepare
+from xglue_harness.recipe import Options, Recipe, resolve
+from xglue_harness.records.cost_meter import CostMeter
+from xglue_harness.records.schema import Cost, Diagnostics, EpochScores, Evaluation, Rule, RuleScore, Selection
+from xglue_harness.scoring import document_score, documents, is_scored, score
+from xglue_harness.training.determinism import seeded
+from xglue_harness.training.distributed import World
+from xglue_harness.training.finetune import FineTuned, finetune, resolve_precision
+from xglue_harness.training.selection import RULES, selected
+from xglue_harness.training.trainer import TrainingData
 
 if TYPE_CHECKING:
-    from xglue_harness.encoders.identity import Identity
+    from xglue_harness.encoders.fingerprint import Identity
     from xglue_harness.harness.finetuning import TransferRequest
     from xglue_harness.harness.task import TransferTask
-    from xglue_harness.transfer.scoring import Prediction
+    from xglue_harness.scoring import Prediction
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Job:
     spec: TaskSpec
     recipe: Recipe
     group: Group
-    material: Material
+    material: TrainingData
     files: dict[str, str]
     """sha256 of the files that the training reads."""
     unofficial: tuple[str, ...]
@@ -100,7 +100,7 @@ def prepare_job(backbone: Backbone, group: Group) -> Job:
     lines = [*unofficial(source, spec, "train", SOURCE_LANGUAGE, len(train.dataset)), *dev_lines]
     if others := [*lines, *(line for task in group for line in task.unofficial)]:
         logger.warning("UNOFFICIAL data: scores do not compare with those on XGLUE: %s", "; ".join(others))
-    material = Material(_first_rows(train.dataset, recipe, spec.title), fingerprint(files), dev)
+    material = TrainingData(_first_rows(train.dataset, recipe, spec.title), fingerprint(files), dev)
     check_languages(backbone, [SOURCE_LANGUAGE, *dev, *(task.language for task in group)])
     return Job(_probed(backbone, recipe), spec, recipe, group, material, files, tuple(lines))
 
@@ -114,7 +114,7 @@ def _probed(backbone: Backbone, recipe: Recipe) -> Backbone:
     known = _FOUND.setdefault(backbone.encoder, {})
     length = recipe.max_length
     if length not in known:
-        known[length] = World.current().once(lambda: probe_padding(backbone, length))
+        known[length] = World.current().on_main(lambda: probe_padding(backbone, length))
     return with_company(backbone, known[length])
 
 
@@ -208,7 +208,7 @@ def run_job(identity: Identity, job: Job, *, progress: bool) -> list[tuple[int, 
         tuned = finetune(
             backbone, identity, spec, recipe, job.material, checkpoint_seconds=60 * minutes, progress=progress
         )
-        bars = progress and tuned.world.leads
+        bars = progress and tuned.world.is_main_process
         leaves = [_leaf(job, tuned, task, progress=bars) for task in job.group]
         model = tuned.model(backbone, spec, recipe)
         scored = {leaf.task.language: (leaf.documents, leaf.prepared) for leaf in leaves}
@@ -216,7 +216,7 @@ def run_job(identity: Identity, job: Job, *, progress: bool) -> list[tuple[int, 
         for epoch in sorted({epoch for leaf in leaves for epoch in leaf.epochs.values()}):
             tuned.load(model, epoch, backbone.device)
             wanted = [leaf for leaf in leaves if epoch in leaf.epochs.values()]
-            with Meter(backbone.device) as meter:
+            with CostMeter(backbone.device) as meter:
                 parts = [leaf.prepared for leaf in wanted]
                 watch = look.watch if look is not None and epoch == leaves[0].headline else None
                 predictions = predict(model, backbone, recipe, parts, progress=bars, watch=watch)
@@ -252,7 +252,7 @@ def run_job(identity: Identity, job: Job, *, progress: bool) -> list[tuple[int, 
 
 def look_at(
     job: Job, scored: Mapping[str, tuple[dict[int, Any], Prepared]], world: World, *, wanted: int | None
-) -> Look:
+) -> ContextBuilder:
     """Choose the documents that diagnostics look at.
 
     Args:
@@ -266,7 +266,7 @@ def look_at(
     def english() -> Dataset:
         return documents(job.spec, first.source.load(job.spec, "test", SOURCE_LANGUAGE).dataset)
 
-    return Look(job.spec, world, scored, wanted, english)
+    return ContextBuilder(job.spec, world, scored, wanted, english)
 
 
 def _leaf(job: Job, tuned: FineTuned, task: TransferTask, *, progress: bool) -> _Leaf:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import Kind
-from xglue_harness.data.seal import DamagedFileError
-from xglue_harness.results.predictions import Header, RowPredictions, copy_kept, keep
+from xglue_harness.records.predictions import Header, RowPredictions, copy_saved, save_predictions
+from xglue_harness.seal import DamagedFileError
 
 if TYPE_CHECKING:
     from xglue_harness.harness.protocol import Scored
@@ -48,11 +48,13 @@ def keep_predictions(task: TransferTask, scored: Sequence[Scored]) -> dict[str, 
         golds += gold if ranking else [gold]
         predicted += prediction if ranking else [prediction]
         scores += found if ranking else [found]
-    sha256 = keep(RowPredictions(header, documents, rows, golds, predicted, None if kind is None else scores))
+    sha256 = save_predictions(
+        RowPredictions(header, documents, rows, golds, predicted, None if kind is None else scores)
+    )
     return {"sha256": sha256, "rows": len(rows), "total": task.row_count}
 
 
-def put_beside(results: Mapping[str, Any], folder: Path, date: str) -> None:
+def copy_predictions(results: Mapping[str, Any], folder: Path, date: str) -> None:
     """Copy the predictions of all leaves of a run to ``predictions_<leaf>_<date>.parquet``, as lm-eval names samples.
 
     What can't be copied is named in the log; it stays in the cache.
@@ -63,7 +65,7 @@ def put_beside(results: Mapping[str, Any], folder: Path, date: str) -> None:
             continue
         path = folder / f"predictions_{leaf}_{date}.parquet"
         try:
-            copy_kept(record["sha256"], path)
+            copy_saved(record["sha256"], path)
         except OSError as error:
             logger.warning("%s can't be written (%s): its predictions stay in the cache", path, error)
         except DamagedFileError as error:

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.data.cache import cache_root
 from xglue_harness.encoders.checks import check_ids, is_larger
-from xglue_harness.encoders.vocabulary import obstacle
+from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.errors import DataError, StoreError
 from xglue_harness.harness.diagnostics import diagnose
 from xglue_harness.harness.jobs import compared, look_at
 from xglue_harness.harness.study import LEAST, bare_model
-from xglue_harness.transfer.distributed import World
-from xglue_harness.transfer.finetune import training_key
-from xglue_harness.transfer.predict import predict, prepare
-from xglue_harness.transfer.store import Store
-from xglue_harness.transfer.token_cache import cached
+from xglue_harness.prediction.predict import predict, prepare
+from xglue_harness.store.token_cache import cached
+from xglue_harness.store.trainings import Store
+from xglue_harness.training.distributed import World
+from xglue_harness.training.finetune import training_key
 
 if TYPE_CHECKING:
-    from xglue_harness.encoders.identity import Identity
+    from xglue_harness.encoders.fingerprint import Identity
     from xglue_harness.harness.jobs import Job
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def try_out(identity: Identity, job: Job) -> None:
     backbone, spec, recipe, world = job.backbone, job.spec, job.recipe, World.current()
     store = Store()
     key = training_key(backbone, identity, recipe, job.material)
-    is_new = world.once(lambda: store.find(key) is None)
+    is_new = world.on_main(lambda: store.find(key) is None)
     _check_texts(job)
     leaves = {}
     for task in job.group:
@@ -69,8 +69,10 @@ def try_out(identity: Identity, job: Job) -> None:
     if look is not None:
         diagnose(job.options.diagnostics, look.study(recipe, model, compared(job)))
     if is_new:
-        world.once(lambda: _check_room(store, key, job))
-    world.once(lambda: check_writable(cache_root() / "predictions", "set XGLUE_CACHE to a folder that can be written"))
+        world.on_main(lambda: _check_room(store, key, job))
+    world.on_main(
+        lambda: check_writable(cache_root() / "predictions", "set XGLUE_CACHE to a folder that can be written")
+    )
 
 
 def _check_texts(job: Job) -> None:
@@ -101,7 +103,7 @@ def _check_room(store: Store, key: str, job: Job) -> None:
         raise StoreError(str(error)) from None
     encoder = job.backbone.encoder
     numbers = sum(parameter.numel() for parameter in encoder.parameters())
-    if obstacle(encoder, job.recipe.weight_decay) is None:  # of the embedding table only some rows are trained
+    if why_not_trimmable(encoder, job.recipe.weight_decay) is None:  # of the embedding table only some rows are trained
         numbers -= encoder.get_input_embeddings().weight.numel()  # type: ignore[operator]
     working = store.working_folder(key)
     held = sum(path.stat().st_size for path in working.glob("*") if path.is_file()) if working.is_dir() else 0

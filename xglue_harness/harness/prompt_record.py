@@ -9,20 +9,20 @@ from weakref import WeakKeyDictionary
 import torch
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
-from xglue_harness.encoders.checkpoint import commit_of
-from xglue_harness.encoders.loading import weights_sha256
+from xglue_harness.collapse import constant
+from xglue_harness.encoders.backbone import weights_sha256
+from xglue_harness.encoders.loading import commit_of
 from xglue_harness.harness.record import data_record
 from xglue_harness.harness.register import MADE_OF
-from xglue_harness.results.provenance import environment
-from xglue_harness.results.schema import (
+from xglue_harness.records.provenance import environment
+from xglue_harness.records.schema import (
     Flags,
     ModelRecord,
     PromptEvaluation,
     PromptRecord,
     PromptSettings,
 )
-from xglue_harness.transfer.collapse import constant
-from xglue_harness.transfer.store import code_sha256
+from xglue_harness.store.trainings import code_sha256
 
 if TYPE_CHECKING:
     from xglue_harness.harness.prompting import Prompting

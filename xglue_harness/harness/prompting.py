@@ -20,7 +20,7 @@ from xglue_harness.harness.register import tasks_folder
 from xglue_harness.prompting import labels
 from xglue_harness.prompting.prompts import content_free, load_prompts
 from xglue_harness.prompting.tags import read_tags, strict_answer
-from xglue_harness.transfer.scoring import document_score, rows_of
+from xglue_harness.scoring import document_score, rows_of
 
 if TYPE_CHECKING:
     from xglue_harness.harness.protocol import Scored
@@ -180,6 +180,6 @@ class Prompting:
         found = {"unparsable": (float(missing > 0), 1.0), "untagged": (float(missing), float(len(words)))}
         return Answer([fallback if tag is None else tag for tag in tags], None, found)
 
-    def conclude(self, scored: Sequence[Scored]) -> None:
+    def finalize(self, scored: Sequence[Scored]) -> None:
         """Write the record, once all documents are answered."""
         self.task.run = prompt_record(self, scored)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from xglue_harness.encoders.loading import has_decoder, is_decoder_only
+from xglue_harness.encoders.backbone import has_decoder, is_decoder_only
 from xglue_harness.errors import PromptError
 from xglue_harness.harness.encoder_lm import EncoderLM
 
@@ -21,7 +21,7 @@ class Answer:
 
     Attributes:
         prediction: class id, or class ids of the words, or grades of the rows.
-        scores: as `xglue_harness.results.predictions` keeps them, for the row, the words, or each row; or ``None``.
+        scores: as `xglue_harness.records.predictions` keeps them, for the row, the words, or each row; or ``None``.
         metrics: the protocol's own numbers, by name: as `document_score` gives them.
     """
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.data import fingerprint
-from xglue_harness.results.provenance import environment
-from xglue_harness.results.schema import (
+from xglue_harness.records.provenance import environment
+from xglue_harness.records.schema import (
     BackboneRecord,
     Data,
     Diagnostics,
@@ -18,14 +18,14 @@ from xglue_harness.results.schema import (
     Selection,
     Training,
 )
-from xglue_harness.transfer.store import code_sha256
+from xglue_harness.store.trainings import code_sha256
 
 if TYPE_CHECKING:
-    from xglue_harness.encoders.identity import Identity
-    from xglue_harness.encoders.loading import Backbone
+    from xglue_harness.encoders.backbone import Backbone
+    from xglue_harness.encoders.fingerprint import Identity
     from xglue_harness.harness.task import TransferTask
-    from xglue_harness.transfer.finetune import FineTuned
-    from xglue_harness.transfer.recipe import Recipe
+    from xglue_harness.recipe import Recipe
+    from xglue_harness.training.finetune import FineTuned
 
 
 def record(

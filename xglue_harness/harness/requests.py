@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from xglue_harness.encoders.adapters import check_placed
-from xglue_harness.encoders.checkpoint import commit_of
+from xglue_harness.encoders.backbone import Backbone, check_tokenizer, check_trainable, encoder_of, merged
 from xglue_harness.encoders.checks import check_finite, check_padding
-from xglue_harness.encoders.identity import identify
-from xglue_harness.encoders.loading import Backbone, check_tokenizer, check_trainable, encoder_of, merged
+from xglue_harness.encoders.fingerprint import identify
+from xglue_harness.encoders.loading import commit_of
 from xglue_harness.errors import EncoderError
 from xglue_harness.exclusive import one_thread
 from xglue_harness.harness.encoder_lm import EncoderLM
@@ -21,7 +21,7 @@ from xglue_harness.harness.hf import ADAPTER
 from xglue_harness.harness.jobs import Group, prepare_job, run_job
 from xglue_harness.harness.preflight import try_out
 from xglue_harness.harness.register import MADE_OF
-from xglue_harness.transfer.distributed import World
+from xglue_harness.training.distributed import World
 
 if TYPE_CHECKING:
     from xglue_harness.harness.finetuning import TransferRequest
@@ -64,7 +64,7 @@ def logging_as_lm_eval(world: World) -> Iterator[None]:
     ours, theirs = logging.getLogger("xglue_harness"), logging.getLogger("lm_eval")
     level, own = ours.level, list(ours.handlers)
     if level == logging.NOTSET:
-        ours.setLevel(theirs.getEffectiveLevel() if world.leads else logging.WARNING)
+        ours.setLevel(theirs.getEffectiveLevel() if world.is_main_process else logging.WARNING)
     if not (own or logging.getLogger().handlers):  # else those show them
         ours.handlers = list(theirs.handlers)
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xglue_harness.data.source import Source
 
 
-class Shots(ContextSampler):
+class FewShotSampler(ContextSampler):
     """Draws as lm-eval's default sampler does, without a list of the whole training set for each language."""
 
     def __init__(self, source: Source, spec: TaskSpec) -> None:

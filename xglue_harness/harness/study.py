@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
+from xglue_harness.encoders.backbone import in_fp32
 from xglue_harness.encoders.heads import TransferModel
-from xglue_harness.encoders.loading import in_fp32
 from xglue_harness.encoders.pooling import Pooling
 from xglue_harness.errors import RecipeError
-from xglue_harness.transfer.predict import Prepared, predict, prepare
-from xglue_harness.transfer.watch import States, Watch
+from xglue_harness.prediction.hidden_states import HiddenStateRecorder, States
+from xglue_harness.prediction.predict import Prepared, predict, prepare
 
 if TYPE_CHECKING:
-    from xglue_harness.encoders.loading import Backbone
-    from xglue_harness.transfer.distributed import World
-    from xglue_harness.transfer.recipe import Recipe
+    from xglue_harness.encoders.backbone import Backbone
+    from xglue_harness.recipe import Recipe
+    from xglue_harness.training.distributed import World
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def bare_model(backbone: Backbone, spec: TaskSpec, pooling: Pooling) -> Transfer
     return model.to(backbone.device).eval()
 
 
-class Sample:
+class DocumentSample:
     """The documents to look at, chosen before the predictions, so that their hidden states can be kept."""
 
     def __init__(self, world: World, own: Mapping[str, Documents], wanted: int | None, *, parallel: bool) -> None:
@@ -121,7 +121,7 @@ def first_inputs(prepared: Prepared, documents: Sequence[int]) -> list[int]:
     return [inputs[rows[document]] for document in documents]
 
 
-class Study:
+class DiagnosticContext:
     """What a diagnostic may look at: hidden states and weights of up to three encoders.
 
     ``finetuned`` is what was scored, ``pretrained`` what it was trained from, ``reference`` another encoder, where one
@@ -142,7 +142,7 @@ class Study:
         self,
         spec: TaskSpec,
         recipe: Recipe,
-        sample: Sample,
+        sample: DocumentSample,
         languages: Sequence[str],
         finetuned: TransferModel,
         backbones: Mapping[str, Backbone],
@@ -200,7 +200,7 @@ class Study:
         own = self._sample.own[language]
         part = prepare(backbone, self._spec, self._recipe, [own[number] for number in numbers], language)
         inputs = first_inputs(part, range(len(numbers)))
-        watch = Watch([inputs])
+        watch = HiddenStateRecorder([inputs])
         predict(model, backbone, self._recipe, [part], progress=False, watch=watch)
         return {number: watch.found[0][place] for number, place in zip(numbers, inputs, strict=True)}
 
@@ -221,8 +221,8 @@ class Study:
         return not differ
 
 
-class Look:
-    """Chooses documents before the predictions, has their hidden states kept, and makes a `Study` of them."""
+class ContextBuilder:
+    """Chooses documents before the predictions, has their hidden states kept, makes a `DiagnosticContext` of them."""
 
     def __init__(
         self,
@@ -238,7 +238,7 @@ class Look:
             spec: the task.
             world: the processes.
             leaves: this process's documents of each language that is scored, by number, and the same tokenised.
-            wanted: documents of each language, as for `Sample`.
+            wanted: documents of each language, as for `DocumentSample`.
             english: reads the English documents, where they are not scored but others are compared with them.
 
         Raises:
@@ -249,18 +249,18 @@ class Look:
         if spec.parallel and SOURCE_LANGUAGE not in own:
             rows = english()
             own[SOURCE_LANGUAGE] = {number: rows[number] for number in range(world.rank, len(rows), world.size)}
-        self._sample = Sample(world, own, wanted, parallel=spec.parallel)
+        self._sample = DocumentSample(world, own, wanted, parallel=spec.parallel)
         self._inputs: dict[str, dict[int, int]] = {}
         for language, (documents, prepared) in leaves.items():
             here, places = self._sample.here(language), {number: place for place, number in enumerate(documents)}
             inputs = first_inputs(prepared, [places[number] for number in here])
             self._inputs[language] = dict(zip(here, inputs, strict=True))
-        self.watch = Watch([list(inputs.values()) for inputs in self._inputs.values()])
+        self.watch = HiddenStateRecorder([list(inputs.values()) for inputs in self._inputs.values()])
 
-    def study(self, recipe: Recipe, finetuned: TransferModel, backbones: Mapping[str, Backbone]) -> Study:
+    def study(self, recipe: Recipe, finetuned: TransferModel, backbones: Mapping[str, Backbone]) -> DiagnosticContext:
         """What was kept, once the predictions with the weights that count are made."""
         taken = {
             language: {number: found[place] for number, place in self._inputs[language].items()}
             for language, found in zip(self._languages, self.watch.found, strict=True)
         }
-        return Study(self._spec, recipe, self._sample, self._languages, finetuned, backbones, taken)
+        return DiagnosticContext(self._spec, recipe, self._sample, self._languages, finetuned, backbones, taken)

@@ -15,6 +15,7 @@ from lm_eval.api.task import ConfigurableTask
 from xglue_harness import benchmark
 from xglue_harness.benchmark import Kind
 from xglue_harness.data import open_source, unofficial
+from xglue_harness.encoders.tokenising import joined
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.finetuning import FineTuning
 from xglue_harness.harness.groups import marks_of
@@ -22,12 +23,11 @@ from xglue_harness.harness.predictions import keep_predictions
 from xglue_harness.harness.prompting import Prompting
 from xglue_harness.harness.protocol import DOCUMENT, Scored, protocol_of
 from xglue_harness.harness.register import MODEL_ARGUMENTS, register, tasks_folder
-from xglue_harness.harness.shots import Shots
+from xglue_harness.harness.shots import FewShotSampler
 from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.official_metrics import official_scores
-from xglue_harness.transfer.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
-from xglue_harness.transfer.scoring import document_score, documents, queries, score, score_stderr
-from xglue_harness.transfer.tokenising import joined
+from xglue_harness.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
+from xglue_harness.scoring import document_score, documents, queries, score, score_stderr
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class TransferTask(ConfigurableTask):
     """Zero-shot transfer to one language: of an encoder that is fine-tuned on English, or of a model that is prompted.
 
     The YAML names task and language; everything else stands in `xglue_harness.benchmark`. Options come from
-    ``--metadata`` (see `xglue_harness.transfer.recipe.Options`). Until the task meets a model (`meet`), it takes it for
+    ``--metadata`` (see `xglue_harness.recipe.Options`). Until the task meets a model (`bind_model`), it takes it for
     an encoder.
     """
 
@@ -99,12 +99,12 @@ class TransferTask(ConfigurableTask):
         self.protocol: FineTuning | Prompting = FineTuning(self)
         self.fewshot_seed: int | None = None
         super().__init__(config={**config, "metric_list": [], "test_split": "test", "output_type": None})
-        self.sampler = Shots(self.source, self.spec)
+        self.sampler = FewShotSampler(self.source, self.spec)
         if self.spec.kind is Kind.TAGGING:  # lm-eval hands --gen_kwargs to such tasks only
             self.set_config("output_type", "generate_until")
             self.set_config("generation_kwargs", {"do_sample": False})
 
-    def meet(self, lm: Any) -> list[str]:
+    def bind_model(self, lm: Any) -> list[str]:
         """Settle how a model is used.
 
         Args:
@@ -154,7 +154,7 @@ class TransferTask(ConfigurableTask):
         return range(number, number + 1) if self._queries is None else self._queries[number]
 
     def fewshot_docs(self) -> None:
-        """Few-shot examples are not listed, but drawn where they lie (`Shots`)."""
+        """Few-shot examples are not listed, but drawn where they lie (`FewShotSampler`)."""
 
     def set_fewshot_seed(self, seed: int | None = None) -> None:
         """Note lm-eval's seed, for the record."""
@@ -274,20 +274,20 @@ class TransferTask(ConfigurableTask):
 
     def _official(self, scored: list[Scored]) -> float:
         """The score by XGLUE's own evaluator. All answers are together here for the first time: they are kept."""
-        in_order = self._conclude(scored)
+        in_order = self._finalize(scored)
         found = official_scores(self.spec, [item[1] for item in in_order], [item[2] for item in in_order])
         self.run |= asdict(found)
         return found.official
 
     def _bypassed(self, scored: list[Scored]) -> int:
         """lm-eval's number for "no score", once the predictions are kept."""
-        self._conclude(scored)
+        self._finalize(scored)
         return 999
 
-    def _conclude(self, scored: list[Scored]) -> list[Scored]:
+    def _finalize(self, scored: list[Scored]) -> list[Scored]:
         """Complete the record and keep the predictions; returns the answers by document, for processes mix them."""
         in_order = sorted(scored, key=lambda item: item[0])
-        self.protocol.conclude(in_order)
+        self.protocol.finalize(in_order)
         self.run["predictions"] = keep_predictions(self, in_order)
         return in_order
 

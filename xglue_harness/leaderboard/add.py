@@ -16,9 +16,8 @@ from pydantic import ValidationError
 from xglue_harness.benchmark import TASKS
 from xglue_harness.data.cache import replacing
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.backbones import Backbone
-from xglue_harness.leaderboard.checks import check
-from xglue_harness.leaderboard.results import (
+from xglue_harness.leaderboard.contributions.backbones import Backbone
+from xglue_harness.leaderboard.contributions.results import (
     ONE_PROTOCOL,
     PAPER,
     Change,
@@ -29,13 +28,14 @@ from xglue_harness.leaderboard.results import (
     read_result,
     render,
     rescored,
-    slim,
+    without_class_scores,
 )
-from xglue_harness.leaderboard.text import problems_of
-from xglue_harness.leaderboard.tree import read_tree
-from xglue_harness.results.files import WrittenRun, predictions_of, read_runs
-from xglue_harness.results.predictions import encoded
-from xglue_harness.results.schema import Kept, RunRecord
+from xglue_harness.leaderboard.contributions.tree import read_tree
+from xglue_harness.leaderboard.validation.validate import validate
+from xglue_harness.records.predictions import encoded
+from xglue_harness.records.results_files import WrittenRun, predictions_of, read_runs
+from xglue_harness.records.schema import PredictionsRef, RunRecord
+from xglue_harness.untrusted import problems_of
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tu
         )
     languages, files = {}, {}
     for language in spec.languages:
-        predictions = slim(predictions_of(runs[language]))
+        predictions = without_class_scores(predictions_of(runs[language]))
         files[language] = encoded(predictions)
         score, stderr, official, _ = rescored(predictions)
         try:
@@ -132,7 +132,7 @@ def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tu
         except ValidationError as error:
             raise LeaderboardError(f"{runs[language]}: {problems_of(error)}") from None
         rows = len(predictions.rows)
-        kept = Kept(sha256=hashlib.sha256(files[language]).hexdigest(), rows=rows, total=rows)
+        kept = PredictionsRef(sha256=hashlib.sha256(files[language]).hexdigest(), rows=rows, total=rows)
         record = record.model_copy(update={"predictions": kept, **asdict(official)})
         languages[language] = LanguageResult(score=score, stderr=stderr, official=official.official, record=record)
     own = languages[spec.languages[0]].record
@@ -224,6 +224,6 @@ def _rehearse(writes: Mapping[Path, bytes], folder: Path, tasks: set[str], examp
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
         try:
-            check(copy, example=example)
+            validate(copy, example=example)
         except LeaderboardError as error:
             raise LeaderboardError(str(error).replace(temporary, str(folder))) from None

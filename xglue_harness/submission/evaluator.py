@@ -36,7 +36,7 @@ class Reading:
     """What the evaluator makes of a prediction file.
 
     Attributes:
-        items: of each document that counts, as `xglue_harness.transfer.scoring.document_score`.
+        items: of each document that counts, as `xglue_harness.scoring.document_score`.
         official: the scores.
         single_row_queries: queries of one row; ``None``: not a ranking task.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.data.prepare import check_new
 from xglue_harness.errors import DataError
-from xglue_harness.results.files import WrittenRun, kept_with, predictions_of, read_runs
+from xglue_harness.records.results_files import WrittenRun, kept_with, predictions_of, read_runs
 from xglue_harness.submission.files import relative_path, render
 
 

@@ -15,9 +15,9 @@ from xglue_harness.errors import DataError
 from xglue_harness.files import read_regular
 from xglue_harness.metrics import group_stderr
 from xglue_harness.official_metrics import Official, Rule, official_scores
+from xglue_harness.scoring import document_score, queries, score, score_stderr
 from xglue_harness.submission.evaluator import evaluate, gold_file
 from xglue_harness.submission.files import SUFFIX, read, relative_path
-from xglue_harness.transfer.scoring import document_score, queries, score, score_stderr
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from xglue_harness.benchmark import ALL_GROUP, LANGUAGES, TASKS
-from xglue_harness.leaderboard.backbones import FAMILIES, Backbone
-from xglue_harness.leaderboard.board import Board, OverallRow, TaskRow
-from xglue_harness.leaderboard.checks import Checked
-from xglue_harness.leaderboard.results import TaskResult
+from xglue_harness.leaderboard.contributions.backbones import Backbone
+from xglue_harness.leaderboard.contributions.results import TaskResult
+from xglue_harness.leaderboard.ranking.board import Board, OverallRow, TaskRow
 from xglue_harness.leaderboard.site.cells import (
     LANGUAGE_NAMES,
     NONE,
@@ -29,7 +28,9 @@ from xglue_harness.leaderboard.site.cells import (
 from xglue_harness.leaderboard.site.data import page_of, result_path, summary_path
 from xglue_harness.leaderboard.site.diagnostics import Diagnosis, diagnosis
 from xglue_harness.leaderboard.site.pages import GAP, RANK, changed_options, legend_of, metric_of
-from xglue_harness.results.schema import RunRecord
+from xglue_harness.leaderboard.validation.validate import ValidatedTree
+from xglue_harness.published.families import FAMILIES
+from xglue_harness.records.schema import RunRecord
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Section:
     commands: tuple[Command, ...]
 
 
-def card(backbone: Backbone, checked: Checked) -> list[Fact]:
+def card(backbone: Backbone, checked: ValidatedTree) -> list[Fact]:
     """All that its YAML says.
 
     Args:

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.backbones import FAMILIES
-from xglue_harness.leaderboard.board import ALL, Board, boards
-from xglue_harness.leaderboard.reference import CONTINUED, references
+from xglue_harness.leaderboard.ranking.board import ALL, Board, boards
 from xglue_harness.leaderboard.site import data, figures, pages, paper, tasks
 from xglue_harness.leaderboard.site.assets import write_assets
 from xglue_harness.leaderboard.site.backbone import card, sections
 from xglue_harness.leaderboard.site.cells import LANGUAGE_NAMES
-from xglue_harness.results.paper import reference_folder
+from xglue_harness.published.families import FAMILIES
+from xglue_harness.published.paper import reference_folder
+from xglue_harness.published.reference import CONTINUED, references
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from xglue_harness.leaderboard.checks import Checked
+    from xglue_harness.leaderboard.validation.validate import ValidatedTree
 
 MARKER = ".xglue-leaderboard"
 """A file that says that a folder holds a site of ours, and may be replaced."""
@@ -44,7 +44,7 @@ PAGES = (
 """Pages beside those of tasks and backbones, and their names in the navigation."""
 
 
-def build(checked: Checked, folder: Path) -> Path:
+def build(checked: ValidatedTree, folder: Path) -> Path:
     """Build the site.
 
     Args:
@@ -85,7 +85,7 @@ def build(checked: Checked, folder: Path) -> Path:
     return folder / "index.html"
 
 
-def _write_site(checked: Checked, folder: Path) -> None:
+def _write_site(checked: ValidatedTree, folder: Path) -> None:
     found = boards(checked)
     write_assets(folder / "assets")
     for name, value in data.files(found, checked.example):
@@ -103,7 +103,7 @@ def _write_site(checked: Checked, folder: Path) -> None:
     _write(folder / MARKER, "A site of xglue-harness leaderboard build, which may replace this folder.\n")
 
 
-def _environment(checked: Checked) -> Environment:
+def _environment(checked: ValidatedTree) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -124,7 +124,7 @@ def _environment(checked: Checked) -> Environment:
     return environment
 
 
-def _pages(checked: Checked, found: Sequence[Board]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _pages(checked: ValidatedTree, found: Sequence[Board]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """File, template and values of every page."""
     published = references()[0]
     printed = (figures.published_families(published), figures.published_continued(published, CONTINUED))
@@ -169,7 +169,7 @@ def _pages(checked: Checked, found: Sequence[Board]) -> Iterator[tuple[str, str,
     yield "contribute.html", "contribute.html", {"title": "Contribute"}
 
 
-def _section(board: Board, checked: Checked, titles: dict[str, str]) -> dict[str, Any]:
+def _section(board: Board, checked: ValidatedTree, titles: dict[str, str]) -> dict[str, Any]:
     """A recipe's part of the overview."""
     drawn = [figures.families(board, titles), figures.continued(board, titles)] if board.families else []
     return {

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from xglue_harness.leaderboard.backbones import FAMILIES, Backbone
+from xglue_harness.leaderboard.contributions.backbones import Backbone
+from xglue_harness.leaderboard.ranking.statistics import Estimate
+from xglue_harness.leaderboard.ranking.tables import MARKS
 from xglue_harness.leaderboard.site.data import page_of
-from xglue_harness.leaderboard.tables import MARKS
-from xglue_harness.results.statistics import Estimate
+from xglue_harness.published.families import FAMILIES
 
 BEHIND = {
     "own": "",

@@ -13,11 +13,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from xglue_harness.benchmark import TASKS
-from xglue_harness.leaderboard.board import ALL, Board, Families, OverallRow, Pair, TaskRow
-from xglue_harness.leaderboard.reference import CONTINUED, Published, Reference
-from xglue_harness.leaderboard.results import TaskResult
-from xglue_harness.results.schema import Diagnostics
-from xglue_harness.results.statistics import LEVEL, Estimate
+from xglue_harness.leaderboard.contributions.results import TaskResult
+from xglue_harness.leaderboard.ranking.board import ALL, Board, Families, OverallRow, Pair, TaskRow
+from xglue_harness.leaderboard.ranking.statistics import LEVEL, Estimate
+from xglue_harness.published.reference import CONTINUED, Published, Reference
+from xglue_harness.records.schema import Diagnostics
 
 DIGITS = 10
 """Decimal places of a number: more would differ from machine to machine."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xglue_harness.leaderboard.results import TaskResult
+from xglue_harness.leaderboard.contributions.results import TaskResult
 from xglue_harness.leaderboard.site.cells import LANGUAGE_NAMES, NONE, Cell, Head, Table
 from xglue_harness.leaderboard.site.data import diagnosed, diagnostics_of, result_path, summary_path
 from xglue_harness.leaderboard.site.figures import OTHER_SYMBOLS, Figure, Point, drawn, label, scatter

@@ -15,12 +15,12 @@ from typing import Any
 from markupsafe import Markup
 
 from xglue_harness.benchmark import TASKS
-from xglue_harness.leaderboard.backbones import FAMILIES, Family
-from xglue_harness.leaderboard.board import ALL, Board, Versus
-from xglue_harness.leaderboard.reference import Reference
+from xglue_harness.leaderboard.ranking.board import ALL, Board, FamilyDifference
+from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.site.cells import interval, percent, signed, signed_points
 from xglue_harness.leaderboard.site.data import PUBLISHED, families_path, summary_path
-from xglue_harness.results.statistics import Estimate
+from xglue_harness.published.families import FAMILIES, Family
+from xglue_harness.published.reference import Reference
 
 SYMBOLS: Mapping[str, str] = {"LM": "circle", "MT": "square", "CP": "diamond"}
 """Shape of a family's points, for those who don't tell the colours apart."""
@@ -268,7 +268,7 @@ def continued(board: Board, titles: Mapping[str, str]) -> Figure | None:
         titles: of the backbones, by name.
     """
     names = [*board.families]
-    rows: dict[str, list[tuple[int, Versus]]] = {}
+    rows: dict[str, list[tuple[int, FamilyDifference]]] = {}
     for place, name in enumerate(names):
         for own in board.families[name].continued:
             rows.setdefault(own.first, []).append((place, own))

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
-from xglue_harness.leaderboard.backbones import FAMILIES, Backbone
-from xglue_harness.leaderboard.board import ALL, Board, Families, OverallRow, TaskRow, Versus
-from xglue_harness.leaderboard.checks import Checked
-from xglue_harness.leaderboard.reference import Reference
-from xglue_harness.leaderboard.results import PAPER, compared, paper_terms
+from xglue_harness.leaderboard.contributions.backbones import Backbone
+from xglue_harness.leaderboard.contributions.results import PAPER, compared, paper_terms
+from xglue_harness.leaderboard.ranking.board import ALL, Board, Families, FamilyDifference, OverallRow, TaskRow
+from xglue_harness.leaderboard.ranking.statistics import LEVEL, holm
 from xglue_harness.leaderboard.site.cells import (
     NONE,
     Cell,
@@ -29,8 +28,10 @@ from xglue_harness.leaderboard.site.cells import (
     signed,
 )
 from xglue_harness.leaderboard.site.data import PUBLISHED, families_path, page_of, reference_path, summary_path
-from xglue_harness.results.statistics import LEVEL, holm
-from xglue_harness.transfer.recipe import Options
+from xglue_harness.leaderboard.validation.validate import ValidatedTree
+from xglue_harness.published.families import FAMILIES
+from xglue_harness.published.reference import Reference
+from xglue_harness.recipe import Options
 
 METRICS: Mapping[str, str] = {"acc": "accuracy", "ndcg": "nDCG", "f1": "F1 over entities"}
 
@@ -130,7 +131,7 @@ def published_answer(reference: Reference) -> str:
     )
 
 
-def _lead(versus: Versus, family: str) -> tuple[str, str]:
+def _lead(versus: FamilyDifference, family: str) -> tuple[str, str]:
     """How far a family is ahead, and the interval."""
     own = versus.minus(versus.second if versus.first == family else versus.first)
     return percent(own.value), interval(own, sign=True)
@@ -254,7 +255,7 @@ def families_table(board: Board, backbones: Mapping[str, Backbone]) -> Table:
     return Table("Families: means in %, differences in points, ± half the 95% interval", heads, lines)
 
 
-def published(reference: Reference, checked: Checked) -> Table:
+def published(reference: Reference, checked: ValidatedTree) -> Table:
     """Published numbers over all tasks.
 
     Args:
@@ -286,12 +287,12 @@ def published(reference: Reference, checked: Checked) -> Table:
     return Table(f"{reference.short}, in %", heads, tuple(rows), True)
 
 
-def system_cell(name: str, title: str, checked: Checked) -> Cell:
+def system_cell(name: str, title: str, checked: ValidatedTree) -> Cell:
     """The cell that heads a published system's row; it links to the backbone's page where there is one."""
     return Cell(title, page_of(name) if name in checked.backbones else None, note=name, kind="name", head=True)
 
 
-def backbones_table(checked: Checked) -> Table:
+def backbones_table(checked: ValidatedTree) -> Table:
     """All backbones that are described, with or without results.
 
     Args:

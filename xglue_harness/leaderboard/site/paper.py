@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
-from xglue_harness.leaderboard.board import Board, TaskRow
-from xglue_harness.leaderboard.checks import Checked
-from xglue_harness.leaderboard.reference import Published, Reference
-from xglue_harness.leaderboard.results import PAPER, TaskResult
+from xglue_harness.leaderboard.contributions.results import PAPER, TaskResult
+from xglue_harness.leaderboard.ranking.board import Board, TaskRow
+from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.site.cells import (
     LANGUAGE_NAMES,
     NONE,
@@ -25,8 +24,9 @@ from xglue_harness.leaderboard.site.cells import (
 from xglue_harness.leaderboard.site.data import PAPER_JSON, page_of, reference_path, summary_path
 from xglue_harness.leaderboard.site.diagnostics import ROLES, spectra_of
 from xglue_harness.leaderboard.site.pages import metric_of
-from xglue_harness.results.paper import LAST_LAYER, NAMES, spectrum, tables
-from xglue_harness.results.statistics import Estimate
+from xglue_harness.leaderboard.validation.validate import ValidatedTree
+from xglue_harness.published.paper import LAST_LAYER, NAMES, spectrum, tables
+from xglue_harness.published.reference import Published, Reference
 
 ROUNDING = 0.05
 """The most that a printed average of one decimal may differ from the mean of the numbers behind it."""
@@ -60,7 +60,7 @@ class PaperPage:
     off: tuple[str, ...]
 
 
-def paper_page(reference: Reference, boards: Sequence[Board], checked: Checked) -> PaperPage:
+def paper_page(reference: Reference, boards: Sequence[Board], checked: ValidatedTree) -> PaperPage:
     """Ours beside the paper's.
 
     Args:
@@ -91,7 +91,7 @@ def _off(reference: Reference) -> Iterator[tuple[str, str]]:
                 yield task, system.name
 
 
-def paper_json(reference: Reference, boards: Sequence[Board], checked: Checked) -> dict[str, Any]:
+def paper_json(reference: Reference, boards: Sequence[Board], checked: ValidatedTree) -> dict[str, Any]:
     """The paper's numbers, ours and the differences, in percent; and our norms of singular values.
 
     Args:
@@ -128,7 +128,7 @@ def _without_chinese(scores: Mapping[str, float]) -> float:
     return sum(own) / len(own)
 
 
-def _norms(checked: Checked, name: str) -> dict[tuple[int, str], float]:
+def _norms(checked: ValidatedTree, name: str) -> dict[tuple[int, str], float]:
     """Norms of a backbone's pretrained weights, from the first results with spectra: they are the same in all."""
     groups: dict[tuple[str, str], list[TaskResult]] = {}
     for item in checked.results:
@@ -158,7 +158,7 @@ def _own_rows(boards: Sequence[Board]) -> dict[str, dict[str, TaskRow]]:
 class _Page:
     reference: Reference
     rows: Mapping[str, Mapping[str, TaskRow]]
-    checked: Checked
+    checked: ValidatedTree
 
     @property
     def href(self) -> str:

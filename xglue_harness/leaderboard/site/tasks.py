@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from xglue_harness.benchmark import TaskSpec
-from xglue_harness.leaderboard.board import Pair, TaskBoard, TaskRow
-from xglue_harness.leaderboard.checks import Checked
-from xglue_harness.leaderboard.reference import Reference
+from xglue_harness.leaderboard.ranking.board import Pair, TaskBoard, TaskRow
 from xglue_harness.leaderboard.site.cells import (
     LANGUAGE_NAMES,
     Cell,
@@ -28,6 +26,8 @@ from xglue_harness.leaderboard.site.cells import (
 )
 from xglue_harness.leaderboard.site.data import PUBLISHED, compare_path, page_of, reference_path, summary_path
 from xglue_harness.leaderboard.site.pages import GAP, METRICS, RANK, legend_of, metric_of, system_cell
+from xglue_harness.leaderboard.validation.validate import ValidatedTree
+from xglue_harness.published.reference import Reference
 
 
 def task_table(recipe: str, board: TaskBoard) -> Table:
@@ -125,7 +125,7 @@ def _pair_cell(recipe: str, found: Mapping[tuple[str, str], Pair], first: str, s
     return Cell(f"{signed(own.value)}{mark}", compare_path(recipe), note=note, order=own.value, kind=kind)
 
 
-def published_task(spec: TaskSpec, reference: Reference, checked: Checked) -> Table:
+def published_task(spec: TaskSpec, reference: Reference, checked: ValidatedTree) -> Table:
     """Published numbers of a task by language.
 
     Args:

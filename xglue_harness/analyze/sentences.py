@@ -1,0 +1,150 @@
+"""Sentences by language, from text files or from a task's test sets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from xglue_harness import benchmark
+from xglue_harness.analyze.output import DataMark, Kind
+from xglue_harness.benchmark import TASKS, task
+from xglue_harness.data import open_source, unofficial
+from xglue_harness.data.official import lines
+from xglue_harness.encoders.tokenising import joined
+from xglue_harness.errors import DataError
+from xglue_harness.files import is_folder, is_regular, read_regular
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Sentences to analyse.
+
+    Attributes:
+        by_language: as many of each language; where ``parallel``, sentence i is the same in all.
+        parallel: whether they are translations of each other, line by line.
+        description: where they come from.
+        files: sha256 (hex) by path.
+        data: what sort of data they are.
+    """
+
+    by_language: dict[str, list[str]]
+    parallel: bool
+    description: str
+    files: dict[str, str]
+    data: DataMark
+
+
+def read_texts(path: Path, languages: Sequence[str] | None, rows: int | None) -> Texts:
+    """Lines of text files.
+
+    Args:
+        path: a folder with a file ``<language>.txt`` for each language, the same sentences line by line; or one file,
+            whose name says its language (``de.txt``; else English is taken).
+        languages: those wanted; ``None``: all that are there.
+        rows: the first lines of each; ``None``: all.
+
+    Raises:
+        DataError: for a missing file, an empty line, or files of different lengths.
+    """
+    if _is(is_regular, path):
+        language = path.stem if path.stem in _known() else "en"
+        files = {(languages or [language])[0]: path}
+    elif _is(is_folder, path):
+        texts = (file for file in sorted(path.glob("*.txt")) if _is(is_regular, file))
+        there = {file.stem: file for file in texts if file.stem in _known() or languages}
+        missing = [language for language in languages or () if language not in there]
+        if missing or not there:
+            raise DataError(f"{path} has no {', '.join(f'{name}.txt' for name in missing or ['<language>'])}")
+        files = {language: there[language] for language in languages or there}
+    else:
+        raise DataError(f"{path}: no such file or folder; give <language>.txt, or a folder of them")
+    contents = {language: _content(file) for language, file in files.items()}
+    found = {language: _sentences(content, files[language]) for language, content in contents.items()}
+    counts = {language: len(lines) for language, lines in found.items()}
+    if len(set(counts.values())) > 1:
+        raise DataError(f"{path}: the files have different numbers of lines, so they are not parallel: {counts}")
+    sums = {files[language].name: hashlib.sha256(content).hexdigest() for language, content in contents.items()}
+    chosen = {language: lines[:rows] for language, lines in found.items()}
+    return Texts(chosen, len(found) > 1, str(path), sums, DataMark("text"))
+
+
+def task_texts(name: str, data: str | None, languages: Sequence[str] | None, rows: int | None) -> Texts:
+    """Texts of a task's test sets: a row's columns joined by blanks, a tagged sentence's words.
+
+    Args:
+        name: short name of the task.
+        data: as the option ``data`` of a run.
+        languages: those wanted; ``None``: all that the data have.
+        rows: the first rows of each; ``None``: as many as all of them have.
+
+    Raises:
+        DataError: where the data are missing or malformed.
+    """
+    if name not in TASKS:
+        raise DataError(f"no task {name!r}; there are {', '.join(TASKS)}")
+    spec, source = task(name), open_source(data)
+    there = source.available(spec)
+    missing = [language for language in languages or () if language not in there]
+    if missing or not there:
+        raise DataError(
+            f"{source.description} has no test set of {spec.title} in {', '.join(missing) or 'any language'}"
+        )
+    found: dict[str, list[str]] = {}
+    files: dict[str, str] = {}
+    others: list[str] = []
+    for language in languages or there:
+        loaded = source.load(spec, "test", language)
+        others += unofficial(source, spec, "test", language, len(loaded.dataset))
+        chosen = loaded.dataset if rows is None else loaded.dataset.select(range(min(rows, len(loaded.dataset))))
+        found[language] = (
+            [" ".join(words) for words in chosen["words"]]
+            if spec.kind is benchmark.Kind.TAGGING
+            else [joined(row, (*spec.text_a, *spec.text_b)) for row in chosen]
+        )
+        files.update(loaded.files)
+    least = min(len(texts) for texts in found.values())
+    kind: Kind = "SAMPLE" if source.is_sample else "UNOFFICIAL" if others else "XGLUE"
+    return Texts(
+        {language: texts[:least] for language, texts in found.items()},
+        spec.parallel,
+        f"{spec.title} test, {source.name}: {source.description}",
+        files,
+        DataMark(kind, others),
+    )
+
+
+def _known() -> set[str]:
+    return {language for spec in TASKS.values() for language in spec.languages}
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return kind(path)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_regular(path)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def _sentences(content: bytes, path: Path) -> list[str]:
+    """Lines as the reader of the official files has them; all of them, for where one lacks, all after it shift."""
+
+    def stop(line: int, message: str) -> NoReturn:
+        raise DataError(f"{path}:{line}: {message}")
+
+    found = []
+    for number, line in lines(content, stop):
+        if not line or not line.strip():
+            stop(number, "is empty: line by line, every file needs its sentence")
+        found.append(line)
+    if not found:
+        stop(1, "is empty: a sentence a line is expected")
+    return found

@@ -1,0 +1,117 @@
+"""Which inputs share a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import torch
+
+from xglue_harness.encoders.backbone import Company
+
+POOL = 50
+"""Batches among whose inputs those of similar length are sought."""
+
+
+def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of an epoch: inputs of similar length, in random order, new in each epoch.
+
+    All inputs are shuffled and cut into pools of `POOL` batches; a pool is sorted by length and cut into batches; all
+    batches are shuffled. So a batch's inputs are a random choice among those of its length, and the order of lengths
+    in an epoch is random. An incomplete batch comes last.
+
+    Args:
+        lengths: subwords of each input.
+        batch_size: inputs of a batch.
+        seed: the run's.
+        epoch: from 0; an epoch's batches depend on nothing else, so that training can go on in its midst.
+
+    Returns:
+        Places in ``lengths``, batch by batch.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    complete = len(order) - len(order) % batch_size
+    batches: list[list[int]] = []
+    for start in range(0, complete, batch_size * POOL):
+        pool = sorted(order[start : min(start + batch_size * POOL, complete)], key=lambda i: lengths[i])
+        batches.extend(pool[at : at + batch_size] for at in range(0, len(pool), batch_size))
+    shuffled = [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
+    return shuffled + ([order[complete:]] if complete < len(order) else [])
+
+
+def budget_batches(lengths: Sequence[int], subwords: int, company: Company = "any length") -> Iterator[list[int]]:
+    """Inputs in order of length, the longest first, as many a batch as hold ``subwords`` with their padding.
+
+    Args:
+        lengths: subwords of each input.
+        subwords: of a batch, padding included; an input that is longer is a batch of its own.
+        company: which inputs may share a batch.
+
+    Yields:
+        Places in ``lengths``.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        full = batch and lengths[batch[0]] * (len(batch) + 1) > subwords
+        if full or (batch and not _may_join(lengths[index], lengths[batch[0]], company)):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _may_join(length: int, other: int, company: Company) -> bool:
+    """Whether inputs of two lengths may share a batch."""
+    return company == "any length" or (company == "one length" and length == other)
+
+
+def split_into_microbatches(
+    lengths: Sequence[int],
+    batch: Sequence[int],
+    room: int | None,
+    overhead: int | None,
+    company: Company = "any length",
+) -> list[list[int]]:
+    """Cut a batch into parts that are computed one after the other, at the least cost.
+
+    A part costs its subwords with padding and ``overhead`` more. Summed gradients do not depend on the cut.
+
+    Args:
+        lengths: subwords of each input.
+        batch: places in ``lengths``.
+        room: subwords that a part may hold, padding included (a longer input is a part of its own); ``None``: any.
+        overhead: subwords that could be computed in the time that a further part takes; ``None``: as few parts as
+            there is room for.
+        company: which inputs may share a part.
+
+    Returns:
+        The parts, the longest inputs first.
+    """
+    order = sorted(batch, key=lambda i: -lengths[i])
+    if company == "one input":
+        return [[index] for index in order]
+    if company == "one length":
+        alike = [list(group) for _, group in groupby(order, key=lambda i: lengths[i])]
+        return [part for group in alike for part in split_into_microbatches(lengths, group, room, overhead)]
+    if room is None and overhead is None:
+        return [order]
+    each = overhead if overhead is not None else sum(lengths[i] for i in order) * len(order) + 1
+    best, cuts = [0.0], [0]  # least cost of the first inputs, and where their last part begins
+    for stop in range(1, len(order) + 1):
+        options: list[tuple[float, int]] = []
+        for start in reversed(range(stop)):
+            held = lengths[order[start]] * (stop - start)
+            if room is not None and held > room and options:
+                break
+            options.append((best[start] + held + each, start))
+        cost, start = min(options)
+        best.append(cost)
+        cuts.append(start)
+    found: list[list[int]] = []
+    stop = len(order)
+    while stop:
+        found.append(order[cuts[stop] : stop])
+        stop = cuts[stop]
+    return found[::-1]

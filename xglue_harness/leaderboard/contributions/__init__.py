@@ -1,0 +1,1 @@
+"""Contributions: what may lie in the tree, and reading it without trusting it."""

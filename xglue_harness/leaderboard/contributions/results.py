@@ -1,0 +1,216 @@
+"""One result of the leaderboard: a backbone, a recipe, a seed and a task in all of its languages.
+
+``results/<backbone>/<recipe>/<seed>/<task>.json`` holds scores and the record of each language
+(`xglue_harness.records.schema.RunRecord`); beside it lies ``<task>.<language>.parquet`` with the predictions
+(`xglue_harness.records.predictions`) without their scores by class, which are large and not needed to score again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from xglue_harness.benchmark import LANGUAGES, TASKS, Kind, TaskSpec
+from xglue_harness.errors import LeaderboardError
+from xglue_harness.metrics import Ratio
+from xglue_harness.official_metrics import Official, official_scores
+from xglue_harness.recipe import Options, resolve
+from xglue_harness.records.predictions import RowPredictions
+from xglue_harness.records.schema import RunRecord, Share
+from xglue_harness.scoring import document_score, score, score_stderr
+from xglue_harness.untrusted import FROM_LIST, Name, Text, problems_of, read_json
+
+RESULT_LIMIT = 1_500_000
+"""Most bytes of a result's JSON; POS in 18 languages has about 200,000."""
+
+PREDICTIONS_LIMIT = 250_000
+"""Most bytes of one language's predictions; the largest, those of NER, have about 50,000."""
+
+TOLERANCE = 1e-9
+"""Between a score and the same computed again: only the order of additions may differ."""
+
+ONE_PROTOCOL = "the leaderboard ranks fine-tuned encoders; scores by prompting don't compare with theirs"
+
+PAPER = "paper"
+"""Name of the paper's recipe: all defaults."""
+
+MAY_DIFFER = frozenset({"task", "seed", "key", "precision", "pooling", "compile", "dev"})
+"""Entries of a recipe that two runs of one recipe need not share: what names the run, its hardware, the backbone's own
+convention (which its YAML states), and dev sets that are looked at and don't decide."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class LanguageResult(_Part):
+    """One language's scores, from 0 to 1, and where they come from."""
+
+    score: Share = Field(description="by the task's metric")
+    stderr: Annotated[float, Field(ge=0)] | None = Field(description="over test documents; null: not defined")
+    official: Share = Field(description="by XGLUE's own evaluator")
+    record: RunRecord = Field(description="of the run")
+
+
+class Change(_Part):
+    """Why a score is not what it was."""
+
+    reason: Text = Field(description="what was wrong with the scores before")
+    previous: dict[str, Share] = Field(min_length=1, description="the scores before, by language")
+
+
+class TaskResult(_Part):
+    """A file of results."""
+
+    schema_version: Literal[1] = 1
+    backbone: Name
+    task: str
+    recipe: Name
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    languages: dict[str, LanguageResult] = Field(min_length=1)
+    changes: Annotated[tuple[Change, ...], FROM_LIST] = Field(
+        (), description="oldest first; empty: the scores never changed"
+    )
+
+    @field_validator("task")
+    @classmethod
+    def _of_the_benchmark(cls, task: str) -> str:
+        if task not in TASKS:
+            raise ValueError(f"no task {task!r}; one of {', '.join(TASKS)}")
+        return task
+
+    @model_validator(mode="after")
+    def _of_the_task(self) -> TaskResult:
+        for number, change in enumerate(self.changes):
+            if unknown := [language for language in change.previous if language not in self.spec.languages]:
+                raise ValueError(
+                    f"changes.{number}.previous: {', '.join(unknown)}: {self.spec.title} has no such language"
+                )
+        return self
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The task."""
+        return TASKS[self.task]
+
+    @property
+    def sample(self) -> bool:
+        """Whether any of it is of the packaged toy."""
+        return any(item.record.sample for item in self.languages.values())
+
+    @property
+    def path(self) -> Path:
+        """Of its file below ``results``."""
+        return Path(self.backbone, self.recipe, str(self.seed), f"{self.task}.json")
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Score of each language."""
+        return {language: item.score for language, item in self.languages.items()}
+
+    @property
+    def mean(self) -> float:
+        """The task's score: the mean over its languages."""
+        return sum(self.scores.values()) / len(self.languages)
+
+
+def read_result(path: Path) -> TaskResult:
+    """Read and check one file against the schema.
+
+    Raises:
+        LeaderboardError: where it is too large, or against the schema; the message names the keys.
+    """
+    value = read_json(path, RESULT_LIMIT)
+    try:
+        shared = dict(value.pop("record"))
+        protocols = {shared.get("protocol", "finetune")}
+        if unknown := [language for language in value["languages"] if language not in LANGUAGES]:
+            raise ValueError(f"languages: no {unknown[0]!r} in XGLUE")
+        for item in value["languages"].values():
+            item["record"] = {**shared, **item["record"]}
+            protocols.add(item["record"]["protocol"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise LeaderboardError(f"{path}: no result of the leaderboard: {error!r}; make it with 'add'") from None
+    if protocols != {"finetune"}:
+        other = next(protocol for protocol in protocols if protocol != "finetune")
+        raise LeaderboardError(f"{path}: protocol {other!r}: {ONE_PROTOCOL}")
+    for language, item in value["languages"].items():  # one by one: what is wrong with what they share is told once
+        try:
+            item["record"] = RunRecord.model_validate(item["record"], strict=True, context="json")
+        except ValidationError as error:
+            raise LeaderboardError(f"{path}: {problems_of(error, f'languages.{language}.record.')}") from None
+    try:
+        return TaskResult.model_validate(value, strict=True, context="json")
+    except ValidationError as error:
+        raise LeaderboardError(f"{path}: {problems_of(error)}") from None
+
+
+def render(result: TaskResult) -> str:
+    """The file of a result; `read_result` reads it back. What the records of all languages share stands there once."""
+    value = result.model_dump(mode="json", by_alias=True)
+    records = [item["record"] for item in value["languages"].values()]
+    shared = {key: content for key, content in records[0].items() if all(other[key] == content for other in records)}
+    for item in value["languages"].values():
+        item["record"] = {key: content for key, content in item["record"].items() if key not in shared}
+    return json.dumps({**value, "record": shared}, ensure_ascii=False, indent=1) + "\n"
+
+
+def predictions_path(result: Path, language: str) -> Path:
+    """Where the predictions of a language lie, beside a result's file."""
+    return result.with_name(f"{result.stem}.{language}.parquet")
+
+
+def without_class_scores(predictions: RowPredictions) -> RowPredictions:
+    """Predictions without the scores of the classes."""
+    return replace(predictions, header=predictions.header.model_copy(update={"scores": None}), scores=None)
+
+
+def documents_of(predictions: RowPredictions) -> tuple[list[Any], list[Any]]:
+    """Gold and predicted classes of each document that counts: rows, or the rows of a query that has several."""
+    if predictions.spec.kind is not Kind.RANKING:
+        return list(predictions.labels), list(predictions.predictions)
+    grouped: dict[int, tuple[list[Any], list[Any]]] = {}
+    for document, label, predicted in zip(
+        predictions.documents, predictions.labels, predictions.predictions, strict=True
+    ):
+        golds, found = grouped.setdefault(document, ([], []))
+        golds.append(label)
+        found.append(predicted)
+    scored = [pair for pair in grouped.values() if len(pair[0]) > 1]
+    return [golds for golds, _ in scored], [found for _, found in scored]
+
+
+def rescored(predictions: RowPredictions) -> tuple[float, float | None, Official, list[float] | list[Ratio]]:
+    """Score predictions again.
+
+    Returns:
+        Score, standard error (``None`` where it is not defined), official scores, and the score of each document that
+        counts: a number, or a pair of numerator and denominator.
+    """
+    spec = predictions.spec
+    gold, predicted = documents_of(predictions)
+    items: list[Any] = [document_score(spec, g, p) for g, p in zip(gold, predicted, strict=True)]
+    stderr = score_stderr(spec, items)
+    official = official_scores(spec, gold, predicted)
+    return score(spec, items), None if math.isnan(stderr) else stderr, official, items
+
+
+def is_paper(spec: TaskSpec, recipe: Mapping[str, Any], rule: str) -> bool:
+    """Whether a run followed the paper: every option at its default, the last epoch's weights."""
+    return rule == Options().select and compared(recipe) == paper_terms(spec)
+
+
+def paper_terms(spec: TaskSpec) -> dict[str, Any]:
+    """The entries of the paper's recipe for a task that all runs under its name share."""
+    return compared(resolve(Options(), spec, seed=0, precision="fp32", pooling="first").model_dump())
+
+
+def compared(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a recipe that all runs under its name share, task by task."""
+    return {key: value for key, value in recipe.items() if key not in MAY_DIFFER}

@@ -1,0 +1,1 @@
+"""Checked results with intervals, ranks and families."""

@@ -1,0 +1,164 @@
+"""The leaderboard as rows of text, for the terminal and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xglue_harness.benchmark import TASKS
+from xglue_harness.leaderboard.contributions.tree import Tree
+from xglue_harness.leaderboard.ranking.board import ALL, Board, OverallRow, TaskBoard
+from xglue_harness.leaderboard.ranking.statistics import Estimate, bootstrap
+from xglue_harness.published.reference import references
+
+MARKS = {"own": "", "borrowed": "~", "unknown": "?"}
+"""Mark behind an interval, by where its variance between trainings comes from."""
+
+LEGEND = (
+    "Scores in percent ± half the 95% interval over trainings and test rows. ~ one training: the largest variance of "
+    "the others; ? one training each: test rows only. Rank: one more than those significantly better (Holm), = tied. "
+    "! a run collapsed."
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        title: what it shows.
+        columns: their heads; the first one's cells are names.
+        rows: cells.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """For a page of GitHub. Cells hold names and numbers of ours, no text of contributors."""
+        head = [f"**{self.title}**", "", _line(self.columns), _line(["---"] * len(self.columns))]
+        return "\n".join([*head, *(_line(row) for row in self.rows), ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def percent(estimate: Estimate) -> str:
+    """A score with half of its interval."""
+    return f"{100 * estimate.value:.1f} ±{50 * (estimate.high - estimate.low):.1f}{MARKS[estimate.seeds]}"
+
+
+def signed(estimate: Estimate) -> str:
+    """A difference with its interval."""
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{100 * estimate.value:+.1f} ({low:+.1f} to {high:+.1f}){MARKS[estimate.seeds]}"
+
+
+def place(rank: tuple[int, int] | None) -> str:
+    """A rank; ``=`` where another backbone may share it."""
+    return "" if rank is None else f"{rank[0]}{'=' * (rank[0] != rank[1])}"
+
+
+def overall(board: Board) -> Table:
+    """A line for each backbone, over all tasks."""
+    columns = ("backbone", "family", "seeds", "rank", "mean", "gap", *(TASKS[task].title for task in board.tasks))
+    rows = []
+    for row in board.overall:
+        tasks = (row.tasks.get(task) for task in board.tasks)
+        scores = ("" if own is None else percent(own.score) + "!" * bool(own.collapsed) for own in tasks)
+        own = ("" if row.score is None else percent(row.score), "" if row.gap is None else percent(row.gap))
+        rows.append((row.backbone.name, row.backbone.family, _seeds(row), place(row.rank), *own, *scores))
+    return Table(f"recipe {board.recipe}, mean of {len(TASKS)} tasks", columns, tuple(rows))
+
+
+def _seeds(row: OverallRow) -> str:
+    counts = row.seed_counts
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def by_language(recipe: str, board: TaskBoard) -> Table:
+    """A line for each backbone, with every language of a task."""
+    spec = board.spec
+    columns = ("backbone", "family", "seeds", "rank", "mean", "gap", "official", *spec.languages)
+    rows = []
+    for row in board.rows:
+        languages = (f"{100 * row.languages[language].value:.1f}" for language in spec.languages)
+        score = percent(row.score) + "!" * bool(row.collapsed)
+        own = (score, percent(row.gap), f"{100 * row.official:.1f}")
+        rows.append((row.backbone.name, row.backbone.family, str(len(row.results)), place(row.rank), *own, *languages))
+    return Table(f"recipe {recipe}, {spec.title} ({spec.metric})", columns, tuple(rows))
+
+
+def published() -> list[Table]:
+    """Published numbers, never ranked with ours."""
+    found = []
+    for reference in references():
+        columns = ("system", "family", "mean", *(spec.title for spec in TASKS.values()), "WPR as printed")
+        rows = []
+        for system in reference.systems:
+            shown = [system.shown(task) for task in TASKS]
+            cells = ("" if value is None else f"{value:.1f}" for value in (system.overall, *shown))
+            printed = system.printed.get("wpr")
+            rows.append((system.name, system.family, *cells, "" if printed is None else f"{printed:.1f}"))
+        found.append(Table(f"published: {reference.short}", columns, tuple(rows)))
+    return found
+
+
+def comparison(board: Board, first: str, second: str, tasks: Sequence[str], replicates: int) -> Table:
+    """Two backbones, task by task and over all tasks.
+
+    Args:
+        board: of the recipe.
+        first: name of the one.
+        second: name of the other, which is taken from it.
+        tasks: short names, or `ALL`.
+        replicates: of the bootstrap.
+    """
+    columns = ("task", first, second, "difference (95%)", "p", "p (Holm)", "better", "bootstrap (95%)")
+    rows = []
+    for task in tasks:
+        pairs = board.pairs if task == ALL else board.tasks[task].pairs
+        pair = next((pair for pair in pairs if {pair.first, pair.second} == {first, second}), None)
+        if pair is None:
+            continue
+        own = [_score(board, task, name) for name in (first, second)]
+        drawn = _bootstrapped(board, task, first, second, replicates)
+        difference = pair.minus(second)
+        numbers = (signed(difference), f"{difference.p:.3g}", f"{pair.comparison.p_holm:.3g}")
+        title = "mean of all" if task == ALL else TASKS[task].title
+        rows.append((title, *map(percent, own), *numbers, pair.winner or "tied", drawn))
+    return Table(f"recipe {board.recipe}: {first} minus {second}", columns, tuple(rows))
+
+
+def _score(board: Board, task: str, name: str) -> Estimate:
+    if task != ALL:
+        row = board.tasks[task].row(name)
+        assert row is not None
+        return row.score
+    return next(row.score for row in board.overall if row.backbone.name == name and row.score is not None)
+
+
+def _bootstrapped(board: Board, task: str, first: str, second: str, replicates: int) -> str:
+    chosen = [*board.tasks.values()] if task == ALL else [board.tasks[task]]
+    signs = {first: 1 / len(chosen), second: -1 / len(chosen)}
+    parts = [(own.runs, own.weights(signs, own.spec.languages)) for own in chosen]
+    low, high = np.quantile(bootstrap(parts, replicates=replicates), (0.025, 0.975))
+    return f"{100 * low:+.1f} to {100 * high:+.1f}"
+
+
+def changed_results(tree: Tree, base: Tree) -> list[str]:
+    """Names of results that are new or have other scores than before, one line each."""
+    before = {result.path: result for _, result in base.results}
+    found = []
+    for _, result in tree.results:
+        old = before.get(result.path)
+        what = f"`{result.path.with_suffix('').as_posix()}`: {100 * result.mean:.1f}"
+        if old is None:
+            found.append(f"new {what}")
+        elif old.scores != result.scores:
+            found.append(f"changed {what} (was {100 * old.mean:.1f})")
+    return found

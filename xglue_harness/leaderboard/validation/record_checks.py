@@ -1,0 +1,104 @@
+"""What a result says of itself: does it fit its folder, its backbone, its recipe and the official data?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xglue_harness.benchmark import TaskSpec
+from xglue_harness.data import fingerprint
+from xglue_harness.data.manifest import manifest_rows
+from xglue_harness.leaderboard.contributions.backbones import Backbone
+from xglue_harness.leaderboard.contributions.results import PAPER, TOLERANCE, TaskResult, is_paper
+from xglue_harness.leaderboard.contributions.tree import Tree
+from xglue_harness.records.schema import RunRecord
+
+
+def problems_alone(result: TaskResult, tree: Tree, example: bool) -> Iterator[str]:
+    """What is wrong with a result by itself, before its predictions are read.
+
+    Args:
+        result: the result.
+        tree: where it lies.
+        example: whether the tree is made of the packaged toy.
+    """
+    spec = result.spec
+    backbone = tree.backbones.get(result.backbone)
+    if backbone is None:
+        yield f"backbone: there is no {tree.folder / 'backbones' / result.backbone}.yaml that can be read"
+        return
+    if missing := [language for language in spec.languages if language not in result.languages]:
+        yield f"languages: {', '.join(missing)} missing; a result has all {len(spec.languages)} of {spec.title}"
+    if unknown := [language for language in result.languages if language not in spec.languages]:
+        yield f"languages: {', '.join(unknown)}: {spec.title} has no such language"
+    if missing or unknown:
+        return
+    for language, item in result.languages.items():
+        for problem in _record(item.record, result, language, backbone, example):
+            yield f"languages.{language}.record.{problem}"
+        selection = item.record.selection
+        selected = selection.scores.get(selection.rule)
+        if selected is None or (selected.score is not None and abs(selected.score - item.score) > TOLERANCE):
+            there = None if selected is None else selected.score
+            yield f"languages.{language}.score: {item.score}; its record has {there} for the rule {selection.rule}"
+    first = next(iter(result.languages.values())).record
+    for language, item in result.languages.items():
+        for key, own, other in (
+            ("recipe", item.record.recipe, first.recipe),
+            ("backbone", item.record.backbone, first.backbone),
+            ("selection.rule", item.record.selection.rule, first.selection.rule),
+            ("training.store_key", item.record.training.store_key, first.training.store_key),
+        ):
+            if own != other:
+                yield f"languages.{language}.record.{key}: {own}, but {first.target_language} has {other}"
+    if (result.recipe == PAPER) != is_paper(spec, first.recipe, first.selection.rule):
+        relation = "not those" if result.recipe == PAPER else "those"
+        yield f"recipe: {result.recipe!r}, but the options are {relation} of the paper, which alone is {PAPER!r}"
+
+
+def _record(record: RunRecord, result: TaskResult, language: str, backbone: Backbone, example: bool) -> Iterator[str]:
+    """What is wrong with one language's record."""
+    if (record.task, record.target_language) != (result.task, language):
+        yield f"task: of {record.task} in {record.target_language}"
+    if record.sample and not example:
+        yield "SAMPLE: the data are the packaged toy; expected XGLUE"
+    if example and not record.sample:
+        yield "SAMPLE: real data in an example tree, which holds the packaged toy only"
+    if record.recipe.get("seed") != result.seed:
+        yield f"recipe.seed: {record.recipe.get('seed')}; expected {result.seed}, as the folder says"
+    if record.data.fingerprint != fingerprint(record.data.files):
+        expected_fingerprint = fingerprint(record.data.files)
+        yield f"data.fingerprint: {record.data.fingerprint}; expected {expected_fingerprint}, that of the files"
+    own = record.backbone
+    if backbone.encoder_sha256 is not None and own.encoder_sha256 != backbone.encoder_sha256:
+        yield f"backbone.encoder_sha256: {own.encoder_sha256}; expected {backbone.encoder_sha256}, as the YAML says"
+    if backbone.hub is not None and (own.revision is not None or backbone.encoder_sha256 is None):
+        if (own.name, own.revision) != (backbone.hub, backbone.revision) or own.revision is None:
+            yield (
+                f"backbone.revision: {own.name} at {own.revision}; expected {backbone.hub} at {backbone.revision}, as "
+                "the YAML says (a result from a folder is taken where the YAML has encoder_sha256)"
+            )
+    elif backbone.hub is None and backbone.encoder_sha256 is None:
+        yield "backbone: the YAML has neither hub and revision nor encoder_sha256: nothing says which weights these are"
+    for key, got, expected in (
+        ("backbone.model_type", own.model_type, backbone.architecture),
+        ("backbone.encoder_parameters", own.encoder_parameters, backbone.parameters.encoder),
+        ("recipe.pooling", record.recipe.get("pooling"), backbone.pooling),
+    ):
+        if got != expected:
+            yield f"{key}: {got}; expected {expected}, as the YAML says"
+    if not example:
+        yield from _rows(record, result.spec, language)
+
+
+def _rows(record: RunRecord, spec: TaskSpec, language: str) -> Iterator[str]:
+    """Whether all rows of the official data were used; the manifest's loader dropped a last sentence here and there."""
+    for line in record.data.unofficial:
+        yield f"data.unofficial: {line}"
+    expected = manifest_rows(spec, "test", language)
+    total = record.predictions.total if record.predictions else None
+    if expected is not None and total is not None and total not in (expected, expected + 1):
+        yield f"predictions.total: {total} test rows; the official data have {expected}"
+    train = manifest_rows(spec, "train", record.source_language)
+    read_all = record.recipe.get("train_limit") is None
+    if read_all and train is not None and record.training.train_rows not in (train, train + 1):
+        yield f"training.train_rows: {record.training.train_rows}; the official data have {train}"

@@ -1,0 +1,1 @@
+"""Predictions of a fine-tuned encoder: one pass over all languages."""

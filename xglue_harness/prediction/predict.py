@@ -1,0 +1,289 @@
+"""Predict with a fine-tuned encoder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tqdm import tqdm
+
+from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.encoders.batching import budget_batches
+from xglue_harness.encoders.checks import check_ids
+from xglue_harness.encoders.device import autocast, free_memory, is_out_of_memory
+from xglue_harness.encoders.inputs import Inputs, collate, concatenated
+from xglue_harness.encoders.told_languages import language_number
+from xglue_harness.errors import TrainingError
+from xglue_harness.scoring import rows_of
+from xglue_harness.store.token_cache import cached
+
+if TYPE_CHECKING:
+    from xglue_harness.encoders.backbone import Backbone
+    from xglue_harness.encoders.heads import TransferModel
+    from xglue_harness.prediction.hidden_states import HiddenStateRecorder
+    from xglue_harness.recipe import Recipe
+    from xglue_harness.scoring import Prediction
+
+TOKENS_A_BATCH = {"cpu": 1024}
+"""Padded subwords of an evaluation batch, by type of device: on a CPU what its caches hold is fastest."""
+_TOKENS_A_BATCH = 8192
+"""The same on any other device; scores do not depend on it beyond the rounding of floats."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Documents of one language, tokenised: to be predicted with the weights of as many epochs as one likes.
+
+    Attributes:
+        spec: the task.
+        language: the documents' language.
+        places: for each row, its document and its number of words (tagging) or 0.
+        documents: number of documents.
+        inputs: what the encoder reads.
+    """
+
+    spec: TaskSpec
+    language: str
+    places: list[tuple[int, int]]
+    documents: int
+    inputs: Inputs
+
+    @property
+    def truncated(self) -> int:
+        """Inputs that lost text because they were longer than the recipe's ``max_length``."""
+        return int(self.inputs.truncated.sum())
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of one language, document by document, and the part that it had in the work.
+
+    Attributes:
+        values: for each document a class id; a list of them for words or for the rows of a query.
+        scores: for each document natural logarithms of probabilities, in that order: those of all classes of its row,
+            or of each row of the query; for words that of the predicted class alone.
+        missing_words: words without a prediction: 0, unless there is a bug.
+        duplicates: inputs that were not computed, for an equal one of this or another language was.
+        real_tokens: subwords of the inputs that were computed.
+        padded_tokens: the same with the padding of their batches.
+    """
+
+    values: list[Prediction]
+    scores: list[Any]
+    missing_words: int
+    duplicates: int
+    real_tokens: int
+    padded_tokens: int
+
+
+def prepare(
+    backbone: Backbone,
+    spec: TaskSpec,
+    recipe: Recipe,
+    documents: Sequence[Mapping[str, Any]],
+    language: str,
+    *,
+    progress: bool = False,
+) -> Prepared:
+    """Tokenise documents of one language, or take their tokens from the cache.
+
+    Args:
+        backbone: its tokenizer counts here.
+        spec: the task.
+        recipe: its ``max_length`` counts here.
+        documents: documents as `xglue_harness.scoring.documents` gives them.
+        language: their language.
+        progress: show a bar where it takes long.
+
+    Raises:
+        DataError: if the cache can't be written.
+        EncoderError: for ids that the encoder has no row for, or a language that it would have to be told and does not
+            know.
+    """
+    rows = [(index, row) for index, document in enumerate(documents) for row in rows_of(spec, document)]
+    tokenizer, texts = backbone.tokenizer, [row for _, row in rows]
+    inputs = cached(spec, texts, tokenizer, language, recipe.max_length, progress=progress)
+    check_ids(backbone.encoder, tokenizer, inputs.ids, f"{spec.title} {language}")
+    inputs = inputs.told(language_number(backbone, language))
+    tagging = spec.kind is Kind.TAGGING
+    places = [(index, len(row["words"]) if tagging else 0) for index, row in rows]
+    return Prepared(spec, language, places, len(documents), inputs)
+
+
+def predict(
+    model: TransferModel,
+    backbone: Backbone,
+    recipe: Recipe,
+    prepared: Sequence[Prepared],
+    *,
+    progress: bool = True,
+    note: str = "",
+    watch: HiddenStateRecorder | None = None,
+) -> list[Predictions]:
+    """Predict documents of any number of languages in one pass, inputs of similar length together.
+
+    Args:
+        model: the fine-tuned encoder; put into evaluation mode.
+        backbone: padding and device, and which inputs may share a batch.
+        recipe: its ``precision`` counts here.
+        prepared: the documents of each language, all of one task.
+        progress: show a bar.
+        note: what the bar says beside the task.
+        watch: takes the hidden states that it wants; its inputs are those of ``prepared``, in that order.
+
+    Returns:
+        The predictions of each language. Equal inputs are computed once.
+
+    Raises:
+        TrainingError: for scores that are not finite.
+    """
+    if not prepared:
+        return []
+    spec = prepared[0].spec
+    inputs = concatenated([part.inputs for part in prepared])
+    owners = [owner for owner, part in enumerate(prepared) for _ in range(len(part.inputs))]
+    equals = _equals(inputs)
+    answers = _Answers(inputs, owners, [part.places for part in prepared])
+    real, padded = [0] * len(prepared), [0] * len(prepared)
+    computed = list(equals)
+    if watch is not None:
+        watch.begin([len(part.inputs) for part in prepared])
+    pad = backbone.tokenizer.pad_token_id
+    budget = TOKENS_A_BATCH.get(backbone.device.type, _TOKENS_A_BATCH)
+    model.eval()
+    with (
+        torch.inference_mode(),
+        autocast(backbone.device, recipe.precision),
+        tqdm(total=len(inputs), desc=f"{spec.title}{note}", unit="ex", disable=not progress, leave=False) as bar,
+    ):
+        for batch in budget_batches([inputs.lengths[index] for index in computed], budget, backbone.company):
+            places = [computed[place] for place in batch]
+            longest = inputs.lengths[places[0]]
+            found = _classes(model, inputs, places, pad, backbone.device, watch, equals)
+            for index, classes, scores in zip(places, *found, strict=True):
+                real[owners[index]] += inputs.lengths[index]
+                padded[owners[index]] += longest
+                for equal in equals[index]:
+                    answers.add(equal, classes, scores)
+                bar.update(len(equals[index]))
+    computed_of = Counter(owners[index] for index in computed)
+    return [
+        Predictions(
+            *answers.by_document(owner, part),
+            answers.missing(owner),
+            len(part.inputs) - computed_of[owner],
+            real[owner],
+            padded[owner],
+        )
+        for owner, part in enumerate(prepared)
+    ]
+
+
+def _equals(inputs: Inputs) -> dict[int, list[int]]:
+    """The first of all equal inputs, and all that are equal to it, itself included; in the language that it is told."""
+    ids, segments = inputs.ids.numpy(), None if inputs.segments is None else inputs.segments.numpy()
+    starts = inputs.starts.tolist()
+    languages = [0] * len(inputs) if inputs.languages is None else inputs.languages.tolist()
+    firsts: dict[tuple[bytes, bytes, int], int] = {}
+    found: dict[int, list[int]] = {}
+    for index in range(len(inputs)):
+        own = slice(starts[index], starts[index + 1])
+        content = (ids[own].tobytes(), b"" if segments is None else segments[own].tobytes(), languages[index])
+        found.setdefault(firsts.setdefault(content, index), []).append(index)
+    return found
+
+
+class _Answers:
+    """Classes of rows, or of their words, and their scores as they come in; class -1 where none has come yet."""
+
+    def __init__(self, inputs: Inputs, owners: Sequence[int], places: Sequence[Sequence[tuple[int, int]]]) -> None:
+        self._inputs, self._owners = inputs, owners
+        self._rows = inputs.rows.tolist()
+        self._first_words = [] if inputs.first_words is None else inputs.first_words.tolist()
+        self._found: list[list[Any]] = [
+            [[-1] * words if inputs.tagging else -1 for _, words in rows] for rows in places
+        ]
+        self._scores: list[list[Any]] = [[[0.0] * words for _, words in rows] for rows in places]
+
+    def add(self, index: int, classes: torch.Tensor, scores: torch.Tensor) -> None:
+        """Take class and score of all subwords of an input (tagging), or its class and the scores of all classes."""
+        owner, row = self._owners[index], self._rows[index]
+        found = self._found[owner]
+        if self._inputs.positions is None:
+            found[row], self._scores[owner][row] = int(classes), scores.tolist()
+            return
+        own, first = self._inputs.words_of(index), self._first_words[index]
+        words, positions = slice(first, first + own.stop - own.start), self._inputs.positions[own]
+        found[row][words] = classes[positions].tolist()
+        self._scores[owner][row][words] = scores[positions].tolist()
+
+    def missing(self, owner: int) -> int:
+        """Rows or words without a class."""
+        found = self._found[owner]
+        return sum(row.count(-1) for row in found) if self._inputs.tagging else found.count(-1)
+
+    def by_document(self, owner: int, part: Prepared) -> tuple[list[Prediction], list[Any]]:
+        """Classes and scores of each document."""
+        found, scores = self._found[owner], self._scores[owner]
+        if part.spec.kind is not Kind.RANKING:
+            return found, scores
+        values: list[Any] = [[] for _ in range(part.documents)]
+        grouped: list[Any] = [[] for _ in range(part.documents)]
+        for (document, _), grade, row in zip(part.places, found, scores, strict=True):
+            values[document].append(grade)
+            grouped[document].append(row)
+        return values, grouped
+
+
+def _classes(
+    model: TransferModel,
+    inputs: Inputs,
+    batch: Sequence[int],
+    pad: int,
+    device: torch.device,
+    watch: HiddenStateRecorder | None,
+    equals: Mapping[int, Sequence[int]],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Class of each input and log-probabilities of all, or class and log-probability of each of its positions.
+
+    A batch that does not fit into memory is halved.
+    """
+    try:
+        tensors = {name: tensor.to(device) for name, tensor in collate(inputs, batch, pad).items() if name != "labels"}
+        numbers = [equals[index] for index in batch]
+        watched = watch is not None and any(map(watch.wants, numbers))
+        output = model(**tensors, **({"output_hidden_states": True} if watched else {}))
+        if watch is not None and watched:
+            watch.add(numbers, output["hidden_states"], tensors["attention_mask"])
+        _check_finite(output["logits"], tensors["attention_mask"], tagging=model.tagging)
+        classes: torch.Tensor = output["logits"].argmax(dim=-1)
+        scores = output["logits"].float().log_softmax(dim=-1)
+        if model.tagging:
+            scores = scores.gather(-1, classes[..., None])[..., 0]
+        return classes.cpu(), scores.cpu()
+    except (RuntimeError, MemoryError) as error:
+        if len(batch) == 1 or not is_out_of_memory(error):
+            raise
+    free_memory(device)
+    half = len(batch) // 2
+    parts = [_classes(model, inputs, part, pad, device, watch, equals) for part in (batch[:half], batch[half:])]
+    longest = max(classes.shape[-1] for classes, _ in parts) if model.tagging else 0
+    columns = zip(*parts, strict=True)
+    return tuple(torch.cat([_widened(part, longest) for part in column]) for column in columns)  # type: ignore[return-value]
+
+
+def _check_finite(logits: torch.Tensor, mask: torch.Tensor, *, tagging: bool) -> None:
+    real = logits[mask.bool()] if tagging else logits  # at padded places anything may stand
+    if not torch.isfinite(real).all():
+        raise TrainingError(
+            "the encoder gives scores that are NaN or infinite: no class could be told from them. Try precision fp32 "
+            "or bf16, and see that the checkpoint is sound"
+        )
+
+
+def _widened(part: torch.Tensor, longest: int) -> torch.Tensor:
+    """Positions (tagging) filled up to the longest; other tensors as they are."""
+    return torch.nn.functional.pad(part, (0, longest - part.shape[-1])) if longest else part

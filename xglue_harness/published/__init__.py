@@ -1,0 +1,1 @@
+"""Numbers that papers have published, shared by analysis commands and leaderboard."""

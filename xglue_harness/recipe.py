@@ -1,0 +1,208 @@
+"""The recipe: every option that decides a result, checked before anything is loaded.
+
+Defaults are those of Ji et al. 2024 (arXiv:2403.16777, section 2.3): AdamW, linear warm-up and decay, a learning rate
+of 2e-5 for POS and 5e-6 otherwise, at most 256 subwords, 10 epochs. What the paper leaves open (batch size, share of
+the warm-up, weight decay, clipping) follows the common fine-tuning practice of BERT and XLM-R.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import reprlib
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from xglue_harness.benchmark import TaskSpec
+from xglue_harness.errors import RecipeError
+from xglue_harness.records.schema import Rule
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+PoolingName = Literal["auto", "first", "mean", "max", "eos"]
+
+
+def _names(value: Any) -> Any:
+    """Names in one word, as ``key=value`` on the command line gives them, where a comma ends a value."""
+    return tuple(filter(None, value.split("+"))) if isinstance(value, str) else value
+
+
+class Options(BaseModel):
+    """What ``--metadata`` may hold. ``None`` means: the default of the task or of the encoder's family."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    data: Annotated[
+        str | dict[str, str] | None,
+        Field(description="'sample', 'hub', a folder, an archive, or {task: repository@revision or folder}"),
+    ] = None
+    protocol: Annotated[
+        Literal["auto", "finetune", "prompt"],
+        Field(description="how the model is used: by default an encoder is fine-tuned, a language model prompted"),
+    ] = "auto"
+    prompt_language: Annotated[
+        Literal["en", "target"], Field(description="language of the prompts: English, or that of the test set")
+    ] = "en"
+    epochs: Annotated[float, Field(gt=0, le=1000, description="passes over the English training set")] = 10
+    learning_rate: Annotated[
+        float | None, Field(gt=0, le=1, description="peak learning rate; by default 2e-5 for POS, 5e-6 otherwise")
+    ] = None
+    batch_size: Annotated[int, Field(ge=1, le=65536, description="training examples a step")] = 32
+    max_length: Annotated[int, Field(ge=8, le=131072, description="subwords, special ones included")] = 256
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1, description="share of the steps with a rising rate")] = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=1, description="AdamW's decay of weight matrices")] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0, description="gradients are clipped to this norm")] = 1.0
+    seed: Annotated[int | None, Field(ge=0, lt=2**32, description="by default that of lm_eval's --seed")] = None
+    train_limit: Annotated[int | None, Field(ge=1, description="use the first N training rows only")] = None
+    precision: Annotated[Precision, Field(description="of the arithmetic; weights stay in fp32")] = "auto"
+    compile: Annotated[
+        bool, Field(description="run the encoder through torch.compile: minutes at the start, faster steps on a GPU")
+    ] = False
+    pooling: Annotated[PoolingName, Field(description="how a sentence becomes a vector")] = "auto"
+    dropout: Annotated[
+        float | None, Field(ge=0, lt=1, description="by default the encoder's own, and 0.1 in the head")
+    ] = None
+    dev: Annotated[
+        Literal["all", "en", "none"],
+        Field(
+            description="dev sets scored after each epoch, for the selection rules: of all languages, English, or none"
+        ),
+    ] = "all"
+    select: Annotated[
+        Rule,
+        Field(
+            description="which epoch counts: the last, the best on English dev or on all dev sets, or the target's best"
+        ),
+    ] = "last"
+    checkpoint_minutes: Annotated[
+        float, Field(ge=0, description="time between checkpoints (there is one after each epoch, too)")
+    ] = 10
+    diagnostics: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_names),
+        Field(description='measures beside the scores: "cka", "spectra", or a plug-in\'s; as one word: cka+spectra'),
+    ] = ()
+    diagnostic_rows: Annotated[
+        int | None,
+        Field(ge=8, description="documents of each language that diagnostics look at; by default a 20th, 32 to 512"),
+    ] = None
+    reference: Annotated[
+        str | None, Field(description="encoder that diagnostics compare with: a Hub id (@revision) or a folder")
+    ] = None
+
+    @model_validator(mode="after")
+    def _diagnoses_one_encoder(self) -> Options:
+        if self.diagnostics and self.select == "oracle":
+            raise ValueError("diagnostics compare languages in one encoder; select oracle scores each with another")
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_dev_sets_that_it_selects_by(self) -> Options:
+        enough = {"last": ("all", "en", "none"), "en_dev": ("all", "en")}.get(self.select, ("all",))
+        if self.dev not in enough:
+            raise ValueError(f"select {self.select} needs dev {' or '.join(enough)}")
+        return self
+
+
+FOR_ANY_PROTOCOL = frozenset({"data", "protocol"})
+FOR_PROMPTS = frozenset({"prompt_language"})
+"""Options that count where a model is prompted; all others but `FOR_ANY_PROTOCOL` count where it is fine-tuned."""
+
+
+class Recipe(BaseModel):
+    """Everything that decides one fine-tuning, with no default left open; its `key` names it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    epochs: float
+    learning_rate: float
+    batch_size: int
+    max_length: int
+    warmup_ratio: float
+    weight_decay: float
+    max_grad_norm: float
+    seed: int
+    train_limit: int | None
+    precision: Literal["fp32", "bf16", "fp16"]
+    compile: bool
+    pooling: Literal["first", "mean", "max", "eos"]
+    dropout: float | None
+    dev: Literal["all", "en", "none"]
+    optimizer: Literal["adamw"] = "adamw"
+    schedule: Literal["linear"] = "linear"
+    batching: Literal["length_grouped"] = "length_grouped"
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits of the SHA-256 over all fields."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def parse_options(metadata: Mapping[str, Any], foreign: Collection[str] = ()) -> Options:
+    """Check the options of a run.
+
+    Args:
+        metadata: what lm_eval hands to a task: YAML < model arguments < ``--metadata``.
+        foreign: keys that are no options of ours (lm_eval's own, arguments of the model).
+
+    Raises:
+        RecipeError: for an unknown key or a value out of range; lists what is allowed.
+    """
+    names = Options.model_fields
+    unknown = sorted(key for key in metadata if key not in names and key not in foreign)
+    if unknown:
+        raise RecipeError(f"unknown option {', '.join(map(_with_guess, unknown))} in --metadata\n{allowed()}")
+    try:
+        return Options.model_validate({key: value for key, value in metadata.items() if key in names})
+    except ValidationError as error:
+        problems = "; ".join(f"{_place(item['loc'], item['input'])}{item['msg']}" for item in error.errors())
+        raise RecipeError(f"bad option in --metadata: {problems}\n{allowed()}") from None
+
+
+def resolve(
+    options: Options,
+    spec: TaskSpec,
+    *,
+    seed: int,
+    precision: Literal["fp32", "bf16", "fp16"],
+    pooling: Literal["first", "mean", "max", "eos"],
+) -> Recipe:
+    """Fill in what the options leave to the task, the run (``seed``), the device and the encoder's family."""
+    fields = options.model_dump(include=set(Recipe.model_fields))
+    if fields["learning_rate"] is None:
+        fields["learning_rate"] = spec.learning_rate
+    if fields["seed"] is None:
+        fields["seed"] = seed
+    return Recipe(task=spec.name, **{**fields, "precision": precision, "pooling": pooling})
+
+
+def allowed() -> str:
+    """One line for each option: its name, default and meaning."""
+    lines = [
+        f"  {name}: {field.description} (default {json.dumps(field.default)}{_bounds(field.metadata)})"
+        for name, field in Options.model_fields.items()
+    ]
+    return "\n".join(["Allowed are:", *lines])
+
+
+def _place(keys: tuple[int | str, ...], value: Any) -> str:
+    """Where an error is: the option and its value, cut where it is long or nested deeply."""
+    if not keys:
+        return ""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 200
+    return f"{keys[0]}={short.repr(value)}: "
+
+
+def _bounds(constraints: list[Any]) -> str:
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    found = [f"{sign} {getattr(c, name)}" for c in constraints for name, sign in signs.items() if hasattr(c, name)]
+    return f"; {', '.join(found)}" if found else ""
+
+
+def _with_guess(key: str) -> str:
+    guess = difflib.get_close_matches(key, Options.model_fields, n=1)
+    return f"{key!r} (did you mean {guess[0]!r}?)" if guess else repr(key)

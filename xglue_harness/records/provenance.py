@@ -1,0 +1,129 @@
+"""Where a number comes from: versions, hardware and the harness's own revision."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from xglue_harness.records.schema import Environment
+
+PACKAGES = (
+    "xglue-harness",
+    "lm-eval",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "sentencepiece",
+    "safetensors",
+    "peft",
+    "accelerate",
+    "datasets",
+    "numpy",
+    "seqeval",
+    "scikit-learn",
+)
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_GIT_SECONDS = 5
+_REPOSITORY_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+"""Set by git while it runs a hook; they would point at the hook's repository instead of the package's."""
+
+
+def environment(device: Any, code_sha256: str) -> Environment:
+    """Software and hardware of this process.
+
+    Args:
+        device: the torch device that the work runs on.
+        code_sha256: sha256 (hex) over the code that trains and predicts.
+    """
+    return Environment(
+        versions=versions(), hardware=hardware(device), git_revision=git_revision(), code_sha256=code_sha256
+    )
+
+
+@cache
+def git_revision(package: Path = _PACKAGE) -> str | None:
+    """The commit that the harness runs from.
+
+    Args:
+        package: folder of the harness's code.
+
+    Returns:
+        40 hex digits (of the checkout, or of the commit that pip installed from, PEP 610), with ``-dirty`` behind them
+        where tracked files of the package were changed since; ``None`` where no commit is known, as for a release.
+    """
+    # A virtual environment may lie inside somebody's repository: it counts only where it tracks the package's files.
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return _installed_commit()
+    commit = _git(package, "rev-parse", "--verify", "HEAD")
+    changed = _git(package, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    if commit is None or changed is None:
+        return None
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; ``None`` where it fails, takes too long, or is not installed."""
+    settings = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_OF_A_HOOK}
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]  # no lock: a look must not disturb others
+    try:
+        found = subprocess.run(  # noqa: S603
+            command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_GIT_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def _installed_commit() -> str | None:
+    try:
+        origin = metadata.distribution("xglue-harness").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return None
+    commit = json.loads(origin or "{}").get("vcs_info", {}).get("commit_id")
+    return str(commit) if commit else None
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Version of Python and of each package that can move a score (``absent`` where it is not installed)."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def hardware(device: Any) -> dict[str, Any]:
+    """The processor, the GPU if the run uses one, and the threads of torch."""
+    import torch
+
+    found: dict[str, Any] = {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "device": str(device),
+    }
+    if device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(device)
+        found["cuda"] = torch.version.cuda
+    return found
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

@@ -1,0 +1,326 @@
+"""The record of a run: all that a reader needs to judge, or to repeat, one language's number.
+
+Write it with ``model_dump(mode="json", by_alias=True)``. Two equal runs give equal records, apart from what they cost
+(every `Cost`) and how the second came by its weights (`Session`); `comparable` leaves those out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+SCHEMA_VERSION = 3  # raised when a field is renamed, removed or changes its meaning
+
+Rule = Literal["last", "en_dev", "all_dev", "oracle"]
+OfficialRule = Literal["seqeval 0.0.12", "ndcg", "accuracy"]
+"""Those of `xglue_harness.official_metrics`, which ``xglue-harness schema`` need not import."""
+
+
+def _as_json(value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    """The value as JSON holds it (tuples become lists); NaN and objects, which ``Any`` lets through, are refused.
+
+    With the context ``"json"`` it comes from JSON, and is not copied: languages may share a large one.
+    """
+    if info.context == "json":
+        return value
+    try:
+        return dict(json.loads(json.dumps(value, allow_nan=False)))
+    except TypeError as error:  # pydantic turns a ValueError into its own error, a TypeError it lets out
+        raise ValueError(str(error)) from None
+
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_as_json)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        protected_namespaces=(),  # older pydantic keeps model_* for itself
+        json_schema_serialization_defaults_required=True,
+    )
+
+
+class Cost(_Part):
+    """What a piece of work cost. All that differs between two equal runs stands in a cost, or in the session."""
+
+    seconds: Amount = Field(description="wall time in s")
+    tokens_per_second: Amount | None = Field(None, description="real subwords a second; null: not counted")
+    peak_memory_mb: Amount | None = Field(None, description="10^6 bytes: torch's on a GPU, the process's on a CPU")
+    energy_kwh: Amount | None = Field(None, description="kWh that codecarbon measured or estimated; null: unknown")
+
+
+class Data(_Part):
+    """The rows that were trained on, selected by and scored."""
+
+    source: str = Field(description="where the rows came from, as the option 'data' names it")
+    description: str = Field(description="the source in words")
+    fingerprint: Sha256 = Field(description="sha256 over the paths and digests of 'files'")
+    files: dict[str, str] = Field(
+        description="sha256 over the rows of each split that was read, by its path in the official archive: the same "
+        "from every source that has the same rows"
+    )
+    unofficial: list[str] = Field(
+        description="splits that have another number of rows than XGLUE's, in words; the toy has none: SAMPLE says it"
+    )
+
+
+class BackboneRecord(_Part):
+    """The pretrained encoder and its tokenizer."""
+
+    name: str = Field(description="name on the Hub, or path")
+    revision: str | None = Field(description="commit on the Hub; null: none, as for a local folder")
+    model_type: str = Field(description="architecture, as transformers names it")
+    encoder_sha256: Sha256 = Field(description="sha256 over the encoder's pretrained weights")
+    config_sha256: Sha256 = Field(description="sha256 over the configuration, without names and versions")
+    encoder_parameters: Count = Field(description="number of the encoder's parameters, embeddings included")
+    tokenizer_sha256: Sha256 = Field(description="sha256 over the tokenizer")
+    batches: Literal["any length", "one length", "one input"] | None = Field(
+        None,
+        description="inputs that shared a batch: of one length, or one alone, where the encoder's answer depends on "
+        "padding or on its neighbours; null: older records, which did not look",
+    )
+
+
+class Environment(_Part):
+    """Software and hardware."""
+
+    versions: dict[str, str] = Field(description="version of Python and of each package that can move a score")
+    hardware: JsonObject = Field(description="processor, cores, threads, device")
+    git_revision: str | None = Field(description="commit of the harness, with '-dirty' if changed; null: unknown")
+    code_sha256: Sha256 = Field(description="sha256 over the code that trains and predicts")
+
+
+class EpochScores(_Part):
+    """Dev scores after an epoch."""
+
+    epoch: Amount = Field(description="passes over the training set so far")
+    dev: dict[str, Share] = Field(description="the task's metric (0..1) on each language's dev set; may be empty")
+    constant: bool | None = Field(None, description="whether English dev got one class only; null: not predicted")
+
+
+class Training(_Part):
+    """The one fine-tuning on English that all languages share."""
+
+    store_key: str = Field(description="name of the weights in the store")
+    train_rows: Count = Field(description="rows of the training set")
+    train_inputs: Count = Field(description="encoder inputs made of them (a long tagging row gives several)")
+    truncated: Count = Field(description="training inputs that were cut at max_length")
+    steps: Count = Field(description="updates of the weights")
+    final_loss: float | None = Field(description="loss of the last step; null: none was taken")
+    embedding_rows: Count | None = Field(description="rows of the embedding table that were trained; null: all of them")
+    real_tokens: Count = Field(description="subwords that the encoder saw, over all epochs, without padding")
+    padded_tokens: Count = Field(description="subword positions that the encoder computed, padding included")
+    padding_ratio: float = Field(ge=1, description="subword positions for each real subword: padded / real")
+    batch_splits: int = Field(ge=1, description="most parts that a batch was computed in, to save memory and padding")
+    world_size: int = Field(ge=1, description="processes that trained together")
+    epochs: list[EpochScores] = Field(description="dev scores after each epoch, in order")
+    chance: Share | None = Field(description="score (0..1) of guessing one class on English dev; null: not scored")
+    chance_limit: Amount | None = Field(description="score up to which English dev is not significantly above chance")
+    environment: Environment = Field(description="where the training ran")
+    tokenising_cost: Cost = Field(description="of making encoder inputs of the training set, once")
+    cost: Cost = Field(description="of all steps, summed over interruptions; its peak is that of everything")
+    dev_cost: Cost = Field(description="of scoring dev sets, tokenising included, summed over interruptions")
+
+
+class Session(_Part):
+    """How this run came by the weights."""
+
+    from_store: bool = Field(description="whether the finished weights lay in the store")
+    resumed_from_step: Count | None = Field(description="step of the checkpoint that this run went on from; null: none")
+    trained_steps: Count = Field(description="updates that this run itself made")
+    cost: Cost = Field(description="of the training within this run; 0 s where the weights came from the store")
+
+
+class RuleScore(_Part):
+    """What one selection rule leads to."""
+
+    epoch: Amount = Field(description="the epoch that the rule selects")
+    score: Share | None = Field(description="test score (0..1) with that epoch's weights; null: predictions only")
+
+
+class Selection(_Part):
+    """Which epoch's weights were scored."""
+
+    rule: Rule = Field(description="the rule in force")
+    epoch: Amount = Field(description="the epoch that it selected")
+    scores: dict[Rule, RuleScore] = Field(description="what each available rule leads to")
+    unavailable: dict[Rule, str] = Field(description="why each of the other rules has no score")
+    dev_languages: list[str] = Field(description="languages whose dev sets all_dev is the mean over")
+
+
+class Evaluation(_Part):
+    """Predicting one language's test set."""
+
+    documents: Count = Field(description="documents predicted")
+    truncated: Count = Field(description="inputs that were cut at max_length")
+    missing_words: Count = Field(description="words of a tagging task that got no prediction of their own")
+    duplicates: Count = Field(description="inputs not computed, for an equal one of this or another language was")
+    real_tokens: Count = Field(description="subwords that the encoder saw, without padding")
+    padded_tokens: Count = Field(description="subword positions that the encoder computed, padding included")
+    padding_ratio: float = Field(ge=1, description="subword positions for each real subword: padded / real")
+    single_row_queries_left_out: Count | None = Field(description="queries of one row; null: not a ranking task")
+    cost: Cost = Field(description="share, by subwords, of the pass over all languages; the peak is the pass's")
+
+
+class DiagnosticMetric(_Part):
+    """One number of a diagnostic."""
+
+    value: float = Field(description="what the results table shows")
+    stderr: Amount | None = Field(description="its standard error; null: none is known")
+
+
+class Diagnostics(_Part):
+    """Measures of the encoder beside its score."""
+
+    documents: Count = Field(description="documents of the language that were looked at")
+    parallel: bool = Field(description="whether they are translations of each other, row by row")
+    pooling: Literal["mean"] = Field(description="how an input's hidden states become one vector: over its subwords")
+    layers: str = Field(description="how layers are counted")
+    encoders: dict[str, JsonObject] = Field(description="what the fine-tuned encoder was compared with")
+    metrics: dict[str, DiagnosticMetric] = Field(description="the numbers, by name")
+    details: JsonObject = Field(description="what each diagnostic adds, such as values by layer")
+    cost: Cost = Field(description="of all diagnostics of the task, over all languages")
+
+
+class Flags(_Part):
+    """Signs that a number should not be trusted."""
+
+    collapsed: bool = Field(description="whether the training failed to learn the task")
+    reasons: list[str] = Field(description="the signs, in words")
+
+
+class PredictionsRef(_Part):
+    """The predictions that are kept with the result (`xglue_harness.records.predictions`)."""
+
+    sha256: Sha256 = Field(description="sha256 of the Parquet file")
+    rows: Count = Field(description="rows of the test set that were predicted")
+    total: Count = Field(description="rows that the test set has")
+
+
+class _Record(_Part):
+    """What heads a record, however the model was used."""
+
+    schema_version: Literal[3] = Field(default=3, description="version of this schema")
+    protocol: Literal["finetune", "prompt"] = Field(description="how the model was used")
+    task: str = Field(description="short name of the task")
+    source_language: str = Field(description="language that was trained on, or that few-shot examples come from")
+    target_language: str = Field(description="language that was scored")
+    sample: bool = Field(alias="SAMPLE", description="whether the data are the packaged toy, whose scores mean nothing")
+    official: Share | None = Field(
+        None, description="score (0..1) by XGLUE's own evaluator; null: not put together yet, or predictions only"
+    )
+    official_seqeval1: Share | None = Field(
+        None, description="the same by seqeval 1.x instead of 0.0.12; null: as for official, or no tagging task"
+    )
+    official_rule: OfficialRule | None = Field(
+        None, description="what 'official' is computed by; null: as for official"
+    )
+
+
+class RunRecord(_Record):
+    """Where one language's number of a fine-tuned encoder comes from."""
+
+    protocol: Literal["finetune"] = Field(description="how the model was used")
+    recipe: JsonObject = Field(description="all options of the fine-tuning, none left at a default, and their key")
+    data: Data = Field(description="the rows that were read")
+    backbone: BackboneRecord = Field(description="the pretrained encoder and its tokenizer")
+    selection: Selection = Field(description="which epoch's weights were scored")
+    training: Training = Field(description="the fine-tuning on English")
+    session: Session = Field(description="how this run came by the weights")
+    evaluation: Evaluation = Field(description="the predictions on the target language")
+    diagnostics: Diagnostics | None = Field(description="measures beside the score; null: none was asked")
+    predictions: PredictionsRef | None = Field(description="predictions of the test set; null: not put together yet")
+    flags: Flags = Field(description="signs that the number should not be trusted")
+    environment: Environment = Field(description="where the predictions were made")
+
+
+class ModelRecord(_Part):
+    """The language model that was prompted."""
+
+    name: str = Field(description="name on the Hub or of the API, or path")
+    backend: str = Field(description="lm-eval's class of models")
+    revision: str | None = Field(
+        description="commit on the Hub, or what was asked for; null: unknown, as for a folder or an API"
+    )
+    weights_sha256: Sha256 | None = Field(description="sha256 over the weights; null: a commit is known, or no weights")
+    adapter: str | None = Field(description="Hub id or folder of a peft adapter; null: none")
+    dtype: str | None = Field(description="type of the weights; null: unknown")
+    parameters: Count | None = Field(description="number of the model's parameters; null: unknown")
+
+
+class PromptSettings(_Part):
+    """What the model was asked, and how."""
+
+    language: str = Field(description="language of instruction, question and choices")
+    file_sha256: Sha256 = Field(description="sha256 of the file of prompts")
+    description: str = Field(description="the instruction")
+    question: str = Field(description="Jinja template of the question about a row")
+    choices: dict[str, str] | None = Field(description="words of each class; null: the model generates tags")
+    delimiter: str = Field(description="what stands between question and answer, without a chat template")
+    num_fewshot: Count = Field(description="examples from English train that each prompt shows")
+    fewshot_seed: int | None = Field(description="lm-eval's seed of the examples that are drawn; null: none was set")
+    chat_template: bool = Field(description="whether the model's chat template was applied")
+    fewshot_as_multiturn: bool = Field(description="whether examples were turns of a conversation")
+    system_instruction: str | None = Field(description="lm-eval's --system_instruction")
+    generation: JsonObject | None = Field(description="of generation, beside length and stop; null: likelihoods")
+
+
+class PromptEvaluation(_Part):
+    """Asking about one language's test set."""
+
+    documents: Count = Field(description="documents answered")
+    single_row_queries_left_out: Count | None = Field(description="queries of one row; null: not a ranking task")
+
+
+class PromptRecord(_Record):
+    """Where one language's number of a prompted language model comes from."""
+
+    protocol: Literal["prompt"] = Field(description="how the model was used")
+    data: Data = Field(description="the rows that were read")
+    model: ModelRecord = Field(description="the language model")
+    prompt: PromptSettings = Field(description="what it was asked")
+    evaluation: PromptEvaluation = Field(description="its answers on the target language")
+    predictions: PredictionsRef | None = Field(description="predictions of the test set; null: not put together yet")
+    flags: Flags = Field(description="signs that the number should not be trusted")
+    environment: Environment = Field(description="where the predictions were made")
+
+
+def json_schema(protocol: Literal["finetune", "prompt"] = "finetune") -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a run's record as it is written.
+
+    Args:
+        protocol: of the run.
+    """
+    record: type[_Record] = RunRecord if protocol == "finetune" else PromptRecord
+    name = "run" if protocol == "finetune" else "prompt"
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:xglue-harness:{name}-record:{SCHEMA_VERSION}",
+        **record.model_json_schema(mode="serialization"),
+        "title": f"xglue-harness {name} record",
+    }
+
+
+def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A written record without costs and the ``session``, at any depth: what two equal runs have in common."""
+    return {
+        name: _stripped(value)
+        for name, value in record.items()
+        if name != "session" and name != "cost" and not name.endswith("_cost")
+    }
+
+
+def _stripped(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return comparable(value)
+    return [_stripped(item) for item in value] if isinstance(value, list | tuple) else value

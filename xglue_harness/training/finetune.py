@@ -1,0 +1,137 @@
+"""Fine-tune an encoder on the English training set, or take it from the store where that was done before."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from xglue_harness.errors import RecipeError
+from xglue_harness.records.cost_meter import CostMeter
+from xglue_harness.records.schema import Cost, Session, Training
+from xglue_harness.store.trainings import Entry, Store, code_sha256, content_key
+from xglue_harness.training.checkpoint import CheckpointFolder
+from xglue_harness.training.distributed import World
+from xglue_harness.training.trainer import Trainer, TrainingData, build_model
+from xglue_harness.training.weights import load_trained
+
+if TYPE_CHECKING:
+    from xglue_harness.benchmark import TaskSpec
+    from xglue_harness.encoders.backbone import Backbone
+    from xglue_harness.encoders.fingerprint import Identity
+    from xglue_harness.encoders.heads import TransferModel
+    from xglue_harness.recipe import Precision, Recipe
+
+logger = logging.getLogger(__name__)
+
+
+def resolve_precision(wanted: Precision, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+    """The arithmetic to use: ``auto`` is bf16 on a GPU that has it and fp32 elsewhere.
+
+    Raises:
+        RecipeError: for fp16 without a GPU, where torch has no gradient scaling for it.
+    """
+    if wanted == "fp16" and device.type == "cpu":
+        raise RecipeError("precision fp16 needs a GPU; on a CPU use fp32 or bf16")
+    if wanted != "auto":
+        return wanted
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A fine-tuned encoder in the store, and how this run came by it."""
+
+    entry: Entry
+    training: Training
+    session: Session
+    world: World
+
+    def model(self, backbone: Backbone, spec: TaskSpec, recipe: Recipe) -> TransferModel:
+        """A model to load an epoch's weights into."""
+        with torch.random.fork_rng(devices=[]):  # the head's initial weights are replaced
+            return build_model(backbone, spec, recipe).to(backbone.device).eval()
+
+    def load(self, model: TransferModel, epoch: float, device: torch.device) -> None:
+        """Put the weights of a kept epoch into a model that `model` gave."""
+        tensors: dict[str, torch.Tensor] | None = None
+
+        def read() -> None:
+            nonlocal tensors
+            tensors = self.entry.read(epoch)
+
+        self.world.on_main(read)
+        load_trained(model, self.world.broadcast_tensors(tensors, device))
+
+
+def training_facts(backbone: Backbone, identity: Identity, recipe: Recipe, material: TrainingData) -> dict[str, Any]:
+    """All that decides a training's weights, as JSON."""
+    facts = {
+        "backbone": {"weights": identity.weights, "config": identity.config, "tokenizer": identity.tokenizer},
+        "recipe": recipe.model_dump(),
+        "data": material.fingerprint,
+        "dev": sorted(material.dev),
+        "code": code_sha256(),
+    }
+    return facts if backbone.company == "any length" else {**facts, "batches": backbone.company}
+
+
+def training_key(backbone: Backbone, identity: Identity, recipe: Recipe, material: TrainingData) -> str:
+    """Name of a training in the store."""
+    return content_key(training_facts(backbone, identity, recipe, material))
+
+
+def finetune(
+    backbone: Backbone,
+    identity: Identity,
+    spec: TaskSpec,
+    recipe: Recipe,
+    material: TrainingData,
+    *,
+    store: Store | None = None,
+    checkpoint_seconds: float = 600.0,
+    progress: bool = True,
+) -> FineTuned:
+    """Fine-tune a copy of an encoder; the encoder itself stays as it was.
+
+    The same training is done once: its result is kept in the store. A training that was interrupted goes on from its
+    last checkpoint, and ends with the same weights.
+
+    Args:
+        backbone: the pretrained encoder.
+        identity: its hashes.
+        spec: the task.
+        recipe: all hyperparameters.
+        material: the data.
+        store: where the result is kept.
+        checkpoint_seconds: time between two checkpoints; there is one after each epoch, too.
+        progress: show bars.
+
+    Raises:
+        TrainingError: when the loss is not finite, or memory runs out.
+        StoreError: when the store can't be written.
+    """
+    store, world = store or Store(), World.current()
+    facts = training_facts(backbone, identity, recipe, material)
+    key = content_key(facts)
+    with ExitStack() as stack:
+        entry = world.on_main(lambda: store.find(key))
+        if entry is None:
+            world.on_main(lambda: stack.enter_context(store.locked(key)))
+            entry = world.on_main(lambda: store.find(key))  # another process may have trained it meanwhile
+        if entry is not None:
+            logger.info("%s: taken from the store, nothing is trained: %s", spec.title, entry.folder)
+            session = Session(from_store=True, resumed_from_step=None, trained_steps=0, cost=Cost(seconds=0.0))
+            return FineTuned(entry, Training.model_validate(entry.training), session, world)
+        with CostMeter(backbone.device) as meter:
+            working = CheckpointFolder(store.working_folder(key))
+            run = Trainer(backbone, spec, recipe, material, working, world, checkpoint_seconds, progress)
+            run.train()
+        training = run.training(meter, key)
+        kept, record = run.progress.kept, training.model_dump(mode="json")
+        entry = world.on_main(lambda: store.finish(key, backbone.name, facts, record, kept))
+        logger.info("%s: kept in the store: %s", spec.title, entry.folder)
+        return FineTuned(entry, training, run.session(meter), world)

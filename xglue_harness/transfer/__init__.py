@@ -1,1 +1,0 @@
-"""Fine-tune on English once, predict every language."""
