@@ -25,8 +25,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import LeaderboardError
+from xglue_harness.files import file_sha256
 from xglue_harness.leaderboard.contributions.results import TaskResult
 from xglue_harness.leaderboard.contributions.tree import CHANGES, Entry, Reason, Tree, list_files, read_tree
 from xglue_harness.untrusted import problems_of, read_json, read_yaml, shown
@@ -189,7 +189,7 @@ def explain(folder: Path, base: Path, reason: str) -> list[str]:
     Raises:
         LeaderboardError: for a reason that is no line of plain text, and where nothing needs one.
     """
-    from xglue_harness.data.cache import replacing
+    from xglue_harness.atomic import replacing
 
     tree, before = read_tree(folder), read_tree(base)
     untold = [change for change in file_changes(tree, before) if not change.own and change.reason is None]
