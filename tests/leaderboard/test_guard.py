@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from tests.leaderboard.test_validate import described, edited
 from typer.testing import CliRunner
 
 from tests.leaderboard.conftest import EXAMPLE, PUBLISHED
+from tests.leaderboard.test_validate import described, edited
 from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.results import read_result

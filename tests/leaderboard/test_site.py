@@ -17,7 +17,8 @@ from xglue_harness.benchmark import LANGUAGES, TASKS
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.backbones import read_backbone
 from xglue_harness.leaderboard.contributions.results import compared
-from xglue_harness.leaderboard.ranking.board import ALL, Families, FamilyDifference, FamilyScore
+from xglue_harness.leaderboard.ranking.families import Families, FamilyDifference, FamilyScore
+from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.site import assets
 from xglue_harness.leaderboard.site.build import MARKER, build

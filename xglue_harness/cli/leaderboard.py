@@ -119,7 +119,7 @@ def compare_command(
     example: ExampleOption = False,
 ) -> None:
     """Compare two backbones, paired over test rows: difference, interval, and whether it is significant."""
-    from xglue_harness.leaderboard.ranking.board import ALL
+    from xglue_harness.leaderboard.ranking.rows import ALL
     from xglue_harness.leaderboard.ranking.tables import LEGEND, comparison
 
     tree, shown = _to_read(tree), False

@@ -9,8 +9,11 @@ from typing import Any
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.leaderboard.contributions.backbones import Backbone
 from xglue_harness.leaderboard.contributions.results import PAPER, compared, paper_terms
-from xglue_harness.leaderboard.ranking.board import ALL, Board, Families, FamilyDifference, OverallRow, TaskRow
-from xglue_harness.leaderboard.ranking.statistics import LEVEL, holm
+from xglue_harness.leaderboard.ranking.board import Board
+from xglue_harness.leaderboard.ranking.families import Families, FamilyDifference
+from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, TaskRow
+from xglue_harness.leaderboard.ranking.significance import holm
+from xglue_harness.leaderboard.ranking.statistics import LEVEL
 from xglue_harness.leaderboard.site.cells import (
     NONE,
     Cell,
