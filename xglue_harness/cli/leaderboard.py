@@ -84,7 +84,7 @@ def explain_command(
     tree: TreeOption = _TREE,
 ) -> None:
     """Write down why files of others change or go: into changes.yaml, for all that have no reason yet."""
-    from xglue_harness.leaderboard.validation.guard import explain
+    from xglue_harness.leaderboard.validation.change_checks import explain
 
     for file in explain(tree, base, reason):
         typer.echo(f"explained: {file}")
@@ -148,7 +148,7 @@ def show_command(
     """Print the leaderboard: over all tasks, or a task in its languages."""
     from xglue_harness.leaderboard.contributions.tree import read_tree
     from xglue_harness.leaderboard.ranking.tables import LEGEND, by_language, changed_results, overall, published
-    from xglue_harness.leaderboard.validation.guard import listing
+    from xglue_harness.leaderboard.validation.changes import listing
 
     tree = _to_read(tree)
     tables: list[Table] = []

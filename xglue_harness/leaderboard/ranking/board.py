@@ -12,7 +12,8 @@ import numpy as np
 
 from xglue_harness.benchmark import TASKS, Kind, TaskSpec
 from xglue_harness.leaderboard.contributions.backbones import Backbone
-from xglue_harness.leaderboard.contributions.results import PAPER, TaskResult
+from xglue_harness.leaderboard.contributions.recipes import PAPER
+from xglue_harness.leaderboard.contributions.results import TaskResult
 from xglue_harness.leaderboard.ranking.contrasts import contrast, target_languages, transfer_gap
 from xglue_harness.leaderboard.ranking.families import Families, compare_families
 from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, Pair, TaskBoard, TaskRow
