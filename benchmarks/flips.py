@@ -126,7 +126,7 @@ class Ground:
         """What ``cache verify`` and ``store verify`` print."""
         from typer.testing import CliRunner
 
-        from xglue_harness.cli import app
+        from xglue_harness.cli.app import app
 
         return "".join(CliRunner().invoke(app, [group, "verify"]).output for group in ("cache", "store"))
 

@@ -171,7 +171,7 @@ def _to_read(tree: Path | None) -> Path:
     if tree is not None or _TREE.is_dir():
         return tree or _TREE
     from xglue_harness import __version__
-    from xglue_harness.published.paper import published_tree
+    from xglue_harness.resources import published_tree
 
     found = published_tree()
     typer.echo(f"no folder {_TREE} here: this is the one of xglue-harness {__version__}, {found}", err=True)

@@ -126,7 +126,8 @@ def evaluate_sample(
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import register, tasks_folder
+    from xglue_harness.harness.register import register
+    from xglue_harness.resources import tasks_folder
 
     register()  # also where no .pth is read
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={**RECIPE, **options})

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
-from xglue_harness.data.cache import cache_root
 from xglue_harness.encoders.checks import check_ids, is_larger
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.errors import DataError, StoreError
+from xglue_harness.files import cache_root
 from xglue_harness.harness.diagnostics import diagnose
 from xglue_harness.harness.jobs import compared, look_at
 from xglue_harness.harness.study import LEAST, bare_model

@@ -16,10 +16,10 @@ from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.prompt_record import prompt_record
 from xglue_harness.harness.protocol import DOCUMENT, Answer
-from xglue_harness.harness.register import tasks_folder
 from xglue_harness.prompting import labels
 from xglue_harness.prompting.prompts import content_free, load_prompts
 from xglue_harness.prompting.tags import read_tags, strict_answer
+from xglue_harness.resources import tasks_folder
 from xglue_harness.scoring import document_score, rows_of
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from xglue_harness.harness import evaluator, hf
 from xglue_harness.interrupt import told_how_to_go_on
+from xglue_harness.resources import tasks_folder
 
 ENCODER_MODEL = "hf-encoder"
 ENCODER_TARGET = "xglue_harness.harness.encoder_lm:EncoderLM"
@@ -26,19 +27,6 @@ MADE_OF: WeakKeyDictionary[Any, tuple[str, str | None]] = WeakKeyDictionary()
 
 ASKED: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 """The arguments that models were made with, as lm-eval's parser gave them."""
-
-
-def tasks_folder() -> Path:
-    """Folder of the lm-eval YAML: inside the package in a wheel, beside it in a checkout (an edited file is live).
-
-    Raises:
-        FileNotFoundError: when the installation lost it.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "tasks", package.parent / "tasks"):
-        if (folder / "xglue_zs.yaml").is_file():
-            return folder
-    raise FileNotFoundError(f"no tasks/xglue_zs.yaml in or beside {package}: reinstall xglue-harness")
 
 
 def register() -> None:

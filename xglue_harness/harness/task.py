@@ -22,11 +22,12 @@ from xglue_harness.harness.groups import marks_of
 from xglue_harness.harness.predictions import keep_predictions
 from xglue_harness.harness.prompting import Prompting
 from xglue_harness.harness.protocol import DOCUMENT, Scored, protocol_of
-from xglue_harness.harness.register import MODEL_ARGUMENTS, register, tasks_folder
+from xglue_harness.harness.register import MODEL_ARGUMENTS, register
 from xglue_harness.harness.shots import FewShotSampler
 from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.official_metrics import official_scores
 from xglue_harness.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
+from xglue_harness.resources import tasks_folder
 from xglue_harness.scoring import document_score, documents, queries, score, score_stderr
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from xglue_harness.atomic import replacing
 from xglue_harness.benchmark import TASKS
-from xglue_harness.data.cache import replacing
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.backbones import Backbone
 from xglue_harness.leaderboard.contributions.recipes import PAPER, is_paper

@@ -10,8 +10,8 @@ from jinja2 import Environment, StrictUndefined, TemplateError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xglue_harness.benchmark import Kind, TaskSpec
-from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import PromptError
+from xglue_harness.files import file_sha256
 
 CONTENT_FREE = "N/A"
 """Text of every field of the question that calibrates (Zhao et al. 2021, arXiv:2102.09690, section 5)."""

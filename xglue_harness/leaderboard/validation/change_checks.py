@@ -20,6 +20,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from xglue_harness.atomic import replacing
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.tree import CHANGES, Reason, Tree, read_tree
 from xglue_harness.leaderboard.contributions.tree_files import list_files
@@ -94,8 +95,6 @@ def explain(folder: Path, base: Path, reason: str) -> list[str]:
     Raises:
         LeaderboardError: for a reason that is no line of plain text, and where nothing needs one.
     """
-    from xglue_harness.data.cache import replacing
-
     tree, before = read_tree(folder), read_tree(base)
     unexplained = [change for change in file_changes(tree, before) if not change.own and change.reason is None]
     if not unexplained:

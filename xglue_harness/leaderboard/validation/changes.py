@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import LeaderboardError
+from xglue_harness.files import file_sha256
 from xglue_harness.leaderboard.contributions.tree import CHANGES, Tree
 from xglue_harness.leaderboard.contributions.tree_files import Entry
 from xglue_harness.leaderboard.validation.reasons import reason_of_result, reasons_grow
