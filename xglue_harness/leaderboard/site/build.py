@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from xglue_harness.atomic import new_folder
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.ranking.board import ALL, Board, boards
+from xglue_harness.leaderboard.ranking.board import Board, boards
+from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.site import data, figures, pages, paper, tasks
 from xglue_harness.leaderboard.site.assets import write_assets
 from xglue_harness.leaderboard.site.backbone import card, sections
