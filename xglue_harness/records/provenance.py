@@ -25,8 +25,6 @@ PACKAGES = (
     "accelerate",
     "datasets",
     "numpy",
-    "seqeval",
-    "scikit-learn",
 )
 
 _PACKAGE = Path(__file__).resolve().parents[1]
