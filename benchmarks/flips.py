@@ -107,7 +107,7 @@ class Ground:
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
 
-        from xglue_harness.harness.register import tasks_folder
+        from xglue_harness.resources import tasks_folder
 
         said: list[str] = []
         handler = logging.Handler(logging.WARNING)
