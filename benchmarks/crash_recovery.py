@@ -23,6 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.rounds import parser_of
+
 RECIPE = {
     "data": "sample",
     "epochs": 8,
@@ -97,7 +99,7 @@ def damaged(store: Path) -> list[str]:
 
 def main() -> None:
     """Run, kill, run again, compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--run", nargs=2, type=Path, help=argparse.SUPPRESS)

@@ -55,7 +55,7 @@ def _record(results, leaf):
 
 
 def _predictions(results, leaf):
-    return predictions.read(predictions.kept(_record(results, leaf)["predictions"]["sha256"]))
+    return predictions.read(predictions.saved_predictions(_record(results, leaf)["predictions"]["sha256"]))
 
 
 # ---------------------------------------------------------------- answers that are known

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
-from xglue_harness.data.cache import cache_root
 from xglue_harness.diagnostics.context import LEAST, Documents, bare_model
 from xglue_harness.diagnostics.run import diagnose
 from xglue_harness.encoders.checks import check_ids, is_larger
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.errors import DataError, StoreError
+from xglue_harness.files import cache_root
 from xglue_harness.prediction.predict import Prepared, predict, prepare
 from xglue_harness.store.token_cache import cached
 from xglue_harness.store.trainings import Entry, Store
