@@ -393,8 +393,8 @@ def loaded(tmp_path):
     """``loaded(name of a YAML, name of its task)``: the tasks that lm-eval makes of it."""
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.evaluator import _ours
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.harness.evaluation import _ours
+    from xglue_harness.resources import tasks_folder
 
     def load(*names, task="mine"):
         for name in names:
@@ -447,7 +447,7 @@ def test_batch_size_as_a_models_argument_is_refused(evaluate, tiny):
     from lm_eval.api.registry import get_model
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.resources import tasks_folder
 
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={"data": "sample"})
     with pytest.raises(RecipeError, match="batch_size among the model's arguments"):

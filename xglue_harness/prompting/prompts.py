@@ -10,8 +10,8 @@ from jinja2 import Environment, StrictUndefined, TemplateError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xglue_harness.benchmark import TaskSpec
-from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import PromptError
+from xglue_harness.files import file_sha256
 from xglue_harness.kinds import kind_of
 
 CONTENT_FREE = "N/A"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xglue_harness.atomic import new_folder
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.data.prepare import check_new
 from xglue_harness.errors import DataError
@@ -142,13 +142,10 @@ def _consistent(runs: Sequence[_Run]) -> list[_Run]:
 
 def _write(contents: Mapping[str, bytes], folder: Path) -> None:
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-            inner = Path(temporary) / "submission"
+        with new_folder(folder) as inner:
             for path, content in contents.items():
                 place = inner / path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content)
-            inner.replace(folder)
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror or error}; nothing was left behind") from error
