@@ -21,11 +21,12 @@ from xglue_harness.leaderboard.ranking.families import Families, FamilyDifferenc
 from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.site import assets
+from xglue_harness.leaderboard.site.answers import answer
 from xglue_harness.leaderboard.site.build import MARKER, build
-from xglue_harness.leaderboard.site.cells import Cell, heated, percent, rank_cell, signed
+from xglue_harness.leaderboard.site.cells import Cell, heated, rank_cell
 from xglue_harness.leaderboard.site.diagnostics import diagnosis
 from xglue_harness.leaderboard.site.figures import script_json
-from xglue_harness.leaderboard.site.pages import answer
+from xglue_harness.leaderboard.site.words import percent, signed
 from xglue_harness.leaderboard.validation.validate import validate
 from xglue_harness.published.reference import references
 from xglue_harness.recipe import parse_options, resolve
@@ -536,6 +537,6 @@ def test_heat_spans_a_column_but_no_less_than_5_points():
 
 
 def test_every_language_has_a_name():
-    from xglue_harness.leaderboard.site.cells import LANGUAGE_NAMES
+    from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES
 
     assert [*LANGUAGE_NAMES] == [*LANGUAGES]
