@@ -34,7 +34,7 @@ from xglue_harness.leaderboard.validation.validate import validate
 from xglue_harness.records.predictions import encoded
 from xglue_harness.records.results_files import WrittenRun, predictions_of, read_runs
 from xglue_harness.records.schema import PredictionsRef, RunRecord
-from xglue_harness.untrusted import problems_of
+from xglue_harness.untrusted.problems import problems_of
 
 
 @dataclass(frozen=True)

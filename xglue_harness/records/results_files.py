@@ -9,7 +9,8 @@ from typing import Any
 
 from xglue_harness.errors import DataError
 from xglue_harness.files import file_sha256, read_json
-from xglue_harness.records.predictions import RowPredictions, read, saved_predictions
+from xglue_harness.records.prediction_cache import saved_predictions
+from xglue_harness.records.predictions import RowPredictions, read
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,17 @@ def read_runs(paths: Sequence[Path]) -> list[WrittenRun]:
     Raises:
         DataError: for a file that is none of lm_eval's, and for a path without any run of ours.
     """
-    found = []
+    runs = []
     for path in paths:
         files = sorted(path.rglob("results*.json")) if path.is_dir() else [path]
-        own = [run for file in files for run in _runs_in(file)]
-        if not own:
+        in_path = [run for file in files for run in _runs_in(file)]
+        if not in_path:
             where = f"the {len(files)} files named results*.json (give others by name)" if path.is_dir() else "it"
             raise DataError(
                 f"{path}: no record of xglue-harness in {where}; expected results of lm_eval on tasks xglue_*"
             )
-        found += own
-    return found
+        runs += in_path
+    return runs
 
 
 def _runs_in(file: Path) -> list[WrittenRun]:
@@ -61,7 +62,7 @@ def _runs_in(file: Path) -> list[WrittenRun]:
     return [WrittenRun(file, leaf, record) for leaf, record in records.items() if record]
 
 
-def kept_with(run: WrittenRun) -> tuple[str, int]:
+def recorded_predictions(run: WrittenRun) -> tuple[str, int]:
     """Hash and rows of the predictions that a run's record tells of.
 
     Raises:
@@ -85,7 +86,7 @@ def predictions_of(run: WrittenRun) -> RowPredictions:
     Raises:
         DataError: where they are not there, not those of the record, or not of all rows.
     """
-    sha256, total = kept_with(run)
+    sha256, total = recorded_predictions(run)
     date = run.file.stem.rpartition("_")[2]
     beside = run.file.with_name(f"predictions_{run.leaf}_{date}.parquet")
     path = beside if beside.exists() else saved_predictions(sha256)
@@ -95,12 +96,12 @@ def predictions_of(run: WrittenRun) -> RowPredictions:
             "file, or run it again"
         )
     try:
-        found = file_sha256(path)
+        actual = file_sha256(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    if found != sha256:
+    if actual != sha256:
         raise DataError(
-            f"{path}: sha256 {found}; expected {sha256}, as {run} says: the file is damaged, edited or another's"
+            f"{path}: sha256 {actual}; expected {sha256}, as {run} says: the file is damaged, edited or another's"
         )
     predictions = read(path)
     header = predictions.header

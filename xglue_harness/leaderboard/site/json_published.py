@@ -8,7 +8,8 @@ from typing import Any
 from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.site.json_numbers import DIGITS
-from xglue_harness.published.reference import CONTINUED, Published, Reference
+from xglue_harness.published.paper import CONTINUED
+from xglue_harness.published.reference import PublishedSystem, Reference
 
 
 def published_json(references: Sequence[Reference]) -> dict[str, Any]:
@@ -43,6 +44,6 @@ def published_json(references: Sequence[Reference]) -> dict[str, Any]:
     return {"unit": "percent", "references": by_reference}
 
 
-def _means(system: Published) -> dict[str, float]:
+def _means(system: PublishedSystem) -> dict[str, float]:
     values = {**{task: system.shown(task) for task in TASKS}, ALL: system.overall}
     return {task: round(value, DIGITS) for task, value in values.items() if value is not None}

@@ -31,7 +31,7 @@ from xglue_harness.leaderboard.site.words import (
     metric_of,
 )
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
-from xglue_harness.published.reference import Published, Reference
+from xglue_harness.published.reference import PublishedSystem, Reference
 
 
 def recipe_text(board: Board) -> str:
@@ -149,7 +149,7 @@ def published(reference: Reference, validated: ValidatedTree) -> Table:
     return Table(f"{reference.short}, in %", heads, tuple(rows), True)
 
 
-def _published_cell(system: Published, task: str) -> Cell:
+def _published_cell(system: PublishedSystem, task: str) -> Cell:
     note = "" if system.mean(task) else "average as printed"
     return point_cell(system.shown(task), PUBLISHED_JSON, note=note)
 

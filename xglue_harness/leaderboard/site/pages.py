@@ -20,7 +20,8 @@ from xglue_harness.leaderboard.site.paths import page_of
 from xglue_harness.leaderboard.site.tasks import matrix, published_task, task_table
 from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, METRICS, QUESTIONS
 from xglue_harness.published.families import FAMILIES
-from xglue_harness.published.reference import CONTINUED, references
+from xglue_harness.published.paper import CONTINUED
+from xglue_harness.published.reference import references
 
 if TYPE_CHECKING:
     from jinja2 import Environment

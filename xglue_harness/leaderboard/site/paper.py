@@ -24,7 +24,7 @@ from xglue_harness.leaderboard.site.paths import PAPER_JSON, page_of, reference_
 from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, collapsed_in_words, metric_of, signed_points
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
 from xglue_harness.published.paper import LAST_LAYER, NAMES, spectrum, tables
-from xglue_harness.published.reference import Published, Reference
+from xglue_harness.published.reference import PublishedSystem, Reference
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class _Page:
     def href(self) -> str:
         return reference_path(self.reference.name)
 
-    def _name(self, system: Published, what: str, first: bool) -> Cell:
+    def _name(self, system: PublishedSystem, what: str, first: bool) -> Cell:
         """Heads a row; the rows of one backbone follow each other."""
         href = page_of(system.name) if system.name in self.validated.backbones and first else None
         return Cell(
@@ -96,7 +96,7 @@ class _Page:
         )
 
     def _beside(
-        self, system: Published, cells: Sequence[tuple[float | None, Estimate | None, str, str]]
+        self, system: PublishedSystem, cells: Sequence[tuple[float | None, Estimate | None, str, str]]
     ) -> Iterator[tuple[Cell, ...]]:
         """Rows of a backbone: the paper's, ours, and the difference where there is one.
 
@@ -127,7 +127,7 @@ class _Page:
             rows += self._beside(system, cells)
         return Table("Table 1: means over languages in % (the paper's from its Table 4)", heads, tuple(rows))
 
-    def _origin(self, system: Published, task: str) -> tuple[str, str]:
+    def _origin(self, system: PublishedSystem, task: str) -> tuple[str, str]:
         row = self.rows.get(system.name, {}).get(task)
         return summary_path(PAPER, system.name, task), collapsed_in_words(row.collapsed) if row else ""
 

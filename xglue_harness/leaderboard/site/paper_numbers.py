@@ -13,7 +13,7 @@ from xglue_harness.leaderboard.ranking.rows import TaskRow
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.site.diagnostic_numbers import spectra_of
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
-from xglue_harness.published.reference import Published, Reference
+from xglue_harness.published.reference import PublishedSystem, Reference
 
 ROUNDING = 0.05
 """The most that a printed average of one decimal may differ from the mean of the numbers behind it."""
@@ -53,7 +53,7 @@ def paper_json(reference: Reference, boards: Sequence[Board], validated: Validat
     return {"unit": "percent; norms are of pretrained weights", "backbones": backbones, "our_norms": norms}
 
 
-def _task_json(system: Published, task: str, row: TaskRow | None) -> dict[str, Any]:
+def _task_json(system: PublishedSystem, task: str, row: TaskRow | None) -> dict[str, Any]:
     mean, printed, scores = system.mean(task), system.printed[task], system.scores[task]
     return {
         "table1": printed,

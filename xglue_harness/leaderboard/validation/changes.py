@@ -15,7 +15,8 @@ from xglue_harness.files import file_sha256
 from xglue_harness.leaderboard.contributions.tree import CHANGES, Tree
 from xglue_harness.leaderboard.contributions.tree_files import Entry
 from xglue_harness.leaderboard.validation.reasons import reason_of_result, reasons_grow
-from xglue_harness.untrusted import read_json, read_yaml, shown
+from xglue_harness.untrusted.problems import shown
+from xglue_harness.untrusted.values import read_json, read_yaml
 
 LINES_SHOWN = 1000
 

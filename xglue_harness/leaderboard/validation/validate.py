@@ -15,7 +15,7 @@ from xglue_harness.leaderboard.validation.change_checks import change_problems, 
 from xglue_harness.leaderboard.validation.changes import listing
 from xglue_harness.leaderboard.validation.record_checks import record_problems
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, rescore
-from xglue_harness.untrusted import net, shown
+from xglue_harness.untrusted.problems import collect_problems, shown
 
 PROBLEMS_SHOWN = 60
 
@@ -64,17 +64,17 @@ def validate(
     changes: list[str] = []
     if base is not None:
         before = read_tree(base)
-        with net(folder, problems):
+        with collect_problems(folder, problems):
             problems += change_problems(tree, before)
             changes = listing(tree, before)
     rescored: list[RescoredResult] = []
     for path, result in tqdm(tree.results, unit="result", desc="checking", disable=None):
-        with net(path, problems):
+        with collect_problems(path, problems):
             if wrong := [*record_problems(result, tree, example)]:
                 problems += [f"{path}: {problem}" for problem in wrong]
             else:
                 rescored.append(rescore(path, result))
-    with net(folder, problems):
+    with collect_problems(folder, problems):
         problems += disagreements(rescored)
     if data is not None:
         problems += gold_problems(rescored, open_source(data))
