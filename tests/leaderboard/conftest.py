@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ def paper_site(checked, tmp_path_factory) -> Path:
     """The site of the example's results under two recipes, the paper's one of them."""
     backbones = {path.stem: read_backbone(path) for path in PUBLISHED.glob("*.yaml")}
     return build(as_the_paper(checked, backbones), tmp_path_factory.mktemp("site") / "paper").parent
+
+
+@pytest.fixture(scope="session")
+def empty_site(checked, tmp_path_factory) -> Path:
+    """The site of the example's backbones without any result."""
+    return build(replace(checked, example=False, results=()), tmp_path_factory.mktemp("site") / "empty").parent
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.contributions.backbones import Backbone
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
@@ -25,6 +28,17 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+)
+
+
+BACKBONES = ("tiny-cp", "tiny-lm", "tiny-mt", "tiny-new")
+PAGES = (
+    "index.html",
+    *(f"task-{name}.html" for name in TASKS),
+    *(f"backbone-{name}.html" for name in BACKBONES),
+    "compare.html",
+    "paper.html",
+    "contribute.html",
 )
 
 
@@ -124,6 +138,25 @@ PAPER_NAMES = {
     "tiny-mt": "nllb-600m",
     "tiny-new": "xlmr-base",
 }
+
+
+def assert_links_lead_somewhere(site: Path) -> None:
+    """Every link of a site leads to a file, and to a place in it."""
+    pages = {path.name: read_page(path) for path in site.glob("*.html")}
+    ids = {
+        name: {e.values["id"] for tag in ("main", "h2", "h3", "h4", "div") for e in page.all(tag) if "id" in e.values}
+        for name, page in pages.items()
+    }
+    for name, page in pages.items():
+        for link in page.all("a"):
+            parts = urlsplit(link.values["href"])
+            if parts.scheme:
+                assert re.match(r"https://(arxiv\.org|huggingface\.co)/", link.values["href"])
+                continue
+            target = unquote(parts.path) or name
+            assert (site / target).is_file(), f"{name}: {target}"
+            if parts.fragment:
+                assert parts.fragment in ids[target], f"{name}: {target}#{parts.fragment}"
 
 
 def as_the_paper(checked: ValidatedTree, backbones: Mapping[str, Backbone]) -> ValidatedTree:

@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.leaderboard.conftest import EXAMPLE, PUBLISHED
-from tests.leaderboard.test_validate import described, edited
+from tests.leaderboard.spoiled import described, edited
 from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.results import read_result

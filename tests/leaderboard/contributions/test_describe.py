@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,13 +12,13 @@ import transformers
 from torch import nn
 
 from tests.helpers import families, tokenizers
+from tests.leaderboard.conftest import PUBLISHED
 from xglue_harness.benchmark import LANGUAGES
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import EncoderError
 from xglue_harness.leaderboard.contributions.backbones import read_backbone
 from xglue_harness.leaderboard.contributions.describe import differences, facts
 
-PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "backbones"
 PUT_IN = "one end-of-sentence token, put in by the harness"
 WORDS = {  # kind of the tokenizer, pooling, pairs
     "mbert": ("WordPiece, cased", "first", "one separator, segment ids"),
