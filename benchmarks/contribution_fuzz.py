@@ -33,6 +33,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.contribution_mutations import mutate
+from benchmarks.rounds import parser_of
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "tests" / "leaderboard" / "example"
@@ -199,7 +200,7 @@ def campaign(mutations: int, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run the campaign, and print what it found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--mutations", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)

@@ -35,7 +35,7 @@ def score(setting: Setting, seed: int, *, plain: bool) -> dict[str, Any]:
     with ExitStack() as stack:
         if plain:
             run = "xglue_harness.training.trainer"
-            stack.enter_context(patch(f"{run}.obstacle", lambda *_: "the reference of a benchmark"))
+            stack.enter_context(patch(f"{run}.why_not_trimmable", lambda *_: "the reference of a benchmark"))
             stack.enter_context(patch(f"{run}.epoch_batches", random_batches))
         side = Ours(setting)
         train, tests = load(setting)

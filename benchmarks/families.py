@@ -8,7 +8,6 @@ no; the reasons follow the table.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import logging
@@ -18,6 +17,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.rounds import parser_of
 
 LEAVES = {"POS": "xglue_pos_zs_th", "XNLI": "xglue_xnli_zs_el", "WPR": "xglue_wpr_zs_zh"}
 COLUMNS = ("hf", "hf-encoder", "states equal", *LEAVES)
@@ -73,7 +74,7 @@ def _reason(act: Callable[[], None]) -> str | None:
 
 def main() -> None:
     """Print the table."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser_of(__doc__).parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     logging.disable(logging.WARNING)
     import lm_eval.evaluator

@@ -17,7 +17,6 @@ or else a fault: WRONG (another result), TRACEBACK, SILENT (damaged, and nobody 
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import random
@@ -29,6 +28,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.rounds import parser_of
 
 RECIPE = {
     "dev": "all",
@@ -106,7 +107,7 @@ class Ground:
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
 
-        from xglue_harness.harness.register import tasks_folder
+        from xglue_harness.resources import tasks_folder
 
         said: list[str] = []
         handler = logging.Handler(logging.WARNING)
@@ -210,7 +211,7 @@ def measure(flips: int, seed: int, folder: Path, tell: Callable[[str], None] = p
 
 def main() -> None:
     """Flip, run, compare, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--flips", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

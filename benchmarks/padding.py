@@ -7,12 +7,13 @@ relative to the largest state, the subwords that it can read; or why it is no en
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import time
 import warnings
 from typing import Any
+
+from benchmarks.rounds import parser_of
 
 SIZES = {
     **dict.fromkeys(("hidden_size", "d_model", "emb_dim", "dim", "n_embd", "embedding_size", "hidden_dim"), 32),
@@ -113,7 +114,7 @@ def probed(family: str, tokenizer: Any, max_length: int) -> dict[str, Any]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("families", nargs="*", metavar="FAMILY", help="all, where none is given")
     parser.add_argument("--max-length", type=int, default=256, help="subwords of the longest input")
     parser.add_argument("--all", action="store_true", help="print those that have no encoder of text, too")

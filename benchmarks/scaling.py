@@ -19,7 +19,7 @@ from dataclasses import asdict
 
 from tqdm import tqdm
 
-from benchmarks.ratios import middle
+from benchmarks.rounds import middle, spread
 from benchmarks.workload import WARM_UP, Setting, command_line, default_device, load, write_figures
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 
@@ -101,11 +101,8 @@ def print_tokenising(sizes: Sizes) -> None:
     """Print how long tokenising took the first and the second time."""
     [(rows, rounds)] = sizes.items()
     first, second = (statistics.median(one[name] for one in rounds) for name in ("first", "second"))
-    ratio, least, largest = middle(one["second"] / one["first"] for one in rounds)
-    print(
-        f"Tokenising {rows} rows: first {first:.3f} s, second {second:.3f} s, ratio {ratio:.2f} ({least:.2f} to "
-        f"{largest:.2f})"
-    )
+    ratio = spread(one["second"] / one["first"] for one in rounds)
+    print(f"Tokenising {rows} rows: first {first:.3f} s, second {second:.3f} s, ratio {ratio}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -26,8 +26,6 @@ PACKAGES = (
     "accelerate",
     "datasets",
     "numpy",
-    "seqeval",
-    "scikit-learn",
 )
 
 _GIT_SECONDS = 5

@@ -127,17 +127,17 @@ def _run(written: WrittenRun) -> _Run:
 def _consistent(runs: Sequence[_Run]) -> list[_Run]:
     """Runs of one model, one for each task and language."""
     first = runs[0]
-    found: dict[str, _Run] = {}
+    by_path: dict[str, _Run] = {}
     for run in runs:
         if run.whose != first.whose:
             raise DataError(
                 f"{run}: {run.model} ({run.whose}), but {first}: {first.model} ({first.whose}); expected results of "
                 "one model: export each on its own"
             )
-        other = found.setdefault(run.path, run)
+        other = by_path.setdefault(run.path, run)
         if other.sha256 != run.sha256:
             raise DataError(f"{run}: other predictions than {other} for the same task and language: give one of them")
-    return [*found.values()]
+    return [*by_path.values()]
 
 
 def _write(contents: Mapping[str, bytes], folder: Path) -> None:

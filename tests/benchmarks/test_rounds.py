@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from benchmarks.ratios import middle, print_difference, print_ratios
+from benchmarks.rounds import middle, print_difference, print_ratios
 from benchmarks.scaling import print_sizes, print_tokenising, ratios
 
 
