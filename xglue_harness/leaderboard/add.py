@@ -43,7 +43,7 @@ class Added:
 
     Attributes:
         new: files that were not there.
-        replaced: files whose scores or records were others.
+        replaced: files whose scores or records changed.
         unchanged: files that already held the same.
     """
 
@@ -72,9 +72,9 @@ def add(
         example: the data are the packaged toy.
 
     Raises:
-        LeaderboardError: where they are incomplete, don't fit the tree, or change scores without a reason; the tree is
-            as it was then.
-        DataError: where they are no results, or their predictions are missing or others.
+        LeaderboardError: where they are incomplete, don't fit the tree, or change scores without a reason; the tree
+            then stays as it was.
+        DataError: where they are no results, or their predictions are missing or not theirs.
     """
     backbones = read_tree(folder).backbones
     groups: dict[tuple[str, str, int], dict[str, WrittenRun]] = defaultdict(dict)
@@ -167,9 +167,9 @@ def _without_places(value: Any) -> Any:
 
 
 def _put(made: Sequence[tuple[TaskResult, dict[str, bytes]]], folder: Path, reason: str | None, example: bool) -> Added:
-    """Check the tree as it would be, then write what is new."""
+    """Validate the tree as it would be, then write what is new."""
     sorts: dict[str, list[Path]] = {"new": [], "replaced": [], "unchanged": []}
-    writes: dict[Path, bytes] = {}  # predictions before the result that tells of them
+    writes: dict[Path, bytes] = {}  # predictions come before the result that refers to them
     for result, files in made:
         path = folder / "results" / result.path
         old = read_result(path) if path.is_file() else None
@@ -211,7 +211,7 @@ def _predicted(result: TaskResult, language: str) -> str | None:
 
 
 def _rehearse(writes: Mapping[Path, bytes], folder: Path, tasks: set[str], example: bool) -> None:
-    """Check a copy of the tree with the new files: of backbones, and of all results on the tasks concerned."""
+    """Validate a copy of the tree with the new files: all backbones, and all results on the tasks concerned."""
     with tempfile.TemporaryDirectory(prefix="xglue-leaderboard-") as temporary:
         copy = Path(temporary)
         concerned = [path for task in tasks for path in (folder / "results").glob(f"*/*/*/{task}.*")]

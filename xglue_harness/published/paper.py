@@ -20,7 +20,7 @@ FAMILY_OF: Mapping[str, Family] = {
     "mbart-o2m": "CP",
     "nllb-600m": "MT",
 }
-"""The seven backbones of Ji et al. 2024, by their name there, which is ours, too."""
+"""The seven backbones of Ji et al. 2024, by the paper's names, which are ours as well."""
 
 CONTINUED: Mapping[str, str] = {
     "mbart-m2m": "mbart-large-50",
@@ -42,7 +42,7 @@ TITLES: Mapping[str, str] = {
 NOTES = (
     "Table 4 has NER's fourth language under PL (Polish); XGLUE's NER has none: it is Dutch (nl), and stands so here.",
 )
-"""What we found in the tables beside their errata."""
+"""What we found in the tables besides the errata listed with them."""
 
 NAMES = {
     "mbart-large-50": "mbart-large-50",

@@ -41,7 +41,7 @@ def copy_saved(sha256: str, path: Path) -> None:
 
     Raises:
         OSError: where they are not in the cache, or ``path`` can't be written.
-        DamagedFileError: where they are not those that were kept.
+        DamagedFileError: where they are not what was written.
     """
     data = checked_bytes(saved_predictions(sha256))
     with replacing(path) as temporary:
@@ -52,7 +52,7 @@ def checked_bytes(path: Path) -> bytes:
     """The bytes of a file that `save_predictions` wrote.
 
     Raises:
-        DamagedFileError: where they are not those that were kept.
+        DamagedFileError: where they are not what was written.
         OSError: where it can't be read.
     """
     data = path.read_bytes()

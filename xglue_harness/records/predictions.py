@@ -135,7 +135,7 @@ def opened(data: bytes, where: Path) -> Any:
         where: its path, for the message.
 
     Raises:
-        DataError: where the bytes are no Parquet.
+        DataError: where the bytes are not Parquet.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

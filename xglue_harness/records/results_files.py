@@ -1,4 +1,4 @@
-"""The results files of lm_eval: records of ours in them, and the predictions that lie beside them."""
+"""lm_eval's results files: our records in them, and the predictions beside them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WrittenRun:
     Attributes:
         file: the results file.
         leaf: the task's name in it.
-        record: what it says of the run (`xglue_harness.records.schema`), unchecked.
+        record: what it says of the run (`xglue_harness.records.schema`), not validated.
     """
 
     file: Path
@@ -32,13 +32,13 @@ class WrittenRun:
 
 
 def read_runs(paths: Sequence[Path]) -> list[WrittenRun]:
-    """All runs of ours in results files.
+    """All of our runs in results files.
 
     Args:
         paths: results files, or folders that are searched for ``results*.json``.
 
     Raises:
-        DataError: for a file that is none of lm_eval's, and for a path without any run of ours.
+        DataError: for a file that lm_eval did not write, and for a path without any run of ours.
     """
     runs = []
     for path in paths:
@@ -63,11 +63,11 @@ def _runs_in(file: Path) -> list[WrittenRun]:
 
 
 def recorded_predictions(run: WrittenRun) -> tuple[str, int]:
-    """Hash and rows of the predictions that a run's record tells of.
+    """Hash and rows of the predictions that a run's record names.
 
     Raises:
-        DataError: where it tells of none, or not of all rows of the test set.
-        KeyError: where the record is none of ours.
+        DataError: where it names none, or not all rows of the test set.
+        KeyError: where the record is not ours.
     """
     predictions = run.record["predictions"]
     if predictions is None:
@@ -84,7 +84,7 @@ def predictions_of(run: WrittenRun) -> RowPredictions:
     """The predictions of a run, from beside its results file (``predictions_<leaf>_<date>.parquet``) or the cache.
 
     Raises:
-        DataError: where they are not there, not those of the record, or not of all rows.
+        DataError: where they are missing, not those of the record, or not of all rows.
     """
     sha256, total = recorded_predictions(run)
     date = run.file.stem.rpartition("_")[2]

@@ -80,11 +80,11 @@ def plain(value: str) -> str:
 
 
 Name = Annotated[str, StringConstraints(pattern=_NAME), AfterValidator(_no_dots), AfterValidator(_no_device)]
-"""Of a backbone or a recipe, and so of a folder: lower-case letters, digits, and ``. _ -`` between them."""
+"""A backbone or a recipe, and so a folder: lower-case letters, digits, and ``. _ -`` between them."""
 
 Text = Annotated[str, StringConstraints(max_length=400), AfterValidator(plain)]
 FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-"""A list of JSON or YAML where a schema has a tuple, which strict reading would not take it for."""
+"""Takes a list of JSON or YAML for a schema's tuple, which strict reading would refuse."""
 
 Commit = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
 HubId = Annotated[

@@ -161,7 +161,7 @@ def _admitted(value: Any, path: Path, gate: Callable[[str], str]) -> Any:
     """The value itself: the one gate that every value of a file passes.
 
     Raises:
-        LeaderboardError: where a text or a number in it is none that we take, or it has too many or too deep values.
+        LeaderboardError: where a text or a number in it is refused, or it has too many values or nests them too deeply.
     """
     problems: list[str] = []
     below: list[tuple[str, int, Any]] = [("", 0, value)]
@@ -186,7 +186,7 @@ def _admitted(value: Any, path: Path, gate: Callable[[str], str]) -> Any:
 
 
 def _problem(value: Any, gate: Callable[[str], str]) -> str | None:
-    """Why a text or a number is not let in."""
+    """Why a text or a number is refused."""
     if isinstance(value, str):
         if len(value) > LENGTH_LIMIT:
             return f"{len(value):,} characters; at most {LENGTH_LIMIT:,} are allowed"

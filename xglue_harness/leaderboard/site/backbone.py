@@ -1,4 +1,4 @@
-"""What stands on the page of a backbone: its card, scores, seeds, where they come from, and how to run it again."""
+"""The page of a backbone: its card, scores, seeds, where they come from, and how to run it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on the page that compares two backbones."""
+"""The page that compares two backbones."""
 
 from __future__ import annotations
 

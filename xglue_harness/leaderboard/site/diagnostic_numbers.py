@@ -1,6 +1,6 @@
 """The numbers of diagnostics, out of records.
 
-A record's ``details`` are whatever a diagnostic wrote; what has not the form of ours is left out, not trusted.
+A record's ``details`` are whatever a diagnostic wrote; what does not have the form of ours is left out, not trusted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every page of the site: its file, its template, and the values that stand on it."""
+"""Every page of the site: its file, its template, and the values that fill it."""
 
 from __future__ import annotations
 

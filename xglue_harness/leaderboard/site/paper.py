@@ -1,4 +1,4 @@
-"""What stands on the page of the paper: our scores beside Tables 1, 2, 4 and 5 of Ji et al. 2024."""
+"""The page of the paper: our scores beside Tables 1, 2, 4 and 5 of Ji et al. 2024."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on the page of a task."""
+"""Tables on the page of a task."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class FileChange:
     Attributes:
         file: its path in the tree.
         what: ``added``, ``changed`` or ``removed``.
-        detail: what is other: keys with their values, mode, size, the name it had.
+        detail: what differs: keys with their values, mode, size, the name it had.
         own: whether it is the contributor's own, so that no reason is needed.
         reason: why; ``None`` where none is given.
         before: sha256 of the file before; ``None`` where it was not there.
@@ -115,7 +115,7 @@ def _sha256(entry: Entry | None) -> str | None:
 
 
 def _whose(name: str, base: Tree) -> str:
-    """Of a new file, whether it joins what is there."""
+    """Whether a new file joins a backbone that was there."""
     parts = PurePosixPath(name).parts
     if parts[0] != "results" or len(parts) < 5 or f"backbones/{parts[1]}.yaml" not in base.files:
         return ""

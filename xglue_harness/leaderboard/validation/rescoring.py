@@ -30,7 +30,7 @@ from xglue_harness.untrusted.values import parse_json, read_limited
 
 @dataclass(frozen=True)
 class RescoredResult:
-    """A result that holds what it says.
+    """A result whose predictions give the scores that it states.
 
     Attributes:
         file: its path.

@@ -29,7 +29,7 @@ class ValidatedTree:
         example: whether it is made of the packaged toy, whose scores mean nothing.
         backbones: by name.
         results: all of them.
-        changes: where it was compared with the tree before, what is other, in lines of text.
+        changes: where it was compared with the tree before, what differs, in lines of text.
     """
 
     folder: Path
@@ -79,11 +79,11 @@ def validate(
     if data is not None:
         problems += gold_problems(rescored, open_source(data))
     if problems:
-        raise LeaderboardError(_told(folder, problems, changes))
+        raise LeaderboardError(_report(folder, problems, changes))
     return ValidatedTree(folder, example, tree.backbones, tuple(rescored), tuple(changes))
 
 
-def _told(folder: Path, problems: Sequence[str], changes: Sequence[str]) -> str:
+def _report(folder: Path, problems: Sequence[str], changes: Sequence[str]) -> str:
     """All problems, then all changes, a line each, whatever is in them."""
     lines = [f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}"]
     lines += [f"- {shown(problem)}" for each in problems[:PROBLEMS_SHOWN] for problem in each.split("\n- ")]
