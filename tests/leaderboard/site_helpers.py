@@ -85,13 +85,13 @@ class Element:
 
     def all(self, tag: str, **values: str) -> list[Element]:
         """Elements below, by name and attributes (``class_`` for one of the classes)."""
-        found = []
+        parts_inside = []
         for part in self.parts:
             if isinstance(part, Element):
                 if part.tag == tag and all(part._has(key, value) for key, value in values.items()):
-                    found.append(part)
-                found += part.all(tag, **values)
-        return found
+                    parts_inside.append(part)
+                parts_inside += part.all(tag, **values)
+        return parts_inside
 
     def _has(self, key: str, value: str) -> bool:
         own = self.values.get(key.rstrip("_"), "")
@@ -159,13 +159,13 @@ def assert_links_lead_somewhere(site: Path) -> None:
                 assert parts.fragment in ids[target], f"{name}: {target}#{parts.fragment}"
 
 
-def as_the_paper(checked: ValidatedTree, backbones: Mapping[str, Backbone]) -> ValidatedTree:
+def as_the_paper(validated: ValidatedTree, backbones: Mapping[str, Backbone]) -> ValidatedTree:
     """The example's results as if they were of the paper's backbones: under its recipe, and one seed under another."""
-    own = tuple(_renamed(found, "paper") for found in checked.results)
-    other = tuple(_renamed(found, "quick") for found in checked.results if found.result.seed == 1)
-    return replace(checked, example=False, backbones=dict(backbones), results=own + other)
+    paper = tuple(_renamed(rescored, "paper") for rescored in validated.results)
+    quick = tuple(_renamed(rescored, "quick") for rescored in validated.results if rescored.result.seed == 1)
+    return replace(validated, example=False, backbones=dict(backbones), results=paper + quick)
 
 
-def _renamed(found: RescoredResult, recipe: str) -> RescoredResult:
-    name = PAPER_NAMES[found.result.backbone]
-    return replace(found, result=found.result.model_copy(update={"backbone": name, "recipe": recipe}))
+def _renamed(rescored: RescoredResult, recipe: str) -> RescoredResult:
+    name = PAPER_NAMES[rescored.result.backbone]
+    return replace(rescored, result=rescored.result.model_copy(update={"backbone": name, "recipe": recipe}))

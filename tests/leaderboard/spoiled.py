@@ -58,8 +58,8 @@ def edited_score(tree):
 
 def edited_predictions(tree):
     path = tree / "results/tiny-lm/toy/1/pawsx.de.parquet"
-    found = predictions.read(path)
-    path.write_bytes(predictions.encoded(replace(found, predictions=list(found.labels))))
+    original = predictions.read(path)
+    path.write_bytes(predictions.encoded(replace(original, predictions=list(original.labels))))
 
 
 def edited_predictions_with_their_hash(tree):
@@ -72,8 +72,8 @@ def edited_predictions_with_their_hash(tree):
 def edited_labels(tree):
     """Gold labels that agree with the predictions, scores and hash to match: a perfect score of one's own making."""
     path = tree / "results/tiny-lm/toy/1/pawsx.de.parquet"
-    found = predictions.read(path)
-    path.write_bytes(predictions.encoded(replace(found, labels=list(found.predictions))))
+    original = predictions.read(path)
+    path.write_bytes(predictions.encoded(replace(original, labels=list(original.predictions))))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def change(value):
@@ -124,10 +124,10 @@ def missing_language(tree):
 def limited(tree):
     """Predictions of half of the rows."""
     path = tree / "results/tiny-lm/toy/1/pawsx.de.parquet"
-    found = predictions.read(path)
-    half = len(found.rows) // 2
-    parts = {key: getattr(found, key)[:half] for key in ("documents", "rows", "labels", "predictions")}
-    path.write_bytes(predictions.encoded(replace(found, **parts)))
+    original = predictions.read(path)
+    half = len(original.rows) // 2
+    parts = {key: getattr(original, key)[:half] for key in ("documents", "rows", "labels", "predictions")}
+    path.write_bytes(predictions.encoded(replace(original, **parts)))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     edited(tree, lambda value: value["languages"]["de"]["record"]["predictions"].update(sha256=digest))
 
@@ -283,13 +283,13 @@ def aliases(tree):
 def hidden_collapse(tree):
     """Predictions of one class only, honestly scored, and not marked."""
     path = tree / "results/tiny-lm/toy/1/pawsx.de.parquet"
-    found = predictions.read(path)
-    path.write_bytes(predictions.encoded(replace(found, predictions=[1] * len(found.labels))))
+    original = predictions.read(path)
+    path.write_bytes(predictions.encoded(replace(original, predictions=[1] * len(original.labels))))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    right = sum(label == 1 for label in found.labels) / len(found.labels)
+    right = sum(label == 1 for label in original.labels) / len(original.labels)
 
     def change(value):
-        claimed(value, "de", right, official=right, stderr=(right * (1 - right) / (len(found.labels) - 1)) ** 0.5)
+        claimed(value, "de", right, official=right, stderr=(right * (1 - right) / (len(original.labels) - 1)) ** 0.5)
         value["languages"]["de"]["record"]["predictions"].update(sha256=digest)
 
     edited(tree, change)
@@ -298,9 +298,9 @@ def hidden_collapse(tree):
 def rewritten(tree, **changes):
     """Change columns of the predictions, with the hash to match."""
     path = tree / "results/tiny-lm/toy/1/pawsx.de.parquet"
-    found = predictions.read(path)
-    header = found.header.model_copy(update=changes.pop("header", {}))
-    path.write_bytes(predictions.encoded(replace(found, header=header, **changes)))
+    original = predictions.read(path)
+    header = original.header.model_copy(update=changes.pop("header", {}))
+    path.write_bytes(predictions.encoded(replace(original, header=header, **changes)))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     edited(tree, lambda value: value["languages"]["de"]["record"]["predictions"].update(sha256=digest))
 
@@ -315,9 +315,9 @@ def joined_documents(tree):
 
 def sentence_without_words(tree):
     path = tree / "results/tiny-lm/toy/1/ner.de.parquet"
-    found = predictions.read(path)
-    empty = {key: [[], *getattr(found, key)[1:]] for key in ("labels", "predictions")}
-    path.write_bytes(predictions.encoded(replace(found, **empty)))
+    original = predictions.read(path)
+    empty = {key: [[], *getattr(original, key)[1:]] for key in ("labels", "predictions")}
+    path.write_bytes(predictions.encoded(replace(original, **empty)))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     edited(
         tree,

@@ -70,8 +70,8 @@ def test_the_same_tree_gives_the_same_bytes(site, example, tmp_path):
     assert contents(again) == contents(site)
 
 
-def test_an_older_site_is_replaced(checked, tmp_path):
-    few = replace(checked, results=())
+def test_an_older_site_is_replaced(validated, tmp_path):
+    few = replace(validated, results=())
     folder = tmp_path / "site"
     folder.mkdir()
     site = build(few, folder).parent
@@ -83,7 +83,7 @@ def test_an_older_site_is_replaced(checked, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["folder", "file", "link"])
-def test_what_is_no_site_is_not_replaced(checked, tmp_path, what):
+def test_what_is_no_site_is_not_replaced(validated, tmp_path, what):
     own, folder = tmp_path / "own", tmp_path / "site"
     own.mkdir()
     (own / "thesis.txt").write_text("years")
@@ -95,13 +95,13 @@ def test_what_is_no_site_is_not_replaced(checked, tmp_path, what):
         own.rename(folder)
     before = [path.name for path in tmp_path.iterdir()]
     with pytest.raises(LeaderboardError, match="give"):
-        build(replace(checked, results=()), folder)
+        build(replace(validated, results=()), folder)
     assert [path.name for path in tmp_path.iterdir()] == before
     assert (folder if what == "file" else folder / "thesis.txt").read_text() == "years"
 
 
-def test_a_site_that_fails_leaves_the_older_one(checked, tmp_path, monkeypatch):
-    few = replace(checked, results=())
+def test_a_site_that_fails_leaves_the_older_one(validated, tmp_path, monkeypatch):
+    few = replace(validated, results=())
     site = build(few, tmp_path / "site").parent
     before = contents(site)
     monkeypatch.setattr(assets, "find_spec", lambda name: None)

@@ -92,8 +92,8 @@ def test_seeds_collapse_and_borrowed_variance_are_marked(site, board):
     assert by_name["Tiny newcomer"][4].values["title"] == "has 3 of 8 tasks"
 
 
-def test_without_a_second_seed_intervals_say_that_they_are_of_test_rows(checked, tmp_path):
-    few = replace(checked, results=tuple(found for found in checked.results if found.result.seed == 1))
+def test_without_a_second_seed_intervals_say_that_they_are_of_test_rows(validated, tmp_path):
+    few = replace(validated, results=tuple(rescored for rescored in validated.results if rescored.result.seed == 1))
     page = read_page(build(few, tmp_path / "site"))
     _, rows = rows_of(page, "Backbones by rank")
     assert re.search(r"±[\d.]+\?", rows[0][4].text)
@@ -214,7 +214,7 @@ def test_a_backbones_card_says_all_of_its_yaml(paper_site):
 
 
 @pytest.mark.parametrize(("kind", "name"), [("site", "tiny-mt"), ("paper_site", "mbart-large-50")])
-def test_the_command_repeats_the_recipe(kind, name, checked, request):
+def test_the_command_repeats_the_recipe(kind, name, validated, request):
     page = read_page(request.getfixturevalue(kind) / f"backbone-{name}.html")
     words = shlex.split(page.all("pre")[0].text)
     given = dict(zip(words[1::2], words[2::2], strict=True))
@@ -224,9 +224,9 @@ def test_the_command_repeats_the_recipe(kind, name, checked, request):
         backbone = read_backbone(PUBLISHED / f"{name}.yaml")
         assert given["--model_args"] == f"pretrained={backbone.hub},revision={backbone.revision}"
     options = parse_options(json.loads(given["--metadata"]))
-    for found in checked.results:
-        record = next(iter(found.result.languages.values())).record
-        again = resolve(options, found.result.spec, seed=1, precision="fp32", pooling="first").model_dump()
+    for rescored in validated.results:
+        record = next(iter(rescored.result.languages.values())).record
+        again = resolve(options, rescored.result.spec, seed=1, precision="fp32", pooling="first").model_dump()
         assert recipe_terms(again) == recipe_terms(record.recipe)
     assert options.data == "sample"
 
@@ -258,18 +258,18 @@ def test_details_of_another_form_are_left_out(board, details):
         diagnostics = item.record.diagnostics.model_copy(update={"details": details})
         record = item.record.model_copy(update={"diagnostics": diagnostics})
         languages[language] = item.model_copy(update={"record": record})
-    found = diagnosis("toy", [result.model_copy(update={"languages": languages})])
-    assert [figure.title for figure in found.figures] == ["By language"]
+    shown = diagnosis("toy", [result.model_copy(update={"languages": languages})])
+    assert [figure.title for figure in shown.figures] == ["By language"]
 
 
 TITLE = '"Quoted" & \'single\' </script><b x="1">&amp;'
 
 
-def test_a_title_shows_as_it_is(checked, tmp_path):
+def test_a_title_shows_as_it_is(validated, tmp_path):
     named = {
-        name: own.model_copy(update={"title": TITLE, "tokenizer": TITLE}) for name, own in checked.backbones.items()
+        name: own.model_copy(update={"title": TITLE, "tokenizer": TITLE}) for name, own in validated.backbones.items()
     }
-    site = build(replace(checked, backbones=named), tmp_path / "site").parent
+    site = build(replace(validated, backbones=named), tmp_path / "site").parent
     assert_links_lead_somewhere(site)
     page = read_page(site / "backbone-tiny-lm.html")
     assert page.all("h1")[0].text == TITLE
@@ -307,8 +307,8 @@ def test_without_results_the_paper_is_shown_as_the_papers(empty_site):
     assert "Nobody has added" in read_page(empty_site / "task-nc.html").all("main")[0].text
 
 
-def test_a_tree_without_backbones_builds(checked, tmp_path):
-    site = build(replace(checked, backbones={}, results=()), tmp_path / "site").parent
+def test_a_tree_without_backbones_builds(validated, tmp_path):
+    site = build(replace(validated, backbones={}, results=()), tmp_path / "site").parent
     assert_links_lead_somewhere(site)
 
 

@@ -27,7 +27,7 @@ def made(value: float, reach: float = 0.01, p: float = 1e-6) -> Estimate:
         ((1e-6, 0.5, 0.5), "4.0 to +6.0, significant) and 7.0 above language models continued on translation (+6.0 to"),
     ],
 )
-def test_the_answer_says_who_is_ahead_and_how_surely(board, checked, p_values, expected):
+def test_the_answer_says_who_is_ahead_and_how_surely(board, validated, p_values, expected):
     scores = [FamilyScore(family, ("x",), made(v)) for family, v in (("LM", 0.75), ("MT", 0.70), ("CP", 0.68))]
     versus = [
         FamilyDifference(first, second, made(value, p=p))
@@ -35,8 +35,8 @@ def test_the_answer_says_who_is_ahead_and_how_surely(board, checked, p_values, e
             (("MT", "LM", -0.05), ("LM", "CP", 0.07), ("MT", "CP", 0.02)), p_values, strict=True
         )
     ]
-    found = replace(board, families={ALL: Families(tuple(scores), tuple(versus), ())})
-    assert expected in answer(found, checked.backbones).sentence
+    changed = replace(board, families={ALL: Families(tuple(scores), tuple(versus), ())})
+    assert expected in answer(changed, validated.backbones).sentence
 
 
 def test_signs_and_roundings():

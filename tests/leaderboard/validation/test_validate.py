@@ -17,11 +17,11 @@ from xglue_harness.records import predictions
 
 
 def test_the_example_is_as_it_says(tree):
-    checked = validate(tree, example=True)
-    assert checked.example
-    assert len(checked.results) == 18
-    for found in checked.results:
-        assert set(found.items) == set(found.result.languages)
+    validated = validate(tree, example=True)
+    assert validated.example
+    assert len(validated.results) == 18
+    for item in validated.results:
+        assert set(item.items) == set(item.result.languages)
 
 
 @pytest.mark.parametrize(("spoil", "reason"), BAD, ids=[spoil.__name__ for spoil, _ in BAD])
@@ -70,8 +70,8 @@ def test_the_queries_of_a_ranking_are_those_of_the_data(example, tmp_path):
         shutil.copyfile(path, place)
     validate(tmp_path, data="sample", example=True)
     path = tmp_path / "results/tiny-lm/toy/1/wpr.de.parquet"
-    found = predictions.read(path)
-    forged = replace(found, documents=[row // 2 for row in found.rows])
+    original = predictions.read(path)
+    forged = replace(original, documents=[row // 2 for row in original.rows])
     path.write_bytes(predictions.encoded(forged))
     score, stderr, official, _ = rescored(forged)
 
@@ -149,8 +149,8 @@ def test_a_folder_that_is_no_tree_is_named(tmp_path):
 def test_the_published_tree_is_as_it_says():
     from xglue_harness.published.paper import published_tree
 
-    checked = validate(published_tree())
+    validated = validate(published_tree())
     assert {"mbert", "xlmr-base", "mbart-large-50", "mbart-m2m", "mbart-m2o", "mbart-o2m", "nllb-600m"} <= {
-        *checked.backbones
+        *validated.backbones
     }
-    assert not any(found.result.sample for found in checked.results)
+    assert not any(rescored.result.sample for rescored in validated.results)
