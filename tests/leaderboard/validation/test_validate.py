@@ -147,7 +147,7 @@ def test_a_folder_that_is_no_tree_is_named(tmp_path):
 
 
 def test_the_published_tree_is_as_it_says():
-    from xglue_harness.published.paper import published_tree
+    from xglue_harness.resources import published_tree
 
     validated = validate(published_tree())
     assert {"mbert", "xlmr-base", "mbart-large-50", "mbart-m2m", "mbart-m2o", "mbart-o2m", "nllb-600m"} <= {
