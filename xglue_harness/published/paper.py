@@ -62,8 +62,8 @@ LAST_LAYER = 11
 @cache
 def tables() -> dict[str, Any]:
     """All tables: ``table1``, ``table2``, ``table4``, ``table5`` and ``errata``."""
-    read: dict[str, Any] = json.loads((reference_folder() / "ji2024.json").read_text(encoding="utf-8"))
-    return read
+    content: dict[str, Any] = json.loads((reference_folder() / "ji2024.json").read_text(encoding="utf-8"))
+    return content
 
 
 def reference_folder() -> Path:
