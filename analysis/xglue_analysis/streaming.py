@@ -38,15 +38,15 @@ class MinibatchCKA:
         """
         grid = cka_grid(xs, ys)
         n = grid.n
-        found = [part / (n * (n - 3)) for part in grid.hsic()]
+        sums = [part / (n * (n - 3)) for part in grid.hsic()]
         if self._sums is not None:
-            if self._sums[0].shape != found[0].shape:
-                shapes = tuple(self._sums[0].shape), tuple(found[0].shape)
+            if self._sums[0].shape != sums[0].shape:
+                shapes = tuple(self._sums[0].shape), tuple(sums[0].shape)
                 raise AnalysisError(
                     f"minibatches of {shapes[0]} layers before and {shapes[1]} now: give the same layers"
                 )
-            found = [old + new for old, new in zip(self._sums, found, strict=True)]
-        self._sums = found
+            sums = [old + new for old, new in zip(self._sums, sums, strict=True)]
+        self._sums = sums
         self.batches += 1
         self.sentences += n
 
