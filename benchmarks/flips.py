@@ -107,7 +107,7 @@ class Ground:
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
 
-        from xglue_harness.harness.register import tasks_folder
+        from xglue_harness.resources import tasks_folder
 
         said: list[str] = []
         handler = logging.Handler(logging.WARNING)
@@ -127,7 +127,7 @@ class Ground:
         """What ``cache verify`` and ``store verify`` print."""
         from typer.testing import CliRunner
 
-        from xglue_harness.cli import app
+        from xglue_harness.cli.app import app
 
         return "".join(CliRunner().invoke(app, [group, "verify"]).output for group in ("cache", "store"))
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from xglue_harness.leaderboard.ranking.statistics import Block, Estimate, TaskRuns, bootstrap, compare_all, estimate
+from xglue_harness.leaderboard.ranking.bootstrap import bootstrap
+from xglue_harness.leaderboard.ranking.significance import compare_all
+from xglue_harness.leaderboard.ranking.statistics import Block, Estimate, TaskRuns, estimate
 
 ROW, SEED, NOISE = 1.0, 0.06, 0.5
 """Standard deviations of a row's difficulty, a training's luck (1.5 points of the score) and the rest."""

@@ -62,7 +62,7 @@ def load(side: str, folder: str, dtype: str) -> Any:
     """The model of lm_eval, made as its command line makes it."""
     from lm_eval.api.registry import get_model
 
-    from xglue_harness.harness.register import register
+    from xglue_harness.harness.plugin import register
 
     register()
     return get_model(side)(pretrained=folder, dtype=dtype, device="cpu")

@@ -106,7 +106,8 @@ def compare_prompts(rounds: int) -> None:
     from lm_eval.models.dummy import DummyLM
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import register, tasks_folder
+    from xglue_harness.harness.plugin import register
+    from xglue_harness.resources import tasks_folder
 
     register()
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={"data": "sample"})

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import xglue_harness
 from benchmarks.rounds import in_turn, parser_of, spread
-from xglue_harness.harness.register import tasks_folder
+from xglue_harness.resources import tasks_folder
 
 LM_EVAL = {"python -c pass": ["-c", "pass"], "lm_eval --help": ["-m", "lm_eval", "--help"]}
 SCAN = {"TaskManager()": ["-c", "from lm_eval.tasks import TaskManager; TaskManager()"]}
@@ -57,7 +57,7 @@ hook.register_or_warn = timed_register
 began = time.perf_counter()
 from lm_eval.tasks._index import TaskIndex
 from lm_eval.tasks.manager import TaskManager
-from xglue_harness.harness.register import tasks_folder
+from xglue_harness.resources import tasks_folder
 
 files = TaskIndex._iter_yaml_files
 

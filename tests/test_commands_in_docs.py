@@ -188,7 +188,7 @@ def _look_at_lm_eval(words: list[str]) -> None:
 def _tasks():
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.resources import tasks_folder
 
     return TaskManager(include_path=str(tasks_folder()), include_defaults=False)
 
@@ -281,7 +281,8 @@ def shell(tiny, tmp_path, monkeypatch):
     """``shell(words)``, in a folder that looks like a checkout and may be written."""
     from lm_eval.tasks.manager import TaskManager
 
-    from xglue_harness.harness.register import register, tasks_folder
+    from xglue_harness.harness.plugin import register
+    from xglue_harness.resources import tasks_folder
 
     register()
     scanning = TaskManager.__init__

@@ -2,7 +2,7 @@
 
 lm-eval 0.4.13 discovers only its own folder and ``--include_path``. ``xglue_harness.pth`` imports this module when the
 interpreter starts; it puts one finder on ``sys.meta_path`` that waits for those modules of lm_eval that the plug-in
-adapts (`TARGETS`) and, when lm_eval loads one, calls `xglue_harness.harness.register.register`. Nothing else is
+adapts (`TARGETS`) and, when lm_eval loads one, calls `xglue_harness.harness.plugin.register`. Nothing else is
 imported before, and nothing here raises: a broken plug-in warns and leaves lm_eval as it is.
 """
 
@@ -82,7 +82,7 @@ def _refuse_depth(module: "Any") -> None:
 def register_or_warn() -> None:
     """Register with lm_eval; a failure is a warning, since lm_eval has other tasks to run."""
     try:
-        from xglue_harness.harness.register import register
+        from xglue_harness.harness.plugin import register
 
         register()
     except (Exception, SystemExit) as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -67,18 +67,12 @@ def official_scores(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any
         ValueError: there are no examples, or the two differ in length.
     """
     if spec.kind is Kind.RANKING:
-        _check_lengths(gold, predicted, "queries")
-        return Official(_mean_ndcg(zip(gold, predicted, strict=True)), None, "ndcg")
+        return Official(mean_ndcg(gold, predicted), None, "ndcg")
     if spec.kind is not Kind.TAGGING:
         return Official(accuracy(gold, predicted), None, "accuracy")
     score = entity_f1 if spec.metric == "f1" else tag_precision
     g, p = ([[spec.labels[i] for i in ids] for ids in sentences] for sentences in (gold, predicted))
     return Official(score(g, p), score(g, p, SEQEVAL_1), SEQEVAL_0)
-
-
-def official_score(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any]) -> float:
-    """The official score of `official_scores` alone."""
-    return official_scores(spec, gold, predicted).official
 
 
 def accuracy(gold: Sequence[int | str], predicted: Sequence[int | str]) -> float:
@@ -176,8 +170,8 @@ def chunk_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], 
     Raises:
         ValueError: a label is empty.
     """
-    expected, found = _chunks(gold, rule), _chunks(predicted, rule)
-    return metrics.ratio([(2.0 * len(expected & found), float(len(expected) + len(found)))])
+    expected, actual = _chunks(gold, rule), _chunks(predicted, rule)
+    return metrics.ratio([(2.0 * len(expected & actual), float(len(expected) + len(actual)))])
 
 
 def chunk_precision(
@@ -193,8 +187,8 @@ def chunk_precision(
     Raises:
         ValueError: a tag is empty.
     """
-    expected, found = _chunks(gold, rule), _chunks(predicted, rule)
-    return metrics.ratio([(float(len(expected & found)), float(len(found)))])
+    expected, actual = _chunks(gold, rule), _chunks(predicted, rule)
+    return metrics.ratio([(float(len(expected & actual)), float(len(actual)))])
 
 
 def ranking_ndcg(queries: Sequence[str], gold: Sequence[float], predicted: Sequence[float]) -> float:
@@ -213,13 +207,31 @@ def ranking_ndcg(queries: Sequence[str], gold: Sequence[float], predicted: Seque
     Source:
         ``sklearn.metrics.ndcg_score`` of each query.
     """
-    return _mean_ndcg(rankings(queries, gold, predicted))
+    golds, predictions = zip(*rankings(queries, gold, predicted), strict=True)
+    return mean_ndcg(golds, predictions)
+
+
+def mean_ndcg(gold: Sequence[Sequence[float]], predicted: Sequence[Sequence[float]]) -> float:
+    """As `ranking_ndcg`, of rows that are grouped by query already.
+
+    Args:
+        gold: grades, ``[queries][rows]``.
+        predicted: grades, ``[queries][rows]``.
+
+    Raises:
+        ValueError: there are no queries, the two differ in length, or no query has two rows.
+    """
+    _check_lengths(gold, predicted, "queries")
+    values = [metrics.ndcg(g, p) for g, p in zip(gold, predicted, strict=True) if len(g) > 1]
+    if not values:
+        raise ValueError("no query with two rows: one row alone has no ranking to score")
+    return metrics.mean(values)
 
 
 def rankings(
     queries: Sequence[str], gold: Sequence[float], predicted: Sequence[float]
 ) -> list[tuple[list[float], list[float]]]:
-    """Gold and predicted grades of each query, which is a run of rows: the same text further down is another query.
+    """Gold and predicted grades of each query (`query_rows`).
 
     Args:
         queries: text of the query, ``[rows]``.
@@ -234,16 +246,17 @@ def rankings(
     """
     _check_lengths(gold, predicted, "rows")
     _check_lengths(gold, queries, "rows", "queries")
-    groups = groupby(zip(queries, gold, predicted, strict=True), key=lambda row: row[0])
-    rows = ([*group] for _, group in groups)
-    return [([g for _, g, _ in group], [p for _, _, p in group]) for group in rows]
+    return [([gold[row] for row in rows], [predicted[row] for row in rows]) for rows in query_rows(queries)]
 
 
-def _mean_ndcg(groups: Iterable[tuple[Sequence[float], Sequence[float]]]) -> float:
-    found = [metrics.ndcg(gold, predicted) for gold, predicted in groups if len(gold) > 1]
-    if not found:
-        raise ValueError("no query with two rows: one row alone has no ranking to score")
-    return metrics.mean(found)
+def query_rows(queries: Iterable[str]) -> list[range]:
+    """Rows of each query, which is a run of rows: the same text further down is another query.
+
+    Args:
+        queries: text of the query, ``[rows]``.
+    """
+    sizes = [sum(1 for _ in run) for _, run in groupby(queries)]
+    return [range(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
 def _chunks(sentences: Sequence[Sequence[str]], rule: Seqeval) -> frozenset[tuple[str, int, int]]:

@@ -12,7 +12,7 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.tree import read_tree
-from xglue_harness.leaderboard.ranking.board import ALL
+from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.ranking.tables import Table, changed_results
 from xglue_harness.published.paper import tables
 from xglue_harness.published.reference import references

@@ -10,15 +10,15 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from tests.leaderboard.test_validate import described, edited
 from typer.testing import CliRunner
 
 from tests.leaderboard.conftest import EXAMPLE, PUBLISHED
+from tests.leaderboard.test_validate import described, edited
 from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.results import read_result
-from xglue_harness.leaderboard.validation import guard
-from xglue_harness.leaderboard.validation.guard import explain
+from xglue_harness.leaderboard.validation import change_checks
+from xglue_harness.leaderboard.validation.change_checks import explain
 from xglue_harness.leaderboard.validation.validate import validate
 from xglue_harness.records import predictions
 
@@ -246,7 +246,7 @@ def test_an_empty_folder_may_be_a_submodule(pull, base):
 
 
 def test_a_change_is_small_enough_to_be_looked_at(pull, base, monkeypatch):
-    monkeypatch.setattr(guard, "BYTES_LIMIT", 10_000)
+    monkeypatch.setattr(change_checks, "BYTES_LIMIT", 10_000)
     (pull / "backbones/x.yaml").write_text("x" * 10_001)
     with pytest.raises(LeaderboardError, match=r"1 files of 10,001 bytes are new; .*: make several pull requests"):
         validate(pull, base=base, example=True)

@@ -16,8 +16,9 @@ from tests.leaderboard.site_helpers import Element, read_page
 from xglue_harness.benchmark import LANGUAGES, TASKS
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.backbones import read_backbone
-from xglue_harness.leaderboard.contributions.results import compared
-from xglue_harness.leaderboard.ranking.board import ALL, Families, FamilyDifference, FamilyScore
+from xglue_harness.leaderboard.contributions.recipes import recipe_terms
+from xglue_harness.leaderboard.ranking.families import Families, FamilyDifference, FamilyScore
+from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.site import assets
 from xglue_harness.leaderboard.site.build import MARKER, build
@@ -309,7 +310,7 @@ def test_the_command_repeats_the_recipe(kind, name, checked, request):
     for found in checked.results:
         record = next(iter(found.result.languages.values())).record
         again = resolve(options, found.result.spec, seed=1, precision="fp32", pooling="first").model_dump()
-        assert compared(again) == compared(record.recipe)
+        assert recipe_terms(again) == recipe_terms(record.recipe)
     assert options.data == "sample"
 
 

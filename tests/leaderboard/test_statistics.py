@@ -9,18 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks.interval_coverage import SETTINGS, simulate
-from xglue_harness.leaderboard.ranking.statistics import (
-    Block,
-    Comparison,
-    Estimate,
-    TaskRuns,
-    bootstrap,
-    compare_all,
-    estimate,
-    holm,
-    ranks,
-    seed_interval,
-)
+from xglue_harness.leaderboard.ranking.bootstrap import bootstrap
+from xglue_harness.leaderboard.ranking.significance import Comparison, compare_all, holm, ranks
+from xglue_harness.leaderboard.ranking.statistics import Block, Estimate, TaskRuns, estimate, seed_interval
 from xglue_harness.metrics import mean_stderr, ratio, ratio_stderr
 
 

@@ -91,7 +91,7 @@ def new_command(name: str, source: str, tree: Path, answers: Mapping[str, str], 
             file that is there already or can't be written; nothing is written then.
         EncoderError: where the checkpoint can't be loaded, or can't be fine-tuned.
     """
-    from xglue_harness.data.cache import replacing
+    from xglue_harness.atomic import replacing
     from xglue_harness.leaderboard.contributions.backbones import render
 
     path = _place(name, tree)

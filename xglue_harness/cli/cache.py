@@ -20,7 +20,7 @@ def verify_command() -> None:
     """
     from tqdm import tqdm
 
-    from xglue_harness.data.cache import cache_root
+    from xglue_harness.files import cache_root
 
     checks = list(_checks(cache_root()))
     bar = tqdm(checks, unit="file", desc="verifying", disable=len(checks) < 10)

@@ -13,17 +13,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from xglue_harness.atomic import replacing
 from xglue_harness.benchmark import TASKS
-from xglue_harness.data.cache import replacing
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.backbones import Backbone
+from xglue_harness.leaderboard.contributions.recipes import PAPER, is_paper
 from xglue_harness.leaderboard.contributions.results import (
     ONE_PROTOCOL,
-    PAPER,
     Change,
     LanguageResult,
     TaskResult,
-    is_paper,
     predictions_path,
     read_result,
     render,
@@ -93,21 +92,22 @@ def add(
 
 def _backbone_of(run: WrittenRun, backbones: Mapping[str, Backbone]) -> str:
     """Name of the backbone that a run was of: by the hash of its weights where the YAML has it, else by its commit."""
-    own = run.record["backbone"]
-    what = f"{own['name']} at revision {own['revision']}"
+    recorded = run.record["backbone"]
+    on_hub = recorded["name"], recorded["revision"]
+    what = f"{recorded['name']} at revision {recorded['revision']}"
     for name, backbone in backbones.items():
-        if backbone.encoder_sha256 == own["encoder_sha256"]:
+        if backbone.encoder_sha256 == recorded["encoder_sha256"]:
             return name
-        if backbone.encoder_sha256 is None and (backbone.hub, backbone.revision) == (own["name"], own["revision"]):
+        if backbone.encoder_sha256 is None and (backbone.hub, backbone.revision) == on_hub:
             return name
-    same = [f"{name}.yaml has {other.revision}" for name, other in backbones.items() if other.hub == own["name"]]
-    if same:
+    others = [f"{name}.yaml has {other.revision}" for name, other in backbones.items() if other.hub == recorded["name"]]
+    if others:
         raise LeaderboardError(
-            f"{run}: {what}; {', '.join(same)}: run that one, or describe this one under a name of its own"
+            f"{run}: {what}; {', '.join(others)}: run that one, or describe this one under a name of its own"
         )
     raise LeaderboardError(
         f"{run}: no backbone of the tree is {what}: describe it with 'xglue-harness backbone new NAME --from-hub "
-        f"{own['name']}', or name one with --backbone"
+        f"{recorded['name']}', or name one with --backbone"
     )
 
 
@@ -135,8 +135,8 @@ def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tu
         kept = PredictionsRef(sha256=hashlib.sha256(files[language]).hexdigest(), rows=rows, total=rows)
         record = record.model_copy(update={"predictions": kept, **asdict(official)})
         languages[language] = LanguageResult(score=score, stderr=stderr, official=official.official, record=record)
-    own = languages[spec.languages[0]].record
-    paper = is_paper(spec, own.recipe, own.selection.rule)
+    first_record = languages[spec.languages[0]].record
+    paper = is_paper(spec, first_record.recipe, first_record.selection.rule)
     if recipe is None and not paper:
         raise LeaderboardError(
             f"{first.file}: the recipe of {spec.title} is not the paper's: name it with --recipe NAME, the same for "
@@ -147,7 +147,7 @@ def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tu
             backbone=name,
             task=spec.name,
             recipe=PAPER if paper else str(recipe),
-            seed=own.recipe["seed"],
+            seed=first_record.recipe["seed"],
             languages=languages,
         )
     except ValidationError as error:

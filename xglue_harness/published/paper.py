@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from xglue_harness.resources import published_tree
+
 NAMES = {
     "mbart-large-50": "mbart-large-50",
     "mbart-large-50-many-to-many-mmt": "mbart-m2m",
@@ -36,19 +38,6 @@ def reference_folder() -> Path:
         FileNotFoundError: when the installation lost it.
     """
     return published_tree() / "reference"
-
-
-def published_tree() -> Path:
-    """The leaderboard that comes with this version: inside the package in a wheel, ``leaderboard`` in a checkout.
-
-    Raises:
-        FileNotFoundError: when the installation lost it.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "contributed", package.parent / "leaderboard"):
-        if (folder / "reference" / "ji2024.json").is_file():
-            return folder
-    raise FileNotFoundError(f"no reference/ji2024.json in or beside {package}: reinstall xglue-harness")
 
 
 def name_of(checkpoint: str) -> str | None:

@@ -23,9 +23,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from xglue_harness.atomic import replacing
 from xglue_harness.benchmark import TASKS, Kind, TaskSpec
-from xglue_harness.data.cache import cache_root, replacing, unwritable
 from xglue_harness.errors import DataError
+from xglue_harness.files import cache_root, unwritable_cache
 from xglue_harness.seal import DamagedFileError
 
 _KEY = b"xglue_harness"
@@ -98,7 +99,7 @@ def save_predictions(predictions: RowPredictions) -> str:
         with replacing(path) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
-        raise unwritable(path.parent, error) from error
+        raise unwritable_cache(path.parent, error) from error
     return digest
 
 

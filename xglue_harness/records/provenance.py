@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xglue_harness.records.schema import Environment
+from xglue_harness.resources import PACKAGE
 
 PACKAGES = (
     "xglue-harness",
@@ -27,7 +28,6 @@ PACKAGES = (
     "numpy",
 )
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 _GIT_SECONDS = 5
 _REPOSITORY_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 """Set by git while it runs a hook; they would point at the hook's repository instead of the package's."""
@@ -46,7 +46,7 @@ def environment(device: Any, code_sha256: str) -> Environment:
 
 
 @cache
-def git_revision(package: Path = _PACKAGE) -> str | None:
+def git_revision(package: Path = PACKAGE) -> str | None:
     """The commit that the harness runs from.
 
     Args:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import DataError
-from xglue_harness.files import read_json
+from xglue_harness.files import file_sha256, read_json
 from xglue_harness.records.predictions import RowPredictions, read, saved_predictions
 
 

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError
 
+from xglue_harness.atomic import replacing
 from xglue_harness.benchmark import TaskSpec
-from xglue_harness.data.cache import cache_root, replacing, unwritable
-from xglue_harness.data.folder import file_sha256
 from xglue_harness.encoders.fingerprint import subwords_sha256
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.languages import reading
 from xglue_harness.encoders.tokenising import columns_of, frame_of, tokenised
+from xglue_harness.files import cache_root, file_sha256, unwritable_cache
 from xglue_harness.records.provenance import versions
+from xglue_harness.resources import PACKAGE
 from xglue_harness.seal import DamagedFileError
 from xglue_harness.store.files import open_tensors, save_tensors, tensors_sha256
 
@@ -40,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 _CHUNK = 10_000
 _SHA256 = "sha256"
-_PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = ("encoders/subwords.py", "encoders/inputs.py", "encoders/tokenising.py")
 _LIBRARIES = ("tokenizers", "transformers", "sentencepiece")
 
@@ -67,7 +67,7 @@ def cached(
         with replacing(path) as temporary:
             save_tensors(temporary, tensors, {_SHA256: tensors_sha256(tensors, key)})
     except (OSError, SafetensorError) as error:
-        raise unwritable(path.parent, error) from error
+        raise unwritable_cache(path.parent, error) from error
     return inputs
 
 
@@ -103,7 +103,7 @@ def _parts(values: Sequence[Any]) -> list[Any]:
 @cache
 def _code() -> list[str]:
     """What our code and the libraries have to do with it."""
-    files = [file_sha256(_PACKAGE / name) for name in _CODE]
+    files = [file_sha256(PACKAGE / name) for name in _CODE]
     return [*files, *(f"{name} {versions()[name]}" for name in _LIBRARIES)]
 
 

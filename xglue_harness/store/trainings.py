@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from xglue_harness.data.cache import cache_root, flush_folder, locked, variable_path
-from xglue_harness.data.folder import file_sha256
+from xglue_harness.atomic import flush_folder
 from xglue_harness.errors import StoreError
+from xglue_harness.exclusive import locked
+from xglue_harness.files import cache_root, file_sha256, variable_path
+from xglue_harness.resources import PACKAGE
 from xglue_harness.seal import DamagedFileError, unsealed_json
 from xglue_harness.store.files import VARIABLE, read_tensors, unwritable, write_sealed
 
@@ -36,7 +38,6 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 2
 MANIFEST = "entry.json"
-_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def store_root() -> Path:
@@ -46,7 +47,7 @@ def store_root() -> Path:
 
 
 @cache
-def code_sha256(package: Path = _PACKAGE) -> str:
+def code_sha256(package: Path = PACKAGE) -> str:
     """Hash (hex) of the code that decides a fine-tuning: ``training``, ``prediction``, ``encoders``, reader, ..."""
     names = ("benchmark.py", "metrics.py", "scoring.py", "recipe.py", "data/official.py", "records/schema.py")
     sources = [package / name for name in names]

@@ -12,7 +12,8 @@ from typing import Any
 from xglue_harness.benchmark import ALL_GROUP, LANGUAGES, TASKS
 from xglue_harness.leaderboard.contributions.backbones import Backbone
 from xglue_harness.leaderboard.contributions.results import TaskResult
-from xglue_harness.leaderboard.ranking.board import Board, OverallRow, TaskRow
+from xglue_harness.leaderboard.ranking.board import Board
+from xglue_harness.leaderboard.ranking.rows import OverallRow, TaskRow
 from xglue_harness.leaderboard.site.cells import (
     LANGUAGE_NAMES,
     NONE,

@@ -8,15 +8,16 @@ the same bytes.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xglue_harness.atomic import new_folder
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.ranking.board import ALL, Board, boards
+from xglue_harness.leaderboard.ranking.board import Board, boards
+from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.site import data, figures, pages, paper, tasks
 from xglue_harness.leaderboard.site.assets import write_assets
 from xglue_harness.leaderboard.site.backbone import card, sections
@@ -66,20 +67,8 @@ def build(checked: ValidatedTree, folder: Path) -> Path:
             "empty it first"
         )
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-            new = Path(temporary, "new")
-            new.mkdir()
+        with new_folder(folder, replace=True) as new:
             _write_site(checked, new)
-            old = Path(temporary, "old")
-            if folder.exists():
-                folder.rename(old)
-            try:
-                new.rename(folder)
-            except OSError:
-                if old.exists():
-                    old.rename(folder)
-                raise
     except OSError as error:
         raise LeaderboardError(f"{folder}: the site can't be written: {error}; give another folder") from error
     return folder / "index.html"

@@ -14,7 +14,9 @@ from typing import Any
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.contributions.results import TaskResult
-from xglue_harness.leaderboard.ranking.board import ALL, Board, Families, OverallRow, Pair, TaskRow
+from xglue_harness.leaderboard.ranking.board import Board
+from xglue_harness.leaderboard.ranking.families import Families
+from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, Pair, TaskRow
 from xglue_harness.leaderboard.ranking.statistics import LEVEL, Estimate
 from xglue_harness.published.reference import CONTINUED, Published, Reference
 from xglue_harness.records.schema import Diagnostics

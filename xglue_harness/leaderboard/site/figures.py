@@ -15,7 +15,9 @@ from typing import Any
 from markupsafe import Markup
 
 from xglue_harness.benchmark import TASKS
-from xglue_harness.leaderboard.ranking.board import ALL, Board, FamilyDifference
+from xglue_harness.leaderboard.ranking.board import Board
+from xglue_harness.leaderboard.ranking.families import FamilyDifference
+from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.site.cells import interval, percent, signed, signed_points
 from xglue_harness.leaderboard.site.data import PUBLISHED, families_path, summary_path

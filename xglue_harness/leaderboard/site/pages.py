@@ -8,9 +8,12 @@ from typing import Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.leaderboard.contributions.backbones import Backbone
-from xglue_harness.leaderboard.contributions.results import PAPER, compared, paper_terms
-from xglue_harness.leaderboard.ranking.board import ALL, Board, Families, FamilyDifference, OverallRow, TaskRow
-from xglue_harness.leaderboard.ranking.statistics import LEVEL, holm
+from xglue_harness.leaderboard.contributions.recipes import PAPER, paper_terms, recipe_terms
+from xglue_harness.leaderboard.ranking.board import Board
+from xglue_harness.leaderboard.ranking.families import Families, FamilyDifference
+from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, TaskRow
+from xglue_harness.leaderboard.ranking.significance import holm
+from xglue_harness.leaderboard.ranking.statistics import LEVEL
 from xglue_harness.leaderboard.site.cells import (
     NONE,
     Cell,
@@ -157,7 +160,7 @@ def changed_options(recipe: Mapping[str, Any], rule: str, spec: TaskSpec) -> dic
         rule: by which the epoch was selected.
         spec: the task.
     """
-    defaults, own = paper_terms(spec), compared(recipe)
+    defaults, own = paper_terms(spec), recipe_terms(recipe)
     names = Options.model_fields
     found = {key: own[key] for key in defaults if key in names and key in own and own[key] != defaults[key]}
     return found if rule == Options().select else {**found, "select": rule}

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
-from xglue_harness.leaderboard.contributions.results import PAPER, TaskResult
-from xglue_harness.leaderboard.ranking.board import Board, TaskRow
+from xglue_harness.leaderboard.contributions.recipes import PAPER
+from xglue_harness.leaderboard.contributions.results import TaskResult
+from xglue_harness.leaderboard.ranking.board import Board
+from xglue_harness.leaderboard.ranking.rows import TaskRow
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.site.cells import (
     LANGUAGE_NAMES,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from xglue_harness.benchmark import TaskSpec
-from xglue_harness.leaderboard.ranking.board import Pair, TaskBoard, TaskRow
+from xglue_harness.leaderboard.ranking.rows import Pair, TaskBoard, TaskRow
 from xglue_harness.leaderboard.site.cells import (
     LANGUAGE_NAMES,
     Cell,

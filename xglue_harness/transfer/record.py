@@ -21,20 +21,16 @@ from xglue_harness.records.schema import (
 from xglue_harness.store.trainings import code_sha256
 
 if TYPE_CHECKING:
-    from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.fingerprint import Identity
-    from xglue_harness.harness.task import TransferTask
-    from xglue_harness.recipe import Recipe
     from xglue_harness.training.finetune import FineTuned
+    from xglue_harness.transfer.job import Job
+    from xglue_harness.transfer.leaf import Leaf
 
 
 def record(
-    task: TransferTask,
-    backbone: Backbone,
+    job: Job,
+    leaf: Leaf,
     identity: Identity,
-    recipe: Recipe,
-    training_files: Mapping[str, str],
-    unofficial: Sequence[str],
     tuned: FineTuned,
     selection: Selection,
     evaluation: Evaluation,
@@ -44,27 +40,24 @@ def record(
     """All that a reader needs to judge, or to repeat, a leaf's number, as JSON.
 
     Args:
-        task: the leaf.
-        backbone: the pretrained encoder.
-        identity: its hashes.
-        recipe: the recipe.
-        training_files: sha256 of the files that the training read, by path.
-        unofficial: what to say of those that have another number of rows than the official ones.
+        job: what was done.
+        leaf: one of its leaves.
+        identity: hashes of the pretrained encoder.
         tuned: the fine-tuned encoder.
         selection: which epoch counted, and what each rule leads to.
         evaluation: what predicting took.
         constant: the class that all predictions are; ``None`` where they differ, as they should.
         diagnostics: measures beside the score, where any was asked for.
     """
-    files = {**training_files, **task.files}
+    backbone, recipe = job.backbone, job.recipe
     run = RunRecord(
         protocol="finetune",
-        task=task.spec.name,
+        task=leaf.spec.name,
         source_language=SOURCE_LANGUAGE,
-        target_language=task.language,
-        sample=task.is_sample,
+        target_language=leaf.language,
+        sample=leaf.is_sample,
         recipe={**recipe.model_dump(), "key": recipe.key},
-        data=data_record(task, files, unofficial),
+        data=data_record(leaf, {**job.files, **leaf.files}, job.unofficial),
         backbone=BackboneRecord(
             name=backbone.name,
             revision=backbone.revision,
@@ -87,21 +80,21 @@ def record(
     return run.model_dump(mode="json", by_alias=True)
 
 
-def data_record(task: TransferTask, files: Mapping[str, str], unofficial: Sequence[str]) -> Data:
+def data_record(leaf: Leaf, files: Mapping[str, str], unofficial: Sequence[str]) -> Data:
     """What was read for a leaf's number.
 
     Args:
-        task: the leaf.
+        leaf: the leaf.
         files: sha256 of each file, by path.
-        unofficial: as for `record`, beside the test set's.
+        unofficial: what to say of files with another number of rows than the official ones, beside the test set.
     """
-    source = task.source
+    source = leaf.source
     return Data(
         source=source.name,
         description=source.description,
         fingerprint=fingerprint(files),
         files=dict(files),
-        unofficial=[*dict.fromkeys([*unofficial, *task.unofficial])],
+        unofficial=[*dict.fromkeys([*unofficial, *leaf.unofficial])],
     )
 
 

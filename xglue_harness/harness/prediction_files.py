@@ -12,13 +12,13 @@ from xglue_harness.records.predictions import Header, RowPredictions, copy_saved
 from xglue_harness.seal import DamagedFileError
 
 if TYPE_CHECKING:
+    from xglue_harness.harness.leaf_task import LeafTask
     from xglue_harness.harness.protocol import Scored
-    from xglue_harness.harness.task import TransferTask
 
 logger = logging.getLogger(__name__)
 
 
-def keep_predictions(task: TransferTask, scored: Sequence[Scored]) -> dict[str, Any]:
+def keep_predictions(task: LeafTask, scored: Sequence[Scored]) -> dict[str, Any]:
     """Write the predictions of a leaf into the cache.
 
     Args:
@@ -31,27 +31,27 @@ def keep_predictions(task: TransferTask, scored: Sequence[Scored]) -> dict[str, 
     Raises:
         DataError: where the cache can't be written.
     """
-    kind = task.protocol.score_kind
+    kind, leaf = task.protocol.score_kind, task.leaf
     header = Header(
-        task=task.spec.name, language=task.language, protocol=task.protocol.name, scores=kind, rows=task.row_count
+        task=leaf.spec.name, language=leaf.language, protocol=task.protocol.name, scores=kind, rows=leaf.rows
     )
     documents: list[int] = []
     rows: list[int] = []
     golds: list[Any] = []
     predicted: list[Any] = []
     scores: list[Any] = []
-    ranking = task.spec.kind is Kind.RANKING
-    for number, gold, prediction, found in scored:
-        places = task.rows_of_document(number)
+    ranking = leaf.spec.kind is Kind.RANKING
+    for number, gold, prediction, row_scores in scored:
+        places = leaf.rows_of_document(number)
         documents += [number] * len(places)
         rows += places
         golds += gold if ranking else [gold]
         predicted += prediction if ranking else [prediction]
-        scores += found if ranking else [found]
+        scores += row_scores if ranking else [row_scores]
     sha256 = save_predictions(
         RowPredictions(header, documents, rows, golds, predicted, None if kind is None else scores)
     )
-    return {"sha256": sha256, "rows": len(rows), "total": task.row_count}
+    return {"sha256": sha256, "rows": len(rows), "total": leaf.rows}
 
 
 def copy_predictions(results: Mapping[str, Any], folder: Path, date: str) -> None:

@@ -9,26 +9,27 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
-from xglue_harness.data.cache import cache_root
+from xglue_harness.diagnostics.context import LEAST, Documents, bare_model
+from xglue_harness.diagnostics.run import diagnose
 from xglue_harness.encoders.checks import check_ids, is_larger
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.errors import DataError, StoreError
-from xglue_harness.harness.diagnostics import diagnose
-from xglue_harness.harness.jobs import compared, look_at
-from xglue_harness.harness.study import LEAST, bare_model
-from xglue_harness.prediction.predict import predict, prepare
+from xglue_harness.files import cache_root
+from xglue_harness.prediction.predict import Prepared, predict, prepare
 from xglue_harness.store.token_cache import cached
-from xglue_harness.store.trainings import Store
+from xglue_harness.store.trainings import Entry, Store
 from xglue_harness.training.distributed import World
 from xglue_harness.training.finetune import training_key
+from xglue_harness.transfer.job import compared, look_at
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.fingerprint import Identity
-    from xglue_harness.harness.jobs import Job
+    from xglue_harness.transfer.job import Job
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _ROWS = 2
 """Documents of each language that are predicted."""
 
 
-def try_out(identity: Identity, job: Job) -> None:
+def try_out(identity: Identity, job: Job) -> Entry | None:
     """Try whatever comes after a training: predictions of each language, diagnostics, the places that are written to.
 
     A training that lies in the store has nothing to lose: only its predictions are tried.
@@ -44,6 +45,9 @@ def try_out(identity: Identity, job: Job) -> None:
     Args:
         identity: hashes of the backbone.
         job: what will be done.
+
+    Returns:
+        The training, where it lies in the store; its files have been checked.
 
     Raises:
         EncoderError: where the encoder can't read some of the text.
@@ -54,25 +58,26 @@ def try_out(identity: Identity, job: Job) -> None:
     """
     backbone, spec, recipe, world = job.backbone, job.spec, job.recipe, World.current()
     store = Store()
-    key = training_key(backbone, identity, recipe, job.material)
-    is_new = world.on_main(lambda: store.find(key) is None)
+    key = training_key(backbone, identity, recipe, job.data)
+    entry = world.on_main(lambda: store.find(key))
+    diagnosed = bool(job.options.diagnostics) and entry is None
     _check_texts(job)
-    leaves = {}
-    for task in job.group:
-        count = LEAST if job.options.diagnostics and is_new else _ROWS
-        few = dict(list(job.documents_of(task).items())[:count])
-        leaves[task.language] = (few, prepare(backbone, spec, recipe, list(few.values()), task.language))
+    few: dict[str, tuple[Documents, Prepared]] = {}
+    for leaf in job.leaves:
+        documents = dict(islice(leaf.documents.items(), LEAST if diagnosed else _ROWS))
+        few[leaf.language] = documents, prepare(backbone, spec, recipe, list(documents.values()), leaf.language)
     model = bare_model(backbone, spec, recipe.pooling)
-    look = look_at(job, leaves, world, wanted=LEAST) if job.options.diagnostics and is_new else None
-    parts = [prepared for _, prepared in leaves.values()]
+    look = look_at(job, few, world, wanted=LEAST) if diagnosed else None
+    parts = [prepared for _, prepared in few.values()]
     predict(model, backbone, recipe, parts, progress=False, watch=None if look is None else look.watch)
     if look is not None:
         diagnose(job.options.diagnostics, look.study(recipe, model, compared(job)))
-    if is_new:
+    if entry is None:
         world.on_main(lambda: _check_room(store, key, job))
     world.on_main(
         lambda: check_writable(cache_root() / "predictions", "set XGLUE_CACHE to a folder that can be written")
     )
+    return entry
 
 
 def _check_texts(job: Job) -> None:
@@ -83,12 +88,12 @@ def _check_texts(job: Job) -> None:
     backbone, spec, recipe = job.backbone, job.spec, job.recipe
     if not is_larger(backbone.encoder, backbone.tokenizer):
         return
-    tokens = cached(spec, job.material.train, backbone.tokenizer, SOURCE_LANGUAGE, recipe.max_length)
+    tokens = cached(spec, job.data.train, backbone.tokenizer, SOURCE_LANGUAGE, recipe.max_length)
     check_ids(backbone.encoder, backbone.tokenizer, tokens.ids, f"{spec.title}, training set")
-    for language, documents in job.material.dev.items():
+    for language, documents in job.data.dev.items():
         prepare(backbone, spec, recipe, documents, language)
-    for task in job.group:
-        prepare(backbone, spec, recipe, list(job.documents_of(task).values()), task.language)
+    for leaf in job.leaves:
+        prepare(backbone, spec, recipe, list(leaf.documents.values()), leaf.language)
 
 
 def _check_room(store: Store, key: str, job: Job) -> None:

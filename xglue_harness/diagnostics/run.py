@@ -1,25 +1,24 @@
-"""Diagnostics: measures of the encoder beside its scores, found through the entry points ``xglue_harness.diagnostics``.
+"""Find the diagnostics that a run asks for, check before its training that they can be had, and call them.
 
-A diagnostic is a function that takes a `DiagnosticContext` and gives numbers back::
+A diagnostic is a function that takes a `DiagnosticContext` and returns a `DiagnosticResult`::
 
     def ruggedness(study):
-        states = study.states("finetuned", "de")         # [layers + 1, sentences, width]
-        return {"languages": {"de": {"ruggedness_de": (value, stderr)}}, "task": {}, "details": {}}
+        states = study.states("finetuned", "de")  # [layers + 1, documents, width]
+        return DiagnosticResult(languages={"de": {"ruggedness_de": Metric(value, stderr)}})
 
-``languages`` and ``task`` map names of metrics to pairs of a value and its standard error (``None`` where there is
-none); a metric of the task is shown with each language. ``details`` is JSON for the record, by language or under
-``task``. A value that is NaN is left out. In several processes each calls it, and must get the same numbers.
+With several processes each of them calls it, and all must get the same numbers.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness import benchmark
+from xglue_harness.diagnostics.result import DiagnosticResult
 from xglue_harness.encoders.backbone import weights_sha256
 from xglue_harness.encoders.loading import Checkpoint, load_config, load_tokenizer
 from xglue_harness.errors import RecipeError, XGlueError
@@ -27,12 +26,13 @@ from xglue_harness.records.cost_meter import CostMeter
 from xglue_harness.records.schema import DiagnosticMetric, Diagnostics
 
 if TYPE_CHECKING:
-    from xglue_harness.harness.study import DiagnosticContext
+    from xglue_harness.diagnostics.context import DiagnosticContext
     from xglue_harness.recipe import Options
 
 GROUP = "xglue_harness.diagnostics"
 
-Diagnostic = Callable[["DiagnosticContext"], Mapping[str, Any]]
+Diagnostic = Callable[["DiagnosticContext"], Any]
+"""Returns what `DiagnosticResult.of` reads."""
 
 
 def available() -> dict[str, EntryPoint]:
@@ -51,13 +51,13 @@ def find(names: Sequence[str]) -> dict[str, Diagnostic]:
         raise RecipeError(
             f"no diagnostic {', '.join(map(repr, unknown))} is installed; there are: {', '.join(sorted(points))}"
         )
-    found = {}
+    diagnostics = {}
     for name in names:
         try:
-            found[name] = points[name].load()
+            diagnostics[name] = points[name].load()
         except Exception as error:
             raise RecipeError(f"the diagnostic {name!r} ({points[name].value}) can't be imported: {error!r}") from error
-    return found
+    return diagnostics
 
 
 def check(options: Options) -> None:
@@ -97,19 +97,19 @@ def diagnose(names: Sequence[str], study: DiagnosticContext) -> dict[str, Diagno
     with CostMeter(study.backbones["pretrained"].device) as meter:
         for name, diagnostic in find(names).items():
             try:
-                found = diagnostic(study)
-                json.dumps(found.get("details", {}), allow_nan=False)
+                result = DiagnosticResult.of(diagnostic(study))
+                json.dumps(result.details, allow_nan=False)
             except XGlueError:
                 raise
             except Exception as error:
                 raise RecipeError(f"the diagnostic {name!r} failed: {error!r}") from error
             for language in study.languages:
-                more = found.get("details", {})
-                details[language][name] = {key: more[key] for key in (language, "task") if key in more}
-                own = {**found.get("languages", {}).get(language, {}), **found.get("task", {})}
-                if taken := sorted(own.keys() & {*metrics[language], *reserved}):
+                kept = result.details
+                details[language][name] = {key: kept[key] for key in (language, "task") if key in kept}
+                named = {**result.languages.get(language, {}), **result.task}
+                if taken := sorted(named.keys() & {*metrics[language], *reserved}):
                     raise RecipeError(f"the diagnostic {name!r} calls a metric {taken[0]!r}, which is another's name")
-                metrics[language].update({key: _metric(*pair) for key, pair in own.items() if math.isfinite(pair[0])})
+                metrics[language].update({key: _metric(*pair) for key, pair in named.items() if math.isfinite(pair[0])})
     encoders = {
         name: {"name": backbone.name, "revision": backbone.revision, "encoder_sha256": weights_sha256(backbone.encoder)}
         for name, backbone in study.backbones.items()

@@ -44,27 +44,27 @@ def bare_model(backbone: Backbone, spec: TaskSpec, pooling: Pooling) -> Transfer
 class DocumentSample:
     """The documents to look at, chosen before the predictions, so that their hidden states can be kept."""
 
-    def __init__(self, world: World, own: Mapping[str, Documents], wanted: int | None, *, parallel: bool) -> None:
+    def __init__(self, world: World, documents: Mapping[str, Documents], wanted: int | None, *, parallel: bool) -> None:
         """Choose.
 
         Args:
             world: the processes.
-            own: this process's documents of each language.
+            documents: this process's, of each language.
             wanted: documents of a language; ``None``: a 20th of them, at least 32 and at most 512.
             parallel: choose the same ones in all languages.
 
         Raises:
             RecipeError: for fewer than `LEAST`.
         """
-        numbers: dict[str, list[int]] = {language: [] for language in own}
-        for share in world.gather({language: list(documents) for language, documents in own.items()}):
-            for language, found in share.items():
-                numbers[language].extend(found)
+        numbers: dict[str, list[int]] = {language: [] for language in documents}
+        for share in world.gather({language: list(rows) for language, rows in documents.items()}):
+            for language, theirs in share.items():
+                numbers[language].extend(theirs)
         if parallel:
             common = set.intersection(*map(set, numbers.values()))
             numbers = dict.fromkeys(numbers, sorted(common))
-        self.rows = {language: sampled(found, wanted) for language, found in numbers.items()}
-        self.world, self.own = world, own
+        self.rows = {language: sampled(ids, wanted) for language, ids in numbers.items()}
+        self.world, self.documents = world, documents
         for language, rows in self.rows.items():
             if len(rows) < LEAST:
                 raise RecipeError(
@@ -73,7 +73,7 @@ class DocumentSample:
 
     def here(self, language: str) -> list[int]:
         """The documents of a language that this process has."""
-        return [number for number in self.rows[language] if number in self.own[language]]
+        return [number for number in self.rows[language] if number in self.documents[language]]
 
     def gathered(self, language: str, states: States) -> torch.Tensor:
         """``[layers + 1, documents, width]`` from what each process has found, by number of the document."""
@@ -82,11 +82,13 @@ class DocumentSample:
 
     def column(self, name: str) -> dict[str, dict[int, Any]]:
         """A column of the documents that are looked at, by language and number, from all processes."""
-        own = {language: {n: self.own[language][n][name] for n in self.here(language)} for language in self.rows}
+        share = {
+            language: {n: self.documents[language][n][name] for n in self.here(language)} for language in self.rows
+        }
         joint: dict[str, dict[int, Any]] = {language: {} for language in self.rows}
-        for share in self.world.gather(own):
-            for language, found in share.items():
-                joint[language].update(found)
+        for values in self.world.gather(share):
+            for language, by_number in values.items():
+                joint[language].update(by_number)
         return joint
 
 
@@ -180,15 +182,15 @@ class DiagnosticContext:
             ``[layers + 1, documents, width]`` float32 on the CPU; layer 0 is what the embeddings give.
         """
         if (encoder, language) not in self._states:
-            found = self._computed(encoder, language)
-            self._states[encoder, language] = self._sample.gathered(language, found)
+            states = self._computed(encoder, language)
+            self._states[encoder, language] = self._sample.gathered(language, states)
         return self._states[encoder, language]
 
     def weights(self, encoder: str) -> Mapping[str, torch.Tensor]:
         """Weights of an encoder in fp32, by their names in it."""
         model: Any = self._finetuned.encoder if encoder == "finetuned" else self.backbones[encoder].encoder
-        found: Mapping[str, torch.Tensor] = model.state_dict()
-        return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in found.items()}
+        weights: Mapping[str, torch.Tensor] = model.state_dict()
+        return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
 
     def _computed(self, encoder: str, language: str) -> States:
         """States of this process's share of the documents, in a pass of their own."""
@@ -197,8 +199,8 @@ class DiagnosticContext:
             return {}
         backbone = self.backbones["pretrained" if encoder == "finetuned" else encoder]
         model = self._finetuned if encoder == "finetuned" else self._bare(encoder)
-        own = self._sample.own[language]
-        part = prepare(backbone, self._spec, self._recipe, [own[number] for number in numbers], language)
+        documents = self._sample.documents[language]
+        part = prepare(backbone, self._spec, self._recipe, [documents[number] for number in numbers], language)
         inputs = first_inputs(part, range(len(numbers)))
         watch = HiddenStateRecorder([inputs])
         predict(model, backbone, self._recipe, [part], progress=False, watch=watch)
@@ -245,11 +247,12 @@ class ContextBuilder:
             RecipeError: for too few documents.
         """
         self._spec, self._languages = spec, list(leaves)
-        own = {language: documents for language, (documents, _) in leaves.items()}
-        if spec.parallel and SOURCE_LANGUAGE not in own:
+        documents_of = {language: documents for language, (documents, _) in leaves.items()}
+        if spec.parallel and SOURCE_LANGUAGE not in documents_of:
             rows = english()
-            own[SOURCE_LANGUAGE] = {number: rows[number] for number in range(world.rank, len(rows), world.size)}
-        self._sample = DocumentSample(world, own, wanted, parallel=spec.parallel)
+            share = range(world.rank, len(rows), world.size)
+            documents_of[SOURCE_LANGUAGE] = {number: rows[number] for number in share}
+        self._sample = DocumentSample(world, documents_of, wanted, parallel=spec.parallel)
         self._inputs: dict[str, dict[int, int]] = {}
         for language, (documents, prepared) in leaves.items():
             here, places = self._sample.here(language), {number: place for place, number in enumerate(documents)}
@@ -260,7 +263,7 @@ class ContextBuilder:
     def study(self, recipe: Recipe, finetuned: TransferModel, backbones: Mapping[str, Backbone]) -> DiagnosticContext:
         """What was kept, once the predictions with the weights that count are made."""
         taken = {
-            language: {number: found[place] for number, place in self._inputs[language].items()}
-            for language, found in zip(self._languages, self.watch.found, strict=True)
+            language: {number: states[place] for number, place in self._inputs[language].items()}
+            for language, states in zip(self._languages, self.watch.found, strict=True)
         }
         return DiagnosticContext(self._spec, recipe, self._sample, self._languages, finetuned, backbones, taken)
