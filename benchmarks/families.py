@@ -1,4 +1,6 @@
-"""Which families of encoders work, found out by doing it: python -m benchmarks.families
+"""Which families of encoders work, found out by doing it.
+
+python -m benchmarks.families
 
 For each family a small random checkpoint is made, saved by the family's own classes. It is loaded with ``--model hf``
 and with ``--model hf-encoder``, the hidden states of both are compared with those of the whole model, bit by bit, and

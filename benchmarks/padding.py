@@ -1,4 +1,6 @@
-"""Whose answer depends on padding, asked of every encoder in transformers: python -m benchmarks.padding [FAMILY ...]
+"""Whose answer depends on padding, asked of every encoder in transformers.
+
+python -m benchmarks.padding [FAMILY ...]
 
 Each family that ``AutoModel`` knows is built small, with random weights of some size, and probed as a run would: the
 states of an input alone and beside longer ones. A line a family: what may share a batch with an input, the difference
