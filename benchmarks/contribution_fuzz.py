@@ -191,7 +191,7 @@ def campaign(mutations: int, seed: int) -> dict[str, Any]:
                 if sort not in ("validated", "refused"):
                     bad.append(f"{number}, {what}: {sort} {words}")
             for place in (tree.parent, folder / "site"):
-                subprocess.run(["rm", "-rf", str(place)], validate=True)  # deeper than rmtree goes
+                subprocess.run(["rm", "-rf", str(place)], check=True)  # deeper than rmtree goes
         if server is not None and server.stdin is not None:
             server.stdin.close()
             server.wait()
