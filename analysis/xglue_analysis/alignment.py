@@ -75,8 +75,8 @@ def retrieval(x: Array, y: Array, *, csls: int | None = None) -> Retrieval:
     Args:
         x: ``[n, d]``, one language.
         y: ``[n, d]``, the translations.
-        csls: neighbours for cross-domain similarity local scaling (Conneau et al. 2018, section 2.3), which takes hubs
-            their advantage; they used 10. ``None``: plain cosine.
+        csls: neighbours for cross-domain similarity local scaling (Conneau et al. 2018, section 2.3), which takes
+            away the advantage of hubs; they used 10. ``None``: plain cosine.
 
     Raises:
         AnalysisError: for different shapes, or as few sentences as neighbours, or none of the latter.

@@ -50,8 +50,8 @@ def compare(
 
     Returns:
         a * b rows with ``layer_a``, ``layer_b``, ``n``, ``d_a``, ``d_b`` and the values above; ``None`` for what can't
-        be had: values of a layer that is the same vector for all sentences, and all that needs permutations, replicates
-        or leaving out where there are more than `resampling.PAIRWISE_LIMIT` sentences.
+        be computed: values of a layer that is the same vector for all sentences, and all that needs permutations,
+        replicates or leaving out where there are more than `resampling.PAIRWISE_LIMIT` sentences.
 
     Raises:
         AnalysisError: as `cka.cka_grid`.

@@ -27,7 +27,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 Row: TypeAlias = Mapping[str, object]
-"""One tidy row, as the commands write them; ``None`` and NaN are values that lack."""
+"""One tidy row, as the commands write them; ``None`` and NaN are missing values."""
 Line: TypeAlias = dict[tuple[int, ...], float]
 """Values by the layers they are of: one line, or the cells of one matrix."""
 Values: TypeAlias = dict[tuple[str, ...], Line]
@@ -133,7 +133,7 @@ def need_value(array: NDArray[np.float64], what: str) -> None:
     """Refuse to draw nothing.
 
     Raises:
-        ValueError: no entry of ``array`` is a number; the message says that ``what`` lacks.
+        ValueError: no entry of ``array`` is a number; the message says that ``what`` is missing.
     """
     if not np.isfinite(array).any():
         raise ValueError(f"there is no {what}: every value is None, NaN or absent")

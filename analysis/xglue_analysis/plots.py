@@ -2,8 +2,8 @@
 
 Every function takes a list of rows, draws one :class:`matplotlib.figure.Figure` and touches no file; :func:`save`
 writes it. Languages, models and tasks come in the order in which the rows first name them. A value that is ``None`` or
-NaN, or whose row is absent, is a gap; a line or a panel without any value is an error that says what lacks, and so are
-two rows of the same.
+NaN, or whose row is absent, is a gap; a line or a panel without any value is an error that says what is missing, and so
+are two rows of the same.
 
 matplotlib is an optional dependency: import this module only where a figure is asked for.
 """
@@ -127,8 +127,8 @@ def cka_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
 def cka_heatmaps(rows: Sequence[Row], *, title: str | None = None, name_a: str = "A", name_b: str = "B") -> Figure:
     """Draw the debiased CKA of every layer of one model with every layer of another: one panel a language.
 
-    The first panel is the mean over the languages where there are several; a pair of layers that lacks in one of them
-    is a gap there. All panels share colours from 0 to 1: the few values below 0 are drawn as 0.
+    The first panel is the mean over the languages where there are several; a pair of layers that one of them lacks is
+    a gap there. All panels share colours from 0 to 1: the few values below 0 are drawn as 0.
 
     Args:
         rows: of keys ``language``, ``layer_a``, ``layer_b`` and ``cka``.
@@ -242,7 +242,7 @@ def _pair(there: Line | None, back: Line | None, layer: int, symmetric: bool) ->
 def language_lines(rows: Sequence[Row], *, pivot: str = "en", title: str | None = None) -> Figure:
     """Draw how near every language is to one, layer by layer: CKA, ANC and P@1 below each other.
 
-    P@1 is the mean of both directions (a gap where one lacks), by CSLS where the rows have that, else by cosine.
+    P@1 is the mean of both directions (a gap where one is missing), by CSLS where the rows have that, else by cosine.
 
     Args:
         rows: of keys ``language_a``, ``language_b``, ``layer``, ``cka``, ``anc`` and ``p1_csls`` or ``p1_cosine``, of

@@ -194,7 +194,7 @@ class _Weights:
     def hsic(self, k: torch.Tensor, l: torch.Tensor, sums_k: Sums, sums_l: Sums) -> torch.Tensor:  # noqa: E741
         """``E[K_ij L_ij + K_ij L_qr - 2 K_ij L_iq]`` over four different sentences (Gretton et al. 2005, lemma 1).
 
-        All three terms go over tuples of four, so that the origin of the features is of no account in a replicate,
+        All three terms go over tuples of four, so that the origin of the features does not matter in a replicate,
         either. ``[replicates]``; NaN where fewer than four different sentences were drawn.
         """
         w, w2, s1 = self._w, self._w2, self._s1

@@ -2,9 +2,9 @@
 
 For each of K, Q, V, Out, FC up and FC down of every encoder layer, with σ the vector of its singular values in
 descending order, Ji et al. 2024 (arXiv:2403.16777, sections 3.3 and B.2) give ``‖σ‖`` (Table 2) and the Euclidean
-distance ``d = ‖σ - σ'‖`` between a model and its base (Table 5). As ``‖σ‖`` is the Frobenius norm and grows with the
-size of the matrix, and as a random matrix has one, too, each row here also has numbers that are free of scale, and
-those of a Gaussian initialisation of the same shape. Layers count from 0 as in Table 5; the 12th layer of Table 2 is
+distance ``d = ‖σ - σ'‖`` between a model and its base (Table 5). ``‖σ‖`` is the Frobenius norm: it grows with the size
+of the matrix, and a random matrix has one, too. So each row here also has numbers without a scale, and those of a
+Gaussian initialisation of the same shape. Layers count from 0 as in Table 5; the 12th layer of Table 2 is
 layer 11.
 
 All numbers are float64.

@@ -14,8 +14,8 @@ from xglue_analysis.errors import AnalysisError
 class MinibatchCKA:
     """Debiased CKA from the mean of ``HSIC₁`` over minibatches (Nguyen et al. 2021, equations 2 and 3).
 
-    ``HSIC₁`` of a minibatch has the expectation of that of all sentences, whatever its size, so the sums do, too. Each
-    minibatch counts once: draw them at random, of one size. More than one pass with other minibatches lowers the noise.
+    ``HSIC₁`` of a minibatch has the same expectation as that of all sentences, whatever its size, and so have the sums.
+    Each minibatch counts once: draw them at random, of one size. More passes with other minibatches lower the noise.
     """
 
     def __init__(self) -> None:

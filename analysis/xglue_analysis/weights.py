@@ -177,7 +177,7 @@ def _rows(place: Place) -> slice:
 
 
 class _Safetensors:
-    """One ``.safetensors`` file, opened for each matrix: what was read of an open file stays in memory."""
+    """One ``.safetensors`` file, opened for each matrix: what has been read from an open file stays in memory."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
