@@ -1,7 +1,7 @@
-"""Readers of the official files: bytes in, rows out, no file system.
+r"""Readers of the official files: bytes in, rows out, no file system.
 
 The format has no quoting and no escapes: a field may hold any character but a tab and a newline. So lines are split on
-``\\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
+``\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
 on tabs alone, never with a csv reader (it eats rows that hold a quote).
 """
 
