@@ -22,7 +22,6 @@ from xglue_harness.records.schema import (
     PromptRecord,
     PromptSettings,
 )
-from xglue_harness.store.trainings import code_sha256
 
 if TYPE_CHECKING:
     from xglue_harness.harness.prompting import Prompting
@@ -58,7 +57,7 @@ def prompt_record(prompting: Prompting, scored: Sequence[Scored]) -> dict[str, A
         ),
         predictions=None,
         flags=Flags(collapsed=bool(reasons), reasons=reasons),
-        environment=environment(_device(prompting.lm), code_sha256()),
+        environment=environment(_device(prompting.lm)),
     )
     return record.model_dump(mode="json", by_alias=True)
 

@@ -17,14 +17,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from xglue_harness.data.cache import cache_root, flush_folder, locked, variable_path
-from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import StoreError
 from xglue_harness.seal import DamagedFileError, unsealed_json
 from xglue_harness.store.files import VARIABLE, read_tensors, unwritable, write_sealed
@@ -36,26 +34,12 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 2
 MANIFEST = "entry.json"
-_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def store_root() -> Path:
     """``$XGLUE_STORE``, else ``store`` in the cache folder (``$XGLUE_CACHE``, ``~/.cache/xglue_harness``)."""
     chosen = os.environ.get(VARIABLE)
     return variable_path(VARIABLE, chosen) if chosen else cache_root() / "store"
-
-
-@cache
-def code_sha256(package: Path = _PACKAGE) -> str:
-    """Hash (hex) of the code that decides a fine-tuning: ``training``, ``prediction``, ``encoders``, reader, ..."""
-    names = ("benchmark.py", "metrics.py", "scoring.py", "recipe.py", "data/official.py", "records/schema.py")
-    sources = [package / name for name in names]
-    for folder in ("encoders", "training", "prediction", "store"):
-        sources.extend(sorted((package / folder).glob("*.py")))
-    digest = hashlib.sha256()
-    for source in sources:
-        digest.update(f"{source.relative_to(package).as_posix()}\0{file_sha256(source)}\n".encode())
-    return digest.hexdigest()
 
 
 def content_key(identity: Mapping[str, Any]) -> str:
