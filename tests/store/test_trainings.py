@@ -19,7 +19,7 @@ from xglue_harness.cli import app as cli
 from xglue_harness.errors import StoreError
 from xglue_harness.seal import DamagedFileError, sealed_json, unsealed_json
 from xglue_harness.store.files import read_tensors, write_sealed, write_tensors
-from xglue_harness.store.trainings import Store, code_sha256, content_key, read_entry, store_root
+from xglue_harness.store.trainings import Store, content_key, read_entry, store_root
 from xglue_harness.training.checkpoint import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,18 +68,6 @@ def test_the_key_is_that_of_the_content():
     assert content_key({"a": 1, "b": [2.5]}) == content_key({"b": [2.5], "a": 1})
     assert content_key({"a": 1}) != content_key({"a": 2})
     assert len(content_key({})) == 32
-
-
-def test_the_code_that_trains_is_part_of_what_decides(tmp_path):
-    copy = tmp_path / "package"
-    shutil.copytree(ROOT / "xglue_harness", copy, ignore=shutil.ignore_patterns("sample", "__pycache__"))
-    assert code_sha256(copy) == code_sha256()
-    for file, changes in (("cli.py", False), ("training/train_step.py", True), ("encoders/subwords.py", True)):
-        code_sha256.cache_clear()
-        before = code_sha256(copy)
-        (copy / file).write_text((copy / file).read_text() + "# changed")
-        code_sha256.cache_clear()
-        assert (code_sha256(copy) != before) is changes
 
 
 @pytest.mark.parametrize("damage", ["weights", "manifest", "missing", "truncated"])

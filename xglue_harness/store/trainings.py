@@ -17,7 +17,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +25,7 @@ from filelock import FileLock, Timeout
 from xglue_harness.atomic import flush_folder
 from xglue_harness.errors import StoreError
 from xglue_harness.exclusive import locked
-from xglue_harness.files import cache_root, file_sha256, variable_path
-from xglue_harness.resources import PACKAGE
+from xglue_harness.files import cache_root, variable_path
 from xglue_harness.seal import DamagedFileError, unsealed_json
 from xglue_harness.store.files import VARIABLE, read_tensors, unwritable, write_sealed
 
@@ -44,19 +42,6 @@ def store_root() -> Path:
     """``$XGLUE_STORE``, else ``store`` in the cache folder (``$XGLUE_CACHE``, ``~/.cache/xglue_harness``)."""
     chosen = os.environ.get(VARIABLE)
     return variable_path(VARIABLE, chosen) if chosen else cache_root() / "store"
-
-
-@cache
-def code_sha256(package: Path = PACKAGE) -> str:
-    """Hash (hex) of the code that decides a fine-tuning: ``training``, ``prediction``, ``encoders``, reader, ..."""
-    names = ("benchmark.py", "metrics.py", "scoring.py", "recipe.py", "data/official.py", "records/schema.py")
-    sources = [package / name for name in names]
-    for folder in ("encoders", "training", "prediction", "store"):
-        sources.extend(sorted((package / folder).glob("*.py")))
-    digest = hashlib.sha256()
-    for source in sources:
-        digest.update(f"{source.relative_to(package).as_posix()}\0{file_sha256(source)}\n".encode())
-    return digest.hexdigest()
 
 
 def content_key(identity: Mapping[str, Any]) -> str:

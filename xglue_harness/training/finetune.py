@@ -12,7 +12,7 @@ import torch
 from xglue_harness.errors import RecipeError
 from xglue_harness.records.cost_meter import CostMeter
 from xglue_harness.records.schema import Cost, Session, Training
-from xglue_harness.store.trainings import Entry, Store, code_sha256, content_key
+from xglue_harness.store.trainings import Entry, Store, content_key
 from xglue_harness.training.checkpoint import CheckpointFolder
 from xglue_harness.training.distributed import World
 from xglue_harness.training.trainer import Trainer, TrainingData, build_model
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from xglue_harness.recipe import Precision, Recipe
 
 logger = logging.getLogger(__name__)
+
+TRAINING_VERSION = 1
+"""A part of every training's key, raised by hand with a change after which the same encoder, recipe and data end with
+other weights: then, and only then, nobody may be given a training that was stored before. Whatever reads, tokenises,
+batches or optimises can be such a change; ``tests/training/test_golden.py`` fails where one comes without a new number.
+"""
+
+_CODE_OF_VERSION_1 = "ee82c35c1ab257bc6565fdf127ff2a8a16b10075009272bef56ac59efb32934d"
+"""Keys once held a hash over the code. The last one stands for version 1, so that what it trained is still found."""
 
 
 def resolve_precision(wanted: Precision, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
@@ -74,7 +83,7 @@ def training_facts(backbone: Backbone, identity: Identity, recipe: Recipe, mater
         "recipe": recipe.model_dump(),
         "data": material.fingerprint,
         "dev": sorted(material.dev),
-        "code": code_sha256(),
+        "code": _CODE_OF_VERSION_1 if TRAINING_VERSION == 1 else TRAINING_VERSION,
     }
     return facts if backbone.company == "any length" else {**facts, "batches": backbone.company}
 

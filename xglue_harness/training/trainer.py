@@ -26,7 +26,6 @@ from xglue_harness.records.cost_meter import CostMeter
 from xglue_harness.records.provenance import environment
 from xglue_harness.records.schema import Cost, EpochScores, Session, Training
 from xglue_harness.store.token_cache import cached
-from xglue_harness.store.trainings import code_sha256
 from xglue_harness.training.checkpoint import CheckpointFolder, Progress, generators, set_generators
 from xglue_harness.training.dev_sets import DevSets
 from xglue_harness.training.distributed import World
@@ -283,7 +282,7 @@ class Trainer:
             epochs=self.progress.epochs,
             chance=guess,
             chance_limit=limit,
-            environment=environment(self._backbone.device, code_sha256()),
+            environment=environment(self._backbone.device),
             tokenising_cost=_cost(self._tokenised_in, self._inputs.subwords),
             cost=_cost(counters.seconds, counters.real_tokens).model_copy(
                 update={
