@@ -18,7 +18,8 @@ HEAVY = {
     *("accelerate", "evaluate", "huggingface_hub", "safetensors", "filelock", "tqdm"),
 }
 HOOK = {"xglue_harness", "xglue_harness.hook"}
-COMMAND_LINE = HOOK | {f"xglue_harness.{name}" for name in ("cli", "cli.app", "errors", "threads")}
+_CLI = ("cli", "cli.app", "cli.options", "cli.run", "cli.submission")
+COMMAND_LINE = HOOK | {f"xglue_harness.{name}" for name in (*_CLI, "errors", "threads")}
 
 
 def _imported(code: str) -> set[str]:
