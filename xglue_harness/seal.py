@@ -59,11 +59,11 @@ def unsealed_json(key: str, data: bytes) -> dict[str, Any]:
         raise DamagedFileError(f"it is no JSON as it was written ({error})") from None
     if not isinstance(value, dict) or whole != data:
         raise DamagedFileError("it is no JSON as it was written")
-    own, sha256 = value.pop("key", None), value.pop("sha256", None)
-    if own is None or sha256 is None:
+    written_for, sha256 = value.pop("key", None), value.pop("sha256", None)
+    if written_for is None or sha256 is None:
         raise DamagedFileError("it bears no checksum of its own; an older version may have written it")
-    if own != key:
-        raise DamagedFileError(f"it belongs to {str(own)[:80]}, not to {key}")
+    if written_for != key:
+        raise DamagedFileError(f"it belongs to {str(written_for)[:80]}, not to {key}")
     if sha256 != seal(key, [_json(value)]):
         raise DamagedFileError("its checksum is not its own")
     return value

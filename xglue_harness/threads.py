@@ -40,9 +40,9 @@ def settle() -> None:
     if given := [name for name in COUNTS if name in os.environ]:
         reasons.append(f"{given[0]} is set")
     else:
-        found = limits()
-        allowed, why = min((count, name) for name, count in found.items())
-        if allowed < found["cores here"]:  # else torch finds them itself
+        counts = limits()
+        allowed, why = min((count, name) for name, count in counts.items())
+        if allowed < counts["cores here"]:  # else torch finds them itself
             os.environ["OMP_NUM_THREADS"] = str(allowed)
         reasons.append(_WORDS[why])
     if given := [name for name in WAITING if name in os.environ]:
@@ -101,16 +101,16 @@ def limits(environment: Mapping[str, str] | None = None, root: Path = Path("/"))
     local = _first_number(environment.get("LOCAL_WORLD_SIZE")) or 1  # that torchrun or accelerate has
     beside = max(1, local // tasks)  # where srun starts them all, each has its own share already
     cores = _cores(root)
-    found = {"cores here": cores}
+    counts = {"cores here": cores}
     if beside > 1:
-        found["cores"] = cores // beside
+        counts["cores"] = cores // beside
     if quota := min(_quotas(root), default=None):
-        found["cgroup"] = int(quota / beside)
+        counts["cgroup"] = int(quota / beside)
     if given := _first_number(environment.get("SLURM_CPUS_PER_TASK")):
-        found["slurm"] = given // beside
+        counts["slurm"] = given // beside
     elif given := _first_number(environment.get("SLURM_CPUS_ON_NODE")):
-        found["slurm"] = given // tasks // beside
-    return {name: max(1, count) for name, count in found.items()}
+        counts["slurm"] = given // tasks // beside
+    return {name: max(1, count) for name, count in counts.items()}
 
 
 def _first_number(text: str | None) -> int | None:
@@ -125,7 +125,7 @@ def _cores(root: Path) -> int:
         return os.cpu_count() or 1
     cpus = os.sched_getaffinity(0)
     siblings = (_read(root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") for cpu in cpus)
-    return len({found or f"{cpu}" for cpu, found in zip(cpus, siblings, strict=True)})
+    return len({threads or f"{cpu}" for cpu, threads in zip(cpus, siblings, strict=True)})
 
 
 def _quotas(root: Path) -> Iterator[float]:

@@ -90,8 +90,8 @@ def without_markup(value: str) -> str:
     Raises:
         ValueError: where it holds markup, which a page would run.
     """
-    if found := _MARKUP.search(value):
-        raise ValueError(f"holds HTML or a script ({found[0]!r}); expected plain text")
+    if markup := _MARKUP.search(value):
+        raise ValueError(f"holds HTML or a script ({markup[0]!r}); expected plain text")
     return value
 
 
@@ -186,11 +186,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     Raises:
         ValueError: where a key stands there twice.
     """
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
         twice = sorted(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ValueError(f"key {', '.join(twice[:5])} stands there twice")
-    return found
+    return value
 
 
 def read_limited(path: Path, limit: int) -> bytes:

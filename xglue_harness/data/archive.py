@@ -53,7 +53,7 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None, *, vouched: b
     Args:
         archive: the gzip tar, with its members below ``xglue_full_dataset/``.
         folder: where the tasks' folders go; it may exist if it is empty.
-        sha256: of the archive (hex), as it was found before, if it was.
+        sha256: of the archive (hex), where it is known already.
         vouched: put a manifest beside the files, and in the place of what ``folder`` holds; for the cache.
 
     Raises:
@@ -64,20 +64,20 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None, *, vouched: b
     wanted = {f"{ARCHIVE_FOLDER}/{path}": path for spec in TASKS.values() for _, _, path in spec.files()}
     with new_folder(folder, replace=vouched) as inner:
         try:
-            found, files = unpack_members(archive, inner, wanted)
+            actual, files = unpack_members(archive, inner, wanted)
         except BROKEN as error:
             raise not_an_archive(archive, error) from error
         if not files:
             raise DataError(
                 f"{archive}: holds no file of the eight tasks; expected members such as {ARCHIVE_FOLDER}/NER/en.train"
             )
-        if sha256 not in (None, found):
+        if sha256 not in (None, actual):
             raise DataError(
-                f"{archive}: sha256 {found} when it was unpacked, {sha256} before: the file changed meanwhile; run "
-                "again once it is complete; nothing was kept"
+                f"{archive}: sha256 {actual} when it was unpacked, {sha256} before: the file changed meanwhile; "
+                "run again once it is complete; nothing was kept"
             )
         if vouched:
-            write_manifest(inner, found, files)
+            write_manifest(inner, actual, files)
 
 
 def unpacked_folder(sha256: str) -> Path:
@@ -148,13 +148,13 @@ def _unpack_locked(folder: Path, archive: Callable[[], Path], damage: Callable[[
             if problem:
                 logger.warning("the unpacked archive is damaged (%s); it is unpacked anew", problem)
             try:
-                found = archive()
-                unpack(found, folder, folder.name, vouched=True)
+                source = archive()
+                unpack(source, folder, folder.name, vouched=True)
             except DataError as error:
                 if not problem:
                     raise
                 raise DataError(f"{problem}; and the archive can't be unpacked anew: {error}") from error
-            return found
+            return source
     except OSError as error:
         raise DataError(
             f"cannot unpack the archive to {folder} ({error.strerror or error}); "

@@ -96,11 +96,11 @@ def fetch_archive(folder: Path | None = None) -> Path:
         DataError: if it can't be had or is another one.
     """
     archive = _cached() or _download(folder or unpacked_folder(official_archive().sha256))
-    official, found = official_archive(), archive_sha256(archive)
-    if found != official.sha256:
+    official, sha256 = official_archive(), archive_sha256(archive)
+    if sha256 != official.sha256:
         unset = ", with HF_ENDPOINT unset" if "HF_ENDPOINT" in os.environ else ""
         raise DataError(
-            f"{archive}: sha256 {found} ({archive.stat().st_size} bytes); expected {official.sha256} "
+            f"{archive}: sha256 {sha256} ({archive.stat().st_size} bytes); expected {official.sha256} "
             f"({official.bytes} bytes): the file is damaged, or {endpoint()} serves another one. Remove {_place()} "
             f"and run the same command again{unset}"
         )
@@ -111,9 +111,9 @@ def _cached() -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     for revision in REVISIONS:
-        found = try_to_load_from_cache(REPOSITORY, official_archive().file, revision=revision, repo_type="dataset")
-        if isinstance(found, str):
-            return Path(found)
+        path = try_to_load_from_cache(REPOSITORY, official_archive().file, revision=revision, repo_type="dataset")
+        if isinstance(path, str):  # else it is not there, or known not to exist
+            return Path(path)
     return None
 
 

@@ -57,8 +57,8 @@ class TaggedLines:
         self._with_blank: list[int] = []
         self._words = self._sentences = self._single = self._tabs = 0
         self._sentence: list[tuple[int, bool]] = []
-        self.found: list[tuple[int, str]] = []
-        """Line and problem of what was found."""
+        self.problems: list[tuple[int, str]] = []
+        """Line and message of each."""
 
     def word(self, number: int, line: str, word: str) -> None:
         """Note a word, and its line and that line's number."""
@@ -71,7 +71,9 @@ class TaggedLines:
             return
         first, with_blank = self._sentence[0][0], [number for number, has in self._sentence if has]
         if len(self._sentence) > MOST_WORDS:
-            self.found.append((first, f"a sentence of {len(self._sentence)} words; expected a blank line after each"))
+            self.problems.append(
+                (first, f"a sentence of {len(self._sentence)} words; expected a blank line after each")
+            )
         if not self._tabs and len(self._sentence) > 1 and len(with_blank) == len(self._sentence):
             self._columns(first, "in this sentence")
         self._with_blank += with_blank
@@ -84,14 +86,14 @@ class TaggedLines:
         """Note that the file ends."""
         self.end_sentence()
         enough = self._words >= _FEWEST_TABBED or not self._tabs  # a tab says where the word ends
-        if not self.found and enough and 2 * len(self._with_blank) > self._words:
+        if not self.problems and enough and 2 * len(self._with_blank) > self._words:
             self._columns(self._with_blank[0], f"in {len(self._with_blank)} of {self._words} lines of the file")
-        if not self.found and self._sentences == self._single >= _FEWEST_SINGLE:
-            self.found.append((2, "a blank line after every word; expected one after each sentence"))
+        if not self.problems and self._sentences == self._single >= _FEWEST_SINGLE:
+            self.problems.append((2, "a blank line after every word; expected one after each sentence"))
 
     def _columns(self, line: int, where: str) -> None:
-        if not self.found:  # it is told once
-            self.found.append(
+        if not self.problems:  # it is told once
+            self.problems.append(
                 (
                     line,
                     f"more than two columns {where}: what stands before the label holds a blank; expected a word and "

@@ -42,7 +42,7 @@ def leftovers(folder: Path | None = None) -> list[Leftover]:
     Args:
         folder: a user's own folder, there or not.
     """
-    found = []
+    half_written = []
     for path in sorted({*_in_cache(), *(_beside(folder) if folder else ())}):
         size, newest = 0, 0.0
         for part in (path, *path.rglob("*")):
@@ -50,8 +50,8 @@ def leftovers(folder: Path | None = None) -> list[Leftover]:
                 status = part.lstat()
                 size += status.st_size if not part.is_dir() else 0
                 newest = max(newest, status.st_mtime)
-        found.append(Leftover(path, size, _in_use(path, newest)))
-    return found
+        half_written.append(Leftover(path, size, _in_use(path, newest)))
+    return half_written
 
 
 def remove(leftover: Leftover) -> None:

@@ -147,7 +147,7 @@ def _parse_tagging(data: bytes, task: TaskSpec, report: Report) -> Rows:
             ids.append(pair[1])
             seen.word(number, line, pair[0])
     seen.end()
-    for number, message in seen.found:
+    for number, message in seen.problems:
         report(number, message)
     unterminated = bool(words)
     if unterminated:
@@ -202,8 +202,8 @@ def _word_and_label(line: str, number: int, task: TaskSpec, report: Report) -> t
     if problem := check_word(line, word, task):
         report(number, problem)
         return None
-    found = label_id(label, number, task, report)
-    return None if found is None else (word, found)
+    class_id = label_id(label, number, task, report)
+    return None if class_id is None else (word, class_id)
 
 
 def label_id(text: str, number: int, task: TaskSpec, report: Report) -> int | None:
@@ -216,11 +216,11 @@ def label_id(text: str, number: int, task: TaskSpec, report: Report) -> int | No
         report: told of what is unknown.
     """
     # The old xglue loader stripped each line, so that blanks round a label are known to be harmless.
-    found = task.label_id(text.strip(" "))
-    if found is None:
+    class_id = task.label_id(text.strip(" "))
+    if class_id is None:
         names = ", ".join([*task.labels, *task.aliases])
         report(number, f"unknown label {_cut(text)!r}; expected one of {names}")
-    return found
+    return class_id
 
 
 def _shape(task: TaskSpec) -> str:

@@ -86,10 +86,10 @@ def verify_unpacked(folder: Path) -> list[str]:
         return [str(error)]
     if files is None:
         return [f"{folder / MANIFEST}: is missing: nothing vouches for this folder; an older version may have made it"]
-    found = [problem for name, facts in files.items() if (problem := _problem(folder / name, *facts))]
+    problems = [problem for name, facts in files.items() if (problem := _problem(folder / name, *facts))]
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     strange = sorted(there - set(files) - {MANIFEST})
-    return [*found, *(f"{folder / name}: was not in the archive" for name in strange)]
+    return [*problems, *(f"{folder / name}: was not in the archive" for name in strange)]
 
 
 def check_unpacked(folder: Path) -> None:
@@ -135,13 +135,13 @@ def check_bytes(path: Path, data: bytes, facts: tuple[str, int]) -> None:
     Raises:
         DamagedDataError: where they differ.
     """
-    if (found := hashlib.sha256(data).hexdigest()) != facts[0]:
-        raise damaged(path, found, facts[0])
+    if (sha256 := hashlib.sha256(data).hexdigest()) != facts[0]:
+        raise damaged(path, sha256, facts[0])
 
 
-def damaged(path: Path, found: str, expected: str) -> DamagedDataError:
+def damaged(path: Path, sha256: str, expected: str) -> DamagedDataError:
     """The error for a file with another sha256 than was noted."""
-    return DamagedDataError(f"{path}: sha256 {found[:12]}..., in the archive {expected[:12]}...: damaged or edited")
+    return DamagedDataError(f"{path}: sha256 {sha256[:12]}..., in the archive {expected[:12]}...: damaged or edited")
 
 
 def _problem(path: Path, sha256: str, size: int) -> str | None:
@@ -150,9 +150,9 @@ def _problem(path: Path, sha256: str, size: int) -> str | None:
             length = os.fstat(file.fileno()).st_size
             if length != size:
                 return f"{path}: {length} bytes, in the archive {size}"
-            found = sha256_of(file)
+            actual = sha256_of(file)
     except FileNotFoundError:
         return f"{path}: is missing"
     except OSError as error:
         return f"{path}: cannot be read: {error.strerror}"
-    return None if found == sha256 else str(damaged(path, found, sha256))
+    return None if actual == sha256 else str(damaged(path, actual, sha256))
