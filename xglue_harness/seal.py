@@ -1,7 +1,7 @@
 """How a cached file vouches for its content: a checksum over the content and over the file's own key.
 
-Every file that a run takes numbers from bears one, and it is compared with the very bytes that are used. So a file that
-was damaged, and one that was put in another's place, are found when they are read; who reads names and rebuilds them.
+Every file that a run takes numbers from bears one, and it is checked against the very bytes that are used. So a file
+that was damaged, or put in another's place, is noticed when it is read; the reader names it and rebuilds it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class DamagedFileError(ValueError):
 
 
 def seal(key: str, content: Iterable[Buffer]) -> str:
-    """sha256 (hex) over a key and the parts of a content, which are taken as one.
+    """sha256 (hex) over a key and a content; how the content is cut into parts does not matter.
 
     Args:
         key: what the file is of; part of its name.

@@ -26,7 +26,7 @@ FACTS = ("model", "recipe", "seed", "task", "language", "source", "sample", "uno
 """What a row of `read_results` holds beside its diagnostics."""
 
 _OF_THE_RUN = ("task", "seed", "key", "dev", "compile")
-"""Entries of a recipe that say nothing of how the weights came about, or are told by other columns."""
+"""Entries of a recipe that do not bear on the weights, or have columns of their own."""
 
 LEAST = 4
 """Points below which no p-value says anything: 4 points have 24 orders."""
@@ -72,7 +72,7 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _told_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows whose recipe is in words: the options in which those of one model on one task differ."""
+    """The rows with their recipe in words: the options in which the runs of a model on a task differ."""
     kinds: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         kinds[row["task"], row["model"]].append(row["recipe"])
@@ -191,7 +191,7 @@ def _differs(part: Sequence[dict[str, Any]], diagnostic: str) -> bool:
 
 
 def labels(means: Sequence[dict[str, Any]]) -> list[str]:
-    """What names each point in a figure: the model's last part where that tells it apart, recipe and language."""
+    """A name for each point in a figure: the last part of the model's name if that is unique, recipe and language."""
     short = {row["model"]: short_name(row["model"]) for row in means}
     unique = len(set(short.values())) == len(short)
     parts = [(short[row["model"]] if unique else row["model"], row["recipe"], row["language"]) for row in means]

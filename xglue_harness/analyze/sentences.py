@@ -23,7 +23,7 @@ class Texts:
     """Sentences to analyse.
 
     Attributes:
-        by_language: as many of each language; where ``parallel``, sentence i is the same in all.
+        by_language: the same number in each language; if ``parallel``, sentence i is the same in all.
         parallel: whether they are translations of each other, line by line.
         description: where they come from.
         files: sha256 (hex) by path.
@@ -159,7 +159,7 @@ def _content(path: Path) -> bytes:
 
 
 def _sentences(content: bytes, path: Path) -> list[str]:
-    """Lines as the reader of the official files has them; all of them, for where one lacks, all after it shift."""
+    """Lines, split as in the official files. None may be missing: all sentences after it would be off by one."""
 
     def stop(line: int, message: str) -> NoReturn:
         raise DataError(f"{path}:{line}: {message}")

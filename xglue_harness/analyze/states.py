@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def load(name: str, settings: Settings) -> Backbone:
-    """An encoder on its device, `ready` to be read; on a CPU, how many threads there are is told.
+    """An encoder on its device, `ready` to be used; on a CPU, stderr says how many threads there are.
 
     Args:
         name: Hub id (``@revision``) or folder.

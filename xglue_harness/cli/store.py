@@ -41,6 +41,7 @@ def du_command() -> None:
     """Say where the store is, how much it holds, and how much room its disk has."""
     import shutil
 
+    from xglue_harness.files import nearest_existing
     from xglue_harness.housekeeping import folder_bytes, kept_trainings
     from xglue_harness.store.trainings import Store
 
@@ -52,8 +53,7 @@ def du_command() -> None:
         typer.echo(f"{state:>10}: {len(sizes):4} of {sum(sizes) / 1e6:10.1f} MB")
     trash = sum(map(folder_bytes, store.folders("trash")))
     typer.echo(f"{'trash':>10}: {'':7} {trash / 1e6:10.1f} MB (what a killed prune left; the next one removes it)")
-    place = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
-    typer.echo(f"{'free':>10}: {'':7} {shutil.disk_usage(place).free / 1e6:10.1f} MB")
+    typer.echo(f"{'free':>10}: {'':7} {shutil.disk_usage(nearest_existing(store.root)).free / 1e6:10.1f} MB")
 
 
 @app.command("verify", epilog="Example: `xglue-harness store verify`")

@@ -1,4 +1,4 @@
-"""Look a whole folder or archive through: every file's rows, labels and bad lines, against what was published."""
+"""Check a whole folder or archive: the rows, labels and bad lines of every file, against what was published."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xglue_harness.errors import DataError
 from xglue_harness.files import is_folder, is_regular, read_regular, user_path
 
 MOST_PROBLEMS = 20
-"""So many bad lines of a file are kept; the rest is counted."""
+"""Bad lines of a file that are kept; the others are only counted."""
 
 NOT_OURS = ("MLQA", "QG", "NTG")
 """Folders of the archive that belong to tasks of XGLUE which are not among the eight."""

@@ -65,7 +65,7 @@ class HubSource:
             _check_count(len(rows), task, split, language, hub_dataset)
             return rows
 
-        if hub_dataset.is_immutable:  # found in the cache without the network
+        if hub_dataset.is_immutable:  # so the cache can be asked without the network
             return cached_split(split_key(identity, task, split), task, path, make)
         rows = make()
         return cached_split(split_key(rows_sha256(rows), task, split), task, path, lambda: rows)
@@ -79,7 +79,7 @@ class HubSource:
         return None if task.name in self._hub_datasets else self._official().content(task, split, language)
 
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
-        """Languages that the task's rows are there in, in the task's order.
+        """Languages that the source has rows in, in the task's order.
 
         Raises:
             DataError: if the archive can't be had or the repository can't be asked.
@@ -130,7 +130,7 @@ def _fetch(hub_dataset: HubDataset, task: TaskSpec, language: str, split: str) -
                 return datasets.load_dataset(str(folder / language), split=name)
             return datasets.load_dataset(str(folder), language, split=name)
         if hub_dataset.is_known:
-            # Not by configuration, which would fetch its translated training set as well: 60 MB a language.
+            # Not by configuration: that would also fetch its translated training set, 60 MB a language.
             files = {name: hub_dataset.parquet(task, split, language)}
             return datasets.load_dataset("parquet", data_files=files, split=name)
         return datasets.load_dataset(hub_dataset.repo_id, language, revision=hub_dataset.revision, split=name)

@@ -1,8 +1,8 @@
 """Other layouts that could be read as text: columns of CoNLL, comments, quoted fields, a column of numbers.
 
-Their rows have a label in the right place, so that every line alone looks well. What is never right is told line by
-line (`check_word`); what only the whole file tells is told once, at its first line (`TaggedLines`, `check_fields`):
-Vietnamese words of POS do hold blanks, a fifth of all, but never all of a sentence.
+Their rows have a label in the right place, so each line looks right by itself. What can never be right is reported
+line by line (`check_word`). What only shows over the whole file is reported once, at its first line (`TaggedLines`,
+`check_fields`): a fifth of the Vietnamese words in POS hold a blank, but never all words of a sentence.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Report = Callable[[int, str], None]
 
 
 def is_document_mark(line: str) -> bool:
-    """Whether a line of two columns is CoNLL's mark of a document, and so no word; XGLUE's evaluator skips it, too."""
+    """Whether a line of two columns is CoNLL's document mark rather than a word; XGLUE's evaluator skips it as well."""
     return line.startswith("-DOCSTART-") and len(line.split()) == 2
 
 
@@ -40,7 +40,7 @@ def check_word(line: str, word: str, task: TaskSpec) -> str | None:
         return "a comment of CoNLL-U; remove it: the files have no comments"
     if "\r" in word:
         return "several words, parted by carriage returns; expected lines that end with \\n or \\r\\n"
-    # The text of NER is that of CoNLL, whose own files part their columns with blanks.
+    # NER's text comes from CoNLL, whose files separate their columns by blanks.
     if task.name == "ner":
         return (
             f"{word.count(' ') + 2} columns; expected a word and its label alone (with a tab between them where the "
@@ -50,7 +50,7 @@ def check_word(line: str, word: str, task: TaskSpec) -> str | None:
 
 
 class TaggedLines:
-    """What all lines of a tagging file say together."""
+    """What only shows over all lines of a tagging file."""
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
@@ -92,7 +92,7 @@ class TaggedLines:
             self.problems.append((2, "a blank line after every word; expected one after each sentence"))
 
     def _columns(self, line: int, where: str) -> None:
-        if not self.problems:  # it is told once
+        if not self.problems:  # reported once
             self.problems.append(
                 (
                     line,

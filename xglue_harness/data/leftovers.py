@@ -15,7 +15,7 @@ from xglue_harness.exclusive import is_locked
 from xglue_harness.files import cache_root
 
 IDLE = 3600.0
-"""Seconds without a change after which no process is thought to be at work, where no lock tells."""
+"""Where there is no lock to ask: seconds without a change after which no process is thought to be at work."""
 
 _FOLDER = re.compile(r"\.(?P<name>.+)\.\w{8}")  # of `new_folder`
 _FILE = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")  # of `replacing`
@@ -83,7 +83,7 @@ def _unfinished(parent: Path, name: str) -> Iterator[Path]:
 
 
 def _in_use(path: Path, newest: float) -> bool:
-    """Whoever unpacks into the cache holds a lock; of all others, the clock tells."""
+    """A process that unpacks into the cache holds a lock; for anything else, go by the clock."""
     match = _FOLDER.fullmatch(path.name)
     if path.parent != cache_root() / "archives" or match is None:
         return time.time() - newest < IDLE

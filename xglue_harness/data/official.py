@@ -18,7 +18,7 @@ from xglue_harness.data.layouts import Report, TaggedLines, check_fields, check_
 from xglue_harness.errors import DataError
 
 READER_VERSION = 2
-"""To be raised whenever the same bytes give other rows, or none: it is part of the cache's keys."""
+"""Raise it whenever the same bytes give other rows, or none: it is part of the cache's keys."""
 
 
 @dataclass
@@ -177,7 +177,7 @@ def lines(data: bytes, report: Report) -> Iterator[tuple[int, str | None]]:
 
 
 def _check_header(line: str | None, task: TaskSpec, report: Report) -> None:
-    # Its wording is free; but a first line that ends in a label is a row, which would silently be lost.
+    # Any wording will do; but a first line that ends in a label is a row, and would be lost without a word.
     if line is not None and task.label_id(line.split("\t")[-1].strip(" ")) is not None:
         names = ["id"] * task.skipped_columns + list(task.columns)
         report(
@@ -186,7 +186,7 @@ def _check_header(line: str | None, task: TaskSpec, report: Report) -> None:
 
 
 def _word_and_label(line: str, number: int, task: TaskSpec, report: Report) -> tuple[str, int] | None:
-    # The last separator counts, for words may hold blanks ("20 000"). Only the plain blank separates: a non-breaking
+    # The last separator counts: words may hold blanks ("20 000"). Only the plain blank separates: a non-breaking
     # one belongs to the word.
     if line.count("\t") > 1:
         report(number, f"{line.count(chr(9)) + 1} columns parted by tabs: {_cut(line)!r}; expected {_shape(task)}")
@@ -215,7 +215,7 @@ def label_id(text: str, number: int, task: TaskSpec, report: Report) -> int | No
         task: the task that it belongs to.
         report: told of what is unknown.
     """
-    # The old xglue loader stripped each line, so that blanks round a label are known to be harmless.
+    # The old xglue loader stripped each line, so blanks around a label are known to be harmless.
     class_id = task.label_id(text.strip(" "))
     if class_id is None:
         names = ", ".join([*task.labels, *task.aliases])

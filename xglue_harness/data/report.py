@@ -36,7 +36,7 @@ class FileReport:
         labels: how often each class occurs (in tagging: over the words).
         problems: the first bad lines.
         more_problems: how many there are beyond those.
-        note: what explains a difference that is none; may be empty.
+        note: why a difference in the number of rows is no fault; may be empty.
     """
 
     task: str
@@ -57,7 +57,7 @@ class FileReport:
         return self.expected is None or self.rows == self.expected or bool(self.note)
 
     def cells(self) -> tuple[str, ...]:
-        """The cells of its row, but for the task's."""
+        """The cells of its row, without the task's."""
         rows = f"{self.rows}" if self.present else "-"
         expected = "-" if self.expected is None else f"{self.expected}"
         return self.language, self.split, rows, expected, self._most_frequent(), self._remark()

@@ -1,7 +1,7 @@
-"""What an unpacked archive says of itself: each file's sha256 and size, under the archive's own sha256.
+"""The manifest of an unpacked archive: each file's sha256 and size, under the archive's sha256.
 
-A file of the cache is believed where the bytes that are read have the sha256 that was noted when they were unpacked, in
-the same read that gave the archive its own.
+A file of the cache is trusted if the bytes that are read have the sha256 that was noted when they were unpacked, in the
+same read that hashed the archive.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def read_manifest(folder: Path) -> Files | None:
 
 
 def verify_unpacked(folder: Path) -> list[str]:
-    """What is wrong with an unpacked archive, a line for each file, whose bytes are all read.
+    """What is wrong with an unpacked archive, a line for each file. All bytes are read.
 
     Args:
         folder: whose name is the archive's sha256.
@@ -130,7 +130,7 @@ def copy_unpacked(folder: Path, target: Path) -> None:
 
 
 def check_bytes(path: Path, data: bytes, facts: tuple[str, int]) -> None:
-    """Compare bytes that were read with what was noted of the file.
+    """Compare bytes that were read with what the manifest says of the file.
 
     Raises:
         DamagedDataError: where they differ.
@@ -140,7 +140,7 @@ def check_bytes(path: Path, data: bytes, facts: tuple[str, int]) -> None:
 
 
 def damaged(path: Path, sha256: str, expected: str) -> DamagedDataError:
-    """The error for a file with another sha256 than was noted."""
+    """The error for a file whose sha256 is not the one that was noted."""
     return DamagedDataError(f"{path}: sha256 {sha256[:12]}..., in the archive {expected[:12]}...: damaged or edited")
 
 
