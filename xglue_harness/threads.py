@@ -2,8 +2,8 @@
 
 OpenMP's threads spin for milliseconds while they wait. Where other processes use the same cores, that takes time from
 the very thread that is waited for, and a training step takes many times as long. Threads that sleep at once make a step
-up to half as long again on free cores; threads that spin a little first cost a tenth, and do as well on busy cores (`python
--m benchmarks.threads`). OpenMP reads its variables when torch is loaded, so this runs before that, and only in
+up to half as long again on free cores; threads that spin a little first cost a tenth, and do as well on busy cores
+(`python -m benchmarks.threads`). OpenMP reads its variables when torch is loaded, so this runs before that, and only in
 processes of ours: our command line, or lm_eval's with a task of ours. What the user has set stays.
 
 Imports nothing heavy: the command line starts with it.
