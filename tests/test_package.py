@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import xglue_harness
-from xglue_harness.cli import app as cli
+from xglue_harness import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -79,7 +79,7 @@ def explain_command(
     tree: Tree = TREE,
 ) -> None:
     """Write down why files of others change or go: into changes.yaml, for all that have no reason yet."""
-    from xglue_harness.leaderboard.validation.guard import explain
+    from xglue_harness.leaderboard.validation.change_checks import explain
 
     for file in explain(tree, base, reason):
         typer.echo(f"explained: {file}")
@@ -114,8 +114,8 @@ def compare_command(
     example: Example = False,
 ) -> None:
     """Compare two backbones, paired over test rows: difference, interval, and whether it is significant."""
-    from xglue_harness.leaderboard.ranking.board import ALL
     from xglue_harness.leaderboard.ranking.choice import chosen_boards, chosen_tasks, incomparable
+    from xglue_harness.leaderboard.ranking.rows import ALL
     from xglue_harness.leaderboard.ranking.tables import LEGEND, comparison
 
     tree = _to_read(tree)
@@ -146,7 +146,7 @@ def show_command(
     from xglue_harness.leaderboard.contributions.tree import read_tree
     from xglue_harness.leaderboard.ranking.choice import chosen_boards, chosen_tasks
     from xglue_harness.leaderboard.ranking.tables import LEGEND, by_language, changed_results, overall, published
-    from xglue_harness.leaderboard.validation.guard import listing
+    from xglue_harness.leaderboard.validation.changes import listing
 
     tree = _to_read(tree)
     boards = chosen_boards(tree, recipe, example=example)

@@ -1,7 +1,7 @@
-"""Readers of the official files: bytes in, rows out, no file system.
+r"""Readers of the official files: bytes in, rows out, no file system.
 
 The format has no quoting and no escapes: a field may hold any character but a tab and a newline. So lines are split on
-``\\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
+``\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
 on tabs alone, never with a csv reader (it eats rows that hold a quote).
 """
 
@@ -13,9 +13,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data.layouts import Report, TaggedLines, check_fields, check_word, is_document_mark
 from xglue_harness.errors import DataError
+from xglue_harness.kinds import kind_of
 
 READER_VERSION = 2
 """Raise it whenever the same bytes give other rows, or none: it is part of the cache's keys."""
@@ -81,16 +82,13 @@ def parse(data: bytes, task: TaskSpec, split: str, report: Report) -> Rows:
     if not data.removeprefix(codecs.BOM_UTF8):
         report(1, f"the file is empty; expected {_shape(task)}")
         return Rows({column: [] for column in task.columns[:-1]})
-    if task.kind is Kind.TAGGING:
-        rows = _parse_tagging(data, task, count)
-    else:
-        rows = _parse_sentences(data, task, split, count)
+    rows = _parse_words(data, task, count) if kind_of(task).per_word else _parse_table(data, task, split, count)
     if len(rows) == 0 and problems == 0:
         report(1, f"no row in the file; expected {_shape(task)}")
     return rows
 
 
-def _parse_sentences(data: bytes, task: TaskSpec, split: str, report: Report) -> Rows:
+def _parse_table(data: bytes, task: TaskSpec, split: str, report: Report) -> Rows:
     width = task.skipped_columns + len(task.columns)
     table: list[list[str]] = [[] for _ in task.columns[:-1]]
     labels: list[int] = []
@@ -124,7 +122,7 @@ def _parse_sentences(data: bytes, task: TaskSpec, split: str, report: Report) ->
     return Rows(dict(zip(task.columns[:-1], table, strict=True)), labels)
 
 
-def _parse_tagging(data: bytes, task: TaskSpec, report: Report) -> Rows:
+def _parse_words(data: bytes, task: TaskSpec, report: Report) -> Rows:
     sentences: list[list[str]] = []
     tags: list[list[int]] = []
     words: list[str] = []
@@ -177,7 +175,7 @@ def lines(data: bytes, report: Report) -> Iterator[tuple[int, str | None]]:
 
 
 def _check_header(line: str | None, task: TaskSpec, report: Report) -> None:
-    # Any wording will do; but a first line that ends in a label is a row, and would be lost without a word.
+    # Its wording is free; but a first line that ends in a label is a row, which would silently be lost.
     if line is not None and task.label_id(line.split("\t")[-1].strip(" ")) is not None:
         names = ["id"] * task.skipped_columns + list(task.columns)
         report(
@@ -186,7 +184,7 @@ def _check_header(line: str | None, task: TaskSpec, report: Report) -> None:
 
 
 def _word_and_label(line: str, number: int, task: TaskSpec, report: Report) -> tuple[str, int] | None:
-    # The last separator counts: words may hold blanks ("20 000"). Only the plain blank separates: a non-breaking
+    # The last separator counts, for words may hold blanks ("20 000"). Only the plain blank separates: a non-breaking
     # one belongs to the word.
     if line.count("\t") > 1:
         report(number, f"{line.count(chr(9)) + 1} columns parted by tabs: {_cut(line)!r}; expected {_shape(task)}")
@@ -224,7 +222,7 @@ def label_id(text: str, number: int, task: TaskSpec, report: Report) -> int | No
 
 
 def _shape(task: TaskSpec) -> str:
-    if task.kind is Kind.TAGGING:
+    if kind_of(task).per_word:
         return "a word, a blank and its label on each line, and a blank line after each sentence"
     names = ["id"] * task.skipped_columns + list(task.columns)
     return f"{len(names)} fields separated by tabs: {', '.join(names)}"

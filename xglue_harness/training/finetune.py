@@ -92,6 +92,7 @@ def finetune(
     material: TrainingData,
     *,
     store: Store | None = None,
+    entry: Entry | None = None,
     checkpoint_seconds: float = 600.0,
     progress: bool = True,
 ) -> FineTuned:
@@ -107,6 +108,7 @@ def finetune(
         recipe: all hyperparameters.
         material: the data.
         store: where the result is kept.
+        entry: the training, where it was found in the store just now; it is not looked for again.
         checkpoint_seconds: time between two checkpoints; there is one after each epoch, too.
         progress: show bars.
 
@@ -118,7 +120,7 @@ def finetune(
     facts = training_facts(backbone, identity, recipe, material)
     key = content_key(facts)
     with ExitStack() as stack:
-        entry = world.on_main(lambda: store.find(key))
+        entry = entry or world.on_main(lambda: store.find(key))
         if entry is None:
             world.on_main(lambda: stack.enter_context(store.locked(key)))
             entry = world.on_main(lambda: store.find(key))  # another process may have trained it meanwhile

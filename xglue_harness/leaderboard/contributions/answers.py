@@ -19,7 +19,7 @@ from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.backbone_checks import base_problem, those_there
 from xglue_harness.leaderboard.contributions.backbones import Backbone
 from xglue_harness.published.families import FAMILIES
-from xglue_harness.untrusted import problems_of
+from xglue_harness.untrusted.problems import problems_of
 
 EXAMPLES: dict[str, Any] = {
     "title": "XLM-R base",

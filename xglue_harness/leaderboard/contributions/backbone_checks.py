@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from xglue_harness.errors import EncoderError, LeaderboardError
 from xglue_harness.leaderboard.contributions.backbones import Backbone, missing_inherited_languages, read_backbone
-from xglue_harness.untrusted import Name
+from xglue_harness.untrusted.text import Name
 
 
 def backbones_folder(tree: Path) -> Path:
