@@ -166,7 +166,7 @@ PATCHES = (
         "HFLM._get_backend",
         hf.loading_encoders,
         "`hf` can't load families without a causal head (ModernBERT, DeBERTa-v2, ...)",
-        "issue 1840 (closed: encoder-only models are unlikely to be supported)",
+        "issue 1840 (closed): encoder-only models are unlikely to be supported",
     ),
     Patch(
         "lm_eval.models.huggingface",
@@ -174,7 +174,7 @@ PATCHES = (
         hf.making,
         "several processes on CPUs, or with one GPU a machine, don't know their ranks; over several machines, the rank "
         "within the machine is taken for the rank; what can't be loaded ends in a traceback",
-        "issue 1081 (open: several machines)",
+        "issue 1081 (open): other numbers on several machines",
     ),
     Patch(
         "lm_eval.evaluator",
