@@ -23,7 +23,6 @@ from xglue_analysis.spectra import (
     Spectrum,
     distance,
     effective_rank,
-    frobenius,
     random_spectrum,
     singular_values,
     spectra,
@@ -179,16 +178,11 @@ def test_norms_are_those_of_numpy(shape: tuple[int, int]) -> None:
     matrix = gaussian(*shape)
     found = spectrum(matrix)
     assert found.norm == pytest.approx(np.linalg.norm(matrix, "fro"), rel=1e-12)
-    assert found.norm == pytest.approx(frobenius(torch.from_numpy(matrix)), rel=1e-12)
     assert found.spectral == pytest.approx(np.linalg.norm(matrix, 2), rel=1e-12)
     assert found.nuclear == pytest.approx(np.linalg.norm(matrix, "nuc"), rel=1e-12)
     assert found.stable_rank == pytest.approx(np.linalg.norm(matrix, "fro") ** 2 / np.linalg.norm(matrix, 2) ** 2)
     sigma = scipy.linalg.svdvals(matrix)
     assert found.effective_rank == pytest.approx(math.exp(scipy.stats.entropy(sigma / sigma.sum())))
-
-
-def test_frobenius_adds_in_float64() -> None:
-    assert frobenius(torch.full((100, 100), 0.1, dtype=torch.bfloat16)) == pytest.approx(100 * 0.10009765625, rel=1e-12)
 
 
 @pytest.mark.parametrize("rank", [1, 5, 30])

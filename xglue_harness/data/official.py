@@ -1,7 +1,7 @@
-"""Readers of the official files: bytes in, rows out, no file system.
+r"""Readers of the official files: bytes in, rows out, no file system.
 
 The format has no quoting and no escapes: a field may hold any character but a tab and a newline. So lines are split on
-``\\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
+``\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
 on tabs alone, never with a csv reader (it eats rows that hold a quote).
 """
 
@@ -19,7 +19,7 @@ from xglue_harness.errors import DataError
 from xglue_harness.kinds import kind_of
 
 READER_VERSION = 2
-"""To be raised whenever the same bytes give other rows, or none: it is part of the cache's keys."""
+"""Raise it whenever the same bytes give other rows, or none: it is part of the cache's keys."""
 
 
 @dataclass

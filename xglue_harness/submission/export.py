@@ -50,7 +50,7 @@ class _Run:
         sample: whether the data are the packaged toy.
         whose: what all parts of a submission must have in common, in words.
         sha256: of the kept predictions.
-        unofficial: what is to be said of the test set, where it has not XGLUE's number of rows.
+        unofficial: what to say of a test set that does not have XGLUE's number of rows.
     """
 
     written: WrittenRun
