@@ -10,9 +10,9 @@ import torch
 
 from tests.helpers.training import CPU, backbone, recipe, sentences
 from xglue_harness.benchmark import TASKS
-from xglue_harness.cli.store import problems_of
 from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.errors import StoreError, TrainingError
+from xglue_harness.housekeeping import training_problems
 from xglue_harness.prediction.predict import predict, prepare
 from xglue_harness.scoring import document_score, score
 from xglue_harness.store import token_cache
@@ -205,9 +205,9 @@ def test_dropout_makes_the_test_above_one_of_the_generators(unbroken, tmp_path):
 def test_a_damaged_checkpoint_is_named_and_training_starts_anew(which, unbroken, tmp_path, caplog):
     store = _interrupted(tmp_path, _kill_in_step)
     [path] = store.folders("working")[0].glob(which)
-    assert problems_of(path.parent) == []
+    assert training_problems(path.parent) == []
     path.write_bytes(path.read_bytes()[:-20])
-    [problem] = problems_of(path.parent)
+    [problem] = training_problems(path.parent)
     assert problem.startswith(f"{path.parent}: {path.name}: ")
     again = _finetune(store)
     assert f"{path.parent} can't be used, training starts anew: {path.name}" in caplog.text

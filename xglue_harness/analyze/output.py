@@ -53,7 +53,7 @@ class Output:
     """A folder that an analysis writes into; every file in it is whole or absent."""
 
     def __init__(self, folder: Path, form: Format) -> None:
-        """Make the folder, and say where no figures can be drawn, before anything is computed.
+        """Make the folder, and say so if no figures can be drawn, before anything is computed.
 
         Args:
             folder: where to.
