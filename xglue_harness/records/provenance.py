@@ -75,7 +75,7 @@ def git_revision(package: Path = PACKAGE) -> str | None:
         40 hex digits (of the checkout, or of the commit that pip installed from, PEP 610), with ``-dirty`` behind them
         where tracked files of the package were changed since; ``None`` where no commit is known, as for a release.
     """
-    # A virtual environment may lie inside somebody's repository: it counts only where it tracks the package's files.
+    # A virtual environment may lie inside a repository, which counts only where it tracks the package's files.
     if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return _installed_commit()
     commit = _git(package, "rev-parse", "--verify", "HEAD")
