@@ -1,4 +1,4 @@
-"""Runs that learnt nothing: kept, and flagged, so that no one averages over them unseen."""
+"""Runs that learnt nothing are kept and flagged, so that nobody averages over them unawares."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ The evaluator is ``xglue_evaluate.py`` (Liang et al. 2020, arXiv:2004.01401), wh
 scikit-learn. Its scores are of a language as a whole and have no standard errors. What each of its quirks does to a
 number is shown in ``docs/official.md``; the metrics to trust are those of `xglue_harness.metrics`.
 
-Which seqeval it runs with decides POS: XGLUE's shipped results are those of 0.0.12, which was current then. So
-``official`` is by its rule, and by that of 1.x there is ``official_seqeval1`` beside it.
+The score of POS depends on the version of seqeval. XGLUE's published results come from 0.0.12, current at the time, so
+``official`` follows its rule; beside it, ``official_seqeval1`` follows that of 1.x.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xglue_harness import metrics
 from xglue_harness.benchmark import Kind, TaskSpec
 
 Seqeval = Literal["seqeval 0.0.12", "seqeval 1.2.2"]
-"""Whose rule parts a label into tag and type."""
+"""Whose rule splits a label into tag and type."""
 Rule = Literal["seqeval 0.0.12", "ndcg", "accuracy"]
 """What ``official`` is computed by."""
 
@@ -31,7 +31,7 @@ _FINDERS: Mapping[Seqeval, Callable[[Sequence[str]], frozenset[tuple[str, int, i
     {
         # The type is what stands after the last hyphen of the whole label: all of "CCONJ", and of "O" itself.
         SEQEVAL_0: lambda labels: metrics.chunks(labels, lambda label: label.rpartition("-")[2]),
-        # The first letter is always the tag: "CONJ" is left of "CCONJ", and nothing of "X".
+        # The first letter is always the tag, which leaves "CONJ" of "CCONJ" and nothing of "X".
         SEQEVAL_1: metrics.entities,
     }
 )
@@ -98,7 +98,7 @@ def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]],
     Args:
         gold: labels of the words, ``[sentences][words]``.
         predicted: labels of the words, ``[sentences][words]``.
-        rule: of which seqeval.
+        rule: the rule of which seqeval.
 
     Returns:
         F1; 0.0 where there is no entity at all, gold or predicted.
@@ -129,7 +129,7 @@ def tag_precision(
         gold: tags of the words, ``[sentences][words]``.
         predicted: tags of the words, ``[sentences][words]``; a sentence with fewer than the gold one is filled up at
             its end with ``O``, which is no chunk and so costs no precision.
-        rule: of which seqeval.
+        rule: the rule of which seqeval.
 
     Returns:
         Right chunks over predicted chunks; 0.0 where none is predicted.
@@ -160,12 +160,12 @@ def filled(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) ->
 
 
 def chunk_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], rule: Seqeval = SEQEVAL_0) -> float:
-    """As `entity_f1`, without its look at lengths: a sentence of another length moves all chunks after it.
+    """As `entity_f1`, but lengths are not checked: a sentence of another length moves all chunks after it.
 
     Args:
         gold: labels of the words, ``[sentences][words]``.
         predicted: labels of the words, ``[sentences][words]``.
-        rule: of which seqeval.
+        rule: the rule of which seqeval.
 
     Raises:
         ValueError: a label is empty.
@@ -177,12 +177,12 @@ def chunk_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], 
 def chunk_precision(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], rule: Seqeval = SEQEVAL_0
 ) -> float:
-    """As `tag_precision`, without filling up and its look at lengths; see `chunk_f1`.
+    """As `tag_precision`, but nothing is filled up and lengths are not checked; see `chunk_f1`.
 
     Args:
         gold: tags of the words, ``[sentences][words]``.
         predicted: tags of the words, ``[sentences][words]``.
-        rule: of which seqeval.
+        rule: the rule of which seqeval.
 
     Raises:
         ValueError: a tag is empty.

@@ -136,10 +136,10 @@ def test_without_git_nothing_breaks(tmp_path, monkeypatch, installed):
 
 
 def test_the_environment_holds_every_package_and_the_code():
-    found = environment(torch.device("cpu"), "e" * 64)
-    assert found.code_sha256 == "e" * 64
-    assert set(found.versions) == {"python", *PACKAGES}
-    assert {"peft", "sentencepiece", "safetensors"} < set(found.versions)
-    assert found.hardware["device"] == "cpu"
-    assert found.hardware["torch_threads"] == torch.get_num_threads(), "they decide the last digits of scores"
-    assert found.git_revision is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", found.git_revision)
+    made = environment(torch.device("cpu"), "e" * 64)
+    assert made.code_sha256 == "e" * 64
+    assert set(made.versions) == {"python", *PACKAGES}
+    assert {"peft", "sentencepiece", "safetensors"} < set(made.versions)
+    assert made.hardware["device"] == "cpu"
+    assert made.hardware["torch_threads"] == torch.get_num_threads(), "they decide the last digits of scores"
+    assert made.git_revision is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", made.git_revision)

@@ -19,7 +19,7 @@ from xglue_harness.errors import DataError
 from xglue_harness.kinds import kind_of
 
 READER_VERSION = 2
-"""To be raised whenever the same bytes give other rows, or none: it is part of the cache's keys."""
+"""Raise it whenever the same bytes give other rows, or none: it is part of the cache's keys."""
 
 
 @dataclass

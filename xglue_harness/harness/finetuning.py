@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xglue_harness.errors import RecipeError
-from xglue_harness.harness.leaf_task import OUTPUT_TYPE, LeafTask, TransferRequest
+from xglue_harness.harness.leaf_task import OUTPUT_TYPE, LeafTask, TransferRequest, new_request
 from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol, Scored
 
 
@@ -41,9 +41,7 @@ class FineTuning(EvaluationProtocol):
 
     def requests(self, doc: Any, contexts: Sequence[str], metadata: Any, **_: Any) -> list[TransferRequest]:
         """One request a document."""
-        request = TransferRequest(
-            request_type=OUTPUT_TYPE, doc=doc, arguments=tuple(contexts), idx=0, metadata=metadata
-        )
+        request = new_request(TransferRequest, OUTPUT_TYPE, doc, tuple(contexts), metadata)
         request.task = self._task
         return [request]
 

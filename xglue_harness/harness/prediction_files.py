@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import Kind
-from xglue_harness.records.predictions import Header, RowPredictions, copy_saved, save_predictions
+from xglue_harness.records.prediction_cache import copy_saved, save_predictions
+from xglue_harness.records.predictions import Header, RowPredictions
 from xglue_harness.seal import DamagedFileError
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from lm_eval.api.task import ConfigurableTask
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
 from xglue_harness.errors import RecipeError
+from xglue_harness.harness.leaf_task import new_request
 from xglue_harness.harness.prompt_record import prompt_record
 from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol
 from xglue_harness.prompting import labels
@@ -60,8 +61,7 @@ class Prompting(EvaluationProtocol):
         self._neutral: dict[int, list[Instance]] = {}
         """Requests without content that calibrate a document, by its number."""
         self._shared: list[Instance] = []
-        task.fewshot_cfg.target_delimiter = self.prompts.delimiter
-        task.set_config("target_delimiter", self.prompts.delimiter)
+        task.set_delimiter(self.prompts.delimiter)
         task.set_config("description", f"{self.prompt.description.rstrip()}{task.config.fewshot_delimiter}")
         task.set_config("doc_to_text", self.prompt.question)
 
@@ -119,9 +119,9 @@ class Prompting(EvaluationProtocol):
             # Behind an API a chat's context is no plain str, and has to stay what it is.
             context = f"{contexts[0]}{delimiter}" if delimiter else contexts[0]
             arguments = (context, self._generation(doc["words"], chat=apply_chat_template))
-            return [Instance("generate_until", doc, arguments, 0, metadata)]
+            return [new_request(Instance, "generate_until", doc, arguments, metadata)]
         pairs = [(context, f"{delimiter}{choice}") for context in contexts for choice in self.choices]
-        requests = [Instance("loglikelihood", doc, pair, i, metadata) for i, pair in enumerate(pairs)]
+        requests = [new_request(Instance, "loglikelihood", doc, pair, metadata, i) for i, pair in enumerate(pairs)]
         if self._calibrates:
             if len(contexts) > 1:
                 self._shared = requests[len(self.choices) :]

@@ -16,7 +16,7 @@ from xglue_harness.errors import RecipeError
 from xglue_harness.harness.finetuning import FineTuning
 from xglue_harness.harness.groups import marks_of
 from xglue_harness.harness.language_model import LanguageModel
-from xglue_harness.harness.leaf_task import LeafTask
+from xglue_harness.harness.leaf_task import LeafTask, Metadata
 from xglue_harness.harness.model_arguments import forget_last, names_of_last
 from xglue_harness.harness.plugin import register
 from xglue_harness.harness.prediction_files import keep_predictions
@@ -146,9 +146,11 @@ class TransferTask(LeafTask):
         """What the model reads: the prompt of each row, or the document itself."""
         return self.protocol.contexts(doc, **kwargs)
 
-    def construct_requests(self, doc: Any, ctx: Any, **kwargs: Any) -> Any:
-        """The requests of one document."""
-        return self.protocol.requests(doc, ctx, **kwargs)
+    def construct_requests(
+        self, doc: Any, ctx: Any, *, metadata: Metadata | None = None, doc_id: int = -1, **kwargs: Any
+    ) -> Any:
+        """The requests of one document; lm-eval 0.4 gives ``metadata``, 0.5 ``doc_id``."""
+        return self.protocol.requests(doc, ctx, metadata or (self.task_name, doc_id, self.config.repeats), **kwargs)
 
     # ---------------------------------------------------------------- scores
 

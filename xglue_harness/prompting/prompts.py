@@ -111,5 +111,5 @@ _ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False)  # noqa:
 
 
 def content_free(spec: TaskSpec) -> dict[str, Any]:
-    """A row that says nothing, to ask what a model answers whatever it reads; its class stands for none."""
+    """A row without content, to ask what a model answers whatever it reads; its label means nothing."""
     return kind_of(spec).filled_row(CONTENT_FREE)

@@ -71,12 +71,12 @@ def _git(folder: Path, *arguments: str) -> str | None:
     settings = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_OF_A_HOOK}
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]  # no lock: a look must not disturb others
     try:
-        found = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603
             command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_GIT_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found.stdout.strip() if found.returncode == 0 else None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _installed_commit() -> str | None:
@@ -91,20 +91,20 @@ def _installed_commit() -> str | None:
 @cache
 def versions() -> dict[str, str]:
     """Version of Python and of each package that can move a score (``absent`` where it is not installed)."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "absent"
-    return found
+            versions[package] = "absent"
+    return versions
 
 
 def hardware(device: Any) -> dict[str, Any]:
     """The processor, the GPU if the run uses one, and the threads of torch."""
     import torch
 
-    found: dict[str, Any] = {
+    hardware: dict[str, Any] = {
         "machine": platform.machine(),
         "system": platform.platform(),
         "processor": _processor(),
@@ -113,9 +113,9 @@ def hardware(device: Any) -> dict[str, Any]:
         "device": str(device),
     }
     if device.type == "cuda":
-        found["gpu"] = torch.cuda.get_device_name(device)
-        found["cuda"] = torch.version.cuda
-    return found
+        hardware["gpu"] = torch.cuda.get_device_name(device)
+        hardware["cuda"] = torch.version.cuda
+    return hardware
 
 
 def _processor() -> str:

@@ -1,9 +1,9 @@
 """How XGLUE's own evaluator reads prediction files and scores them: ``xglue-harness score --as-official``.
 
-``xglue_evaluate.py`` (microsoft/XGLUE) looks at less than `xglue_harness.submission.files.read` does: it strips each
-line and compares it as text with the gold label's, fills short sentences up with ``O``, and counts on where sentences
-are too long. Gold files are read as loosely. Where it stops with a traceback, so does this with an error, for then
-there is no number.
+``xglue_evaluate.py`` (microsoft/XGLUE) checks less than `xglue_harness.submission.files.read` does: it strips each line
+and compares it as text with the gold label's, fills short sentences up with ``O``, and goes on counting where sentences
+are too long. It reads gold files as loosely. Where it stops with a traceback there is no number, and an error is raised
+here.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _classified(lines: list[str], rows: list[str], spec: TaskSpec, path: str) ->
 
 
 def _ranked(lines: list[str], rows: list[str], spec: TaskSpec, path: str) -> _Scored:
-    """Predictions are any numbers; what one side has more than the other is not looked at."""
+    """Predictions may be any numbers; where one side is longer, its rest is ignored."""
     names, labels = _table(lines, rows)
     queries = [row.split("\t")[0] for row in rows]
     groups: list[tuple[list[float], list[float]]] = []
@@ -106,7 +106,7 @@ def _ranked(lines: list[str], rows: list[str], spec: TaskSpec, path: str) -> _Sc
         except ValueError:
             odd = f"{name[:60]!r} of gold {label[:60]!r}"
             raise DataError(f"{path}:{number}: {odd} are not two numbers; {_STOPS}") from None
-        if not groups or (query != before and before):  # an empty query does not end: the next one goes on with it
+        if not groups or (query != before and before):  # an empty query never ends: the next one continues it
             groups.append(([], []))
         before = query
         groups[-1][0].append(grade)
@@ -142,6 +142,6 @@ def _tagged(lines: list[str], rows: list[str], spec: TaskSpec, path: str) -> _Sc
         (chunk_f1, metrics.entity_counts) if spec.metric == "f1" else (chunk_precision, metrics.accuracy_counts)
     )
     same = [len(row) for row in gold] == [len(row) for row in predicted]
-    later = of_chunks(gold, predicted, SEQEVAL_1) if same else None  # which refuses sentences of other lengths
+    later = of_chunks(gold, predicted, SEQEVAL_1) if same else None  # 1.x refuses other lengths
     items = [count(g, p[: len(g)]) for g, p in zip(gold, predicted, strict=False)]
     return items, Official(of_chunks(gold, predicted), later, SEQEVAL_0), None

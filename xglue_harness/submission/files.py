@@ -24,7 +24,7 @@ def relative_path(spec: TaskSpec, language: str) -> str:
 
 def spellings(spec: TaskSpec) -> list[str]:
     """Each class as the official test files spell it, by class id."""
-    # XNLI has an alias, too, but in its training file alone; digits are what test files hold.
+    # XNLI has an alias as well, but only in its training file; the aliases of test files are digits.
     return [str(i) if str(i) in spec.aliases else name for i, name in enumerate(spec.labels)]
 
 

@@ -97,8 +97,8 @@ class Scores:
         missing: prediction files that are not there, though the data have the language.
         left_out: prediction files, or folders, that the data have no gold labels for.
         as_official: whether files were read as XGLUE's evaluator reads them.
-        warnings: what is to be known of the files: those of no task of the benchmark, and what the evaluator takes
-            and we would not.
+        warnings: what to know about the files: those of no task of the benchmark, and what the evaluator accepts
+            though we would not.
         unofficial: sets of the data with another number of rows than the official ones.
     """
 
@@ -210,8 +210,8 @@ def _chosen(folder: Path, names: Sequence[str] | None) -> list[TaskSpec]:
 def _files(folder: Path, folders: Sequence[str] | None, as_official: bool) -> tuple[set[str], list[str]]:
     """Relative paths of the prediction files below some folders (all, where not given), and what to warn of.
 
-    XGLUE's evaluator never sees a file that it does not ask for. Of one's own, a language that the task does not have
-    is said (the example submission has Chinese PAWS-X), and what may be a misspelt name is an error.
+    XGLUE's evaluator never sees a file that it does not ask for. We warn of a language that the task does not have
+    (the example submission has Chinese PAWS-X), and take what may be a misspelt name for an error.
     """
     known = {relative_path(spec, language) for spec in TASKS.values() for language in spec.languages}
     of_xglue = {relative_path(spec, language) for spec in TASKS.values() for language in LANGUAGES}
@@ -251,7 +251,7 @@ def _jobs(
 
 
 class _Scorer:
-    """Scores prediction files, and notes what is to be known of them."""
+    """Scores prediction files, and notes what their reader should know."""
 
     def __init__(self, folder: Path, source: Source, split: str, as_official: bool, warnings: list[str]) -> None:
         self._folder, self._source, self._split, self._as_official = folder, source, split, as_official
@@ -294,7 +294,7 @@ class _Scorer:
         )
 
     def _officially(self, data: bytes, gold: bytes, spec: TaskSpec, dataset: Dataset, path: str) -> PredictionScores:
-        """As the evaluator does, with a warning where we would not have, or would have read something else."""
+        """As the evaluator does, with a warning where we would refuse the file or read something else in it."""
         theirs = evaluate(data, gold, spec, self._split, path)
         try:
             ours = _strictly(data, spec, dataset, path).official.official

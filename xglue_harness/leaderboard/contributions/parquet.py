@@ -1,9 +1,9 @@
-"""What a stranger's Parquet file would unpack to, told by its headers, before anything of it is unpacked.
+"""What a stranger's Parquet file would unpack to: its headers say so before anything is unpacked.
 
 A file of 3 kB can hold one text of 20,000 characters and 200,000 references to it, or a page that grows to gigabytes.
 Its footer tells sizes, and may lie; what a reader obeys are the headers of the pages. So both are read here, with a
 small parser of Thrift's compact protocol, and the sizes in them are held to limits, and to each other. (``pyarrow``
-tells what a footer says, too, but ends the process where its statistics are malformed.)
+reads a footer as well, but malformed statistics end the process.)
 """
 
 from __future__ import annotations

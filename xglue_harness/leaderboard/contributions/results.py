@@ -22,7 +22,9 @@ from xglue_harness.official_metrics import Official, official_scores
 from xglue_harness.records.predictions import RowPredictions
 from xglue_harness.records.schema import RunRecord, Share
 from xglue_harness.scoring import document_score, score, score_stderr
-from xglue_harness.untrusted import FROM_LIST, Name, Text, problems_of, read_json
+from xglue_harness.untrusted.problems import problems_of
+from xglue_harness.untrusted.text import FROM_LIST, Name, Text
+from xglue_harness.untrusted.values import read_json
 
 RESULT_LIMIT = 1_500_000
 """Most bytes of a result's JSON; POS in 18 languages has about 200,000."""

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks.contribution_mutations import deepen
 from tests.leaderboard.conftest import EXAMPLE, PUBLISHED
-from tests.leaderboard.test_validate import described, edited
+from tests.leaderboard.spoiled import described, edited
 from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.tree import read_tree
