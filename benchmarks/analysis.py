@@ -11,9 +11,7 @@ against scipy's, in float64, with the largest relative difference.
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ import numpy as np
 import scipy.linalg
 import torch
 
-from benchmarks.ratios import middle
+from benchmarks.rounds import clock, parser_of, spread
 from benchmarks.workload import write_figures
 from xglue_analysis import cka_grid, singular_values
 from xglue_analysis.cka import cheaper
@@ -30,18 +28,6 @@ from xglue_analysis.cka import cheaper
 LAYERS = 13
 SIZES = {"small": (1000, 1024), "large": (10_000, 768)}
 SHAPES = [*[(1024, 1024)] * 4, (4096, 1024), (1024, 4096)]
-
-
-def clock(act: Callable[[], Any]) -> float:
-    """Seconds."""
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
-
-
-def shown(ratios: list[float]) -> str:
-    """Median and range."""
-    return "{:.2f} ({:.2f} to {:.2f})".format(*middle(ratios))
 
 
 def products(n: int, d: int) -> Callable[[], Any]:
@@ -66,20 +52,20 @@ def products(n: int, d: int) -> Callable[[], Any]:
 
 def peers(x: torch.Tensor, y: torch.Tensor) -> dict[str, Callable[[], Any]]:
     """Other implementations, one pair of layers each."""
-    found: dict[str, Callable[[], Any]] = {}
+    others: dict[str, Callable[[], Any]] = {}
     try:
         from ckatorch.core import cka_base
 
-        found["ckatorch"] = lambda: cka_base(x, y, unbiased=True)
+        others["ckatorch"] = lambda: cka_base(x, y, unbiased=True)
     except ImportError:
         print("ckatorch is not installed")
     try:
         from repsim import cka as cka_of_repsim
 
-        found["repsim"] = lambda: cka_of_repsim([x.numpy(), y.numpy()], "linear", "gretton")
+        others["repsim"] = lambda: cka_of_repsim([x.numpy(), y.numpy()], "linear", "gretton")
     except ImportError:
         print("repsim is not installed")
-    return found
+    return others
 
 
 def time_cka(size: str, rounds: int) -> dict[str, Any]:
@@ -91,15 +77,15 @@ def time_cka(size: str, rounds: int) -> dict[str, Any]:
     cka_grid(xs, ys)
     times: dict[str, list[float]] = {name: [] for name in ("ours", "products", *others)}
     for _ in range(rounds):
-        times["ours"].append(clock(lambda: cka_grid(xs, ys)))
-        times["products"].append(clock(bound))
+        times["ours"].append(clock(lambda: cka_grid(xs, ys))[0])
+        times["products"].append(clock(bound)[0])
         for name, act in others.items():
-            times[name].append(LAYERS * LAYERS * clock(act))
+            times[name].append(LAYERS * LAYERS * clock(act)[0])
     over = [ours / least for ours, least in zip(times["ours"], times["products"], strict=True)]
-    print(f"n={n} d={d}: ours {statistics.median(times['ours']):.2f} s, {shown(over)} times the products", flush=True)
+    print(f"n={n} d={d}: ours {statistics.median(times['ours']):.2f} s, {spread(over)} times the products", flush=True)
     for name in others:
         ahead = [theirs / ours for theirs, ours in zip(times[name], times["ours"], strict=True)]
-        print(f"  {name}: {statistics.median(times[name]):.1f} s for all pairs, ours {shown(ahead)} times as fast")
+        print(f"  {name}: {statistics.median(times[name]):.1f} s for all pairs, ours {spread(ahead)} times as fast")
     return {"n": n, "d": d, "side": cka_grid(xs[:1], ys[:1]).side, "seconds": times}
 
 
@@ -111,36 +97,35 @@ def time_svd(layers: int, rounds: int) -> dict[str, Any]:
     times: dict[str, list[float]] = {"ours": [], "scipy": []}
     worst = 0.0
     for _ in range(rounds):
-        ours: list[torch.Tensor] = []
-        theirs: list[Any] = []
-        times["ours"].append(clock(lambda out=ours: out.extend(singular_values(matrix) for matrix in matrices)))
-        times["scipy"].append(clock(lambda out=theirs: out.extend(scipy.linalg.svdvals(matrix) for matrix in precise)))
+        seconds, ours = clock(lambda: [singular_values(matrix) for matrix in matrices])
+        times["ours"].append(seconds)
+        seconds, theirs = clock(lambda: [scipy.linalg.svdvals(matrix) for matrix in precise])
+        times["scipy"].append(seconds)
         for a, b in zip(ours, theirs, strict=True):
             worst = max(worst, float(np.abs(a.numpy() / b - 1).max()))
-    ahead = [scipys / own for scipys, own in zip(times["scipy"], times["ours"], strict=True)]
+    ahead = [theirs / ours for theirs, ours in zip(times["scipy"], times["ours"], strict=True)]
     print(
         f"singular values of {len(matrices)} matrices: ours {statistics.median(times['ours']):.1f} s, "
-        f"{shown(ahead)} times as fast as scipy, largest relative difference {worst:.1e}"
+        f"{spread(ahead)} times as fast as scipy, largest relative difference {worst:.1e}"
     )
     return {"matrices": len(matrices), "seconds": times, "largest_relative_difference": worst}
 
 
 def main() -> None:
     """Run all and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = parser_of(__doc__, rounds=3)
     parser.add_argument("--svd-layers", type=int, default=12, help="layers of mBART-large's encoder")
     parser.add_argument("--skip", nargs="*", choices=["small", "large", "svd"], default=[])
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     given = parser.parse_args()
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for size in SIZES:
         if size not in given.skip:
-            found[f"cka_{size}"] = time_cka(size, given.rounds if size == "small" else 1)
+            figures[f"cka_{size}"] = time_cka(size, given.rounds if size == "small" else 1)
     if "svd" not in given.skip:
-        found["svd"] = time_svd(given.svd_layers, given.rounds)
+        figures["svd"] = time_svd(given.svd_layers, given.rounds)
     if given.json:
-        write_figures(given.json, "analysis", found, torch.device("cpu"))
+        write_figures(given.json, "analysis", figures, torch.device("cpu"))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.rounds import parser_of
+
 RECIPE = {
     "data": "sample",
     "epochs": 8,
@@ -42,8 +44,8 @@ def run(encoder: Path, output: Path) -> None:
     from lm_eval.tasks import TaskManager
 
     import xglue_harness.hook  # noqa: F401
-    from xglue_harness.harness.register import tasks_folder
     from xglue_harness.records.schema import comparable
+    from xglue_harness.resources import tasks_folder
 
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata=RECIPE)
     results: dict[str, Any] = simple_evaluate(
@@ -97,7 +99,7 @@ def damaged(store: Path) -> list[str]:
 
 def main() -> None:
     """Run, kill, run again, compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--run", nargs=2, type=Path, help=argparse.SUPPRESS)
@@ -135,10 +137,10 @@ def main() -> None:
             output.unlink(missing_ok=True)
             if start(encoder, store, output).wait() == 0:
                 resumed += 1
-                found = json.loads(output.read_text())
-                same = found["facts"] == expected
+                again = json.loads(output.read_text())
+                same = again["facts"] == expected
                 equal += same
-                sessions = found["sessions"].values()
+                sessions = again["sessions"].values()
                 went_on = any(s["from_store"] or s["resumed_from_step"] is not None for s in sessions)
                 from_checkpoint += went_on
                 outcome = f"{'equal' if same else 'DIFFERENT'}, {'went on' if went_on else 'began anew'}"

@@ -17,7 +17,6 @@ or else a fault: WRONG (another result), TRACEBACK, SILENT (damaged, and nobody 
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import random
@@ -29,6 +28,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.rounds import parser_of
 
 RECIPE = {
     "dev": "all",
@@ -106,7 +107,7 @@ class Ground:
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
 
-        from xglue_harness.harness.register import tasks_folder
+        from xglue_harness.resources import tasks_folder
 
         said: list[str] = []
         handler = logging.Handler(logging.WARNING)
@@ -126,7 +127,7 @@ class Ground:
         """What ``cache verify`` and ``store verify`` print."""
         from typer.testing import CliRunner
 
-        from xglue_harness.cli import app
+        from xglue_harness.cli.app import app
 
         return "".join(CliRunner().invoke(app, [group, "verify"]).output for group in ("cache", "store"))
 
@@ -146,12 +147,12 @@ def outcome(ground: Ground, path: Path) -> tuple[str, str]:
     names = (str(path), path.name, path.parent.name)
     listed = any(name in ground.verified() for name in names)
     try:
-        found, said = ground.run()
+        result, said = ground.run()
     except XGlueError as error:
         return ("refused" if any(name in str(error) for name in names) else "SILENT"), str(error)
     except Exception as error:
         return "TRACEBACK", f"{type(error).__name__}: {error}"
-    if found != ground.expected:
+    if result != ground.expected:
         return "WRONG", said
     if any(name in said for name in names):
         return "rebuilt", said
@@ -176,9 +177,9 @@ def measure(flips: int, seed: int, folder: Path, tell: Callable[[str], None] = p
     counted: Counter[tuple[str, str]] = Counter()
     read = {
         path
-        for task, own in LEAVES.items()
+        for task, tested in LEAVES.items()
         for split, language, path in benchmark.TASKS[task].files()
-        if split != "test" or language == own
+        if split != "test" or language == tested
     }
     places = [
         (
@@ -201,16 +202,16 @@ def measure(flips: int, seed: int, folder: Path, tell: Callable[[str], None] = p
         path = ground.live / chance.choice(files)
         bit = chance.randrange(8 * path.stat().st_size)
         flip(path, bit)
-        found, said = outcome(ground, path)
-        counted[kind, found] += 1
-        if found in FAULTS:
-            tell(f"{number}: {found}: bit {bit} of {path.relative_to(ground.live)} ({state}): {said}")
+        fate, said = outcome(ground, path)
+        counted[kind, fate] += 1
+        if fate in FAULTS:
+            tell(f"{number}: {fate}: bit {bit} of {path.relative_to(ground.live)} ({state}): {said}")
     return counted
 
 
 def main() -> None:
     """Flip, run, compare, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--flips", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

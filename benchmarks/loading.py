@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.ratios import print_ratios
+from benchmarks.rounds import in_turn, parser_of, print_ratios
 
 MBART_LARGE_50 = {
     "vocab_size": 250054,
@@ -62,7 +62,7 @@ def load(side: str, folder: str, dtype: str) -> Any:
     """The model of lm_eval, made as its command line makes it."""
     from lm_eval.api.registry import get_model
 
-    from xglue_harness.harness.register import register
+    from xglue_harness.harness.plugin import register
 
     register()
     return get_model(side)(pretrained=folder, dtype=dtype, device="cpu")
@@ -99,8 +99,7 @@ def measure(side: str, folder: str, dtype: str) -> dict[str, float]:
 
 def main() -> None:
     """Run both sides in turn and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = parser_of(__doc__, rounds=5)
     parser.add_argument("--dtype", default="auto", help="as in --model_args; auto: as stored, which is float32")
     parser.add_argument("--max-shard-size", default="50GB", help="e.g. 500MB")
     parser.add_argument("--side", choices=["hf", "hf-encoder"], help=argparse.SUPPRESS)
@@ -109,17 +108,17 @@ def main() -> None:
     if given.side:
         print(json.dumps(measure(given.side, given.folder, given.dtype)))
         return
-    found: dict[str, list[dict[str, float]]] = {"hf-encoder": [], "hf": []}
+    figures: dict[str, list[dict[str, float]]] = {"hf-encoder": [], "hf": []}
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder) / "tiny", TINY, given.max_shard_size)
         build(Path(folder) / "large", MBART_LARGE_50, given.max_shard_size)  # which leaves it in the page cache
         for number in range(given.rounds):
-            for side in sorted(found, reverse=number % 2 == 1):
+            for side in in_turn(figures, number):
                 command = [sys.executable, "-m", "benchmarks.loading", "--side", side, "--folder", folder]
                 command += ["--dtype", given.dtype]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                found[side].append(json.loads(done.stdout.splitlines()[-1]))
-    print_ratios(found, 34)
+                figures[side].append(json.loads(done.stdout.splitlines()[-1]))
+    print_ratios(figures, 34)
 
 
 if __name__ == "__main__":

@@ -10,27 +10,18 @@ against JSON lines. Then the requests of a prompted task, built by our task agai
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.ratios import print_ratios
+from benchmarks.rounds import clock, parser_of, print_ratios
 from xglue_harness import official_metrics
 from xglue_harness.benchmark import TASKS
 from xglue_harness.records.predictions import Header, RowPredictions, encoded, read
-
-
-def clock(act: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and what came of it."""
-    began = time.perf_counter()
-    found = act()
-    return time.perf_counter() - began, found
 
 
 def tagged(name: str, sentences: int) -> tuple[list[list[int]], list[list[int]]]:
@@ -67,7 +58,7 @@ def compare_scores(rounds: int, sentences: int) -> None:
     """Official scores, ours and theirs in turn."""
     data = {"ner": tagged("ner", sentences), "pos": tagged("pos", sentences), "wpr": ranked(sentences // 2)}
     theirs = references()
-    found: dict[str, list[dict[str, float]]] = {"ours": [], "libraries": []}
+    sides: dict[str, list[dict[str, float]]] = {"ours": [], "libraries": []}
     for _ in range(rounds):
         figures: tuple[dict[str, float], dict[str, float]] = ({}, {})
         for name, (gold, predicted) in data.items():
@@ -77,9 +68,9 @@ def compare_scores(rounds: int, sentences: int) -> None:
             others, other = clock(lambda r=reference, g=gold, p=predicted: r(g, p))
             assert abs(one - other) < 1e-12, (name, one, other)
             figures[0][f"official {name}, s"], figures[1][f"official {name}, s"] = seconds, others
-        found["ours"].append(figures[0])
-        found["libraries"].append(figures[1])
-    print_ratios(found, 18)
+        sides["ours"].append(figures[0])
+        sides["libraries"].append(figures[1])
+    print_ratios(sides, 18)
 
 
 def compare_files(rounds: int, sentences: int) -> None:
@@ -89,7 +80,7 @@ def compare_files(rounds: int, sentences: int) -> None:
     header = Header(task="pos", language="en", protocol="finetune", scores="log_probability", rows=len(gold))
     places = list(range(len(gold)))
     rows = RowPredictions(header, places, places, gold, predicted, scores)
-    found: dict[str, list[dict[str, float]]] = {"Parquet": [], "JSON": []}
+    sides: dict[str, list[dict[str, float]]] = {"Parquet": [], "JSON": []}
     with TemporaryDirectory() as folder:
         parquet, lines = Path(folder) / "x.parquet", Path(folder) / "x.jsonl"
 
@@ -105,8 +96,8 @@ def compare_files(rounds: int, sentences: int) -> None:
                 written, _ = clock(write)
                 loaded, _ = clock(load)
                 size = path.stat().st_size / 1e6
-                found[side].append({"written, s": written, "read, s": loaded, "size, MB": size})
-    print_ratios(found, 18)
+                sides[side].append({"written, s": written, "read, s": loaded, "size, MB": size})
+    print_ratios(sides, 18)
 
 
 def compare_prompts(rounds: int) -> None:
@@ -115,12 +106,13 @@ def compare_prompts(rounds: int) -> None:
     from lm_eval.models.dummy import DummyLM
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import register, tasks_folder
+    from xglue_harness.harness.plugin import register
+    from xglue_harness.resources import tasks_folder
 
     register()
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={"data": "sample"})
     [ours] = manager.load(["xglue_xnli_zs_de"])["tasks"].values()
-    ours.meet(DummyLM())
+    ours.bind_model(DummyLM())
     ours.set_config("num_fewshot", 0)
     prompt = ours.protocol.prompt
     config = {
@@ -140,20 +132,19 @@ def compare_prompts(rounds: int) -> None:
             self.dataset = ours.dataset
 
     plain = Plain(config=config)
-    found: dict[str, list[dict[str, float]]] = {"ours": [], "lm-eval": []}
+    sides: dict[str, list[dict[str, float]]] = {"ours": [], "lm-eval": []}
     for _ in range(rounds):
         for side, task in (("ours", ours), ("lm-eval", plain)):
             seconds, _ = clock(task.build_all_requests)
-            found[side].append({"60 prompts, s": seconds})
+            sides[side].append({"60 prompts, s": seconds})
     ours_texts = {request.args for request in ours.instances[:3]}
     assert ours_texts == {request.args for request in plain.instances[:3]}, "the prompts differ"
-    print_ratios(found, 18)
+    print_ratios(sides, 18)
 
 
 def main() -> None:
     """Run all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = parser_of(__doc__, rounds=5)
     parser.add_argument("--sentences", type=int, default=5000)
     options = parser.parse_args()
     warnings.filterwarnings("ignore")

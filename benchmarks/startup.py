@@ -14,7 +14,6 @@ all of its YAML, the part that is ours.
 
 from __future__ import annotations
 
-import argparse
 import compileall
 import json
 import os
@@ -31,7 +30,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import xglue_harness
-from xglue_harness.harness.register import tasks_folder
+from benchmarks.rounds import in_turn, parser_of, spread
+from xglue_harness.resources import tasks_folder
 
 LM_EVAL = {"python -c pass": ["-c", "pass"], "lm_eval --help": ["-m", "lm_eval", "--help"]}
 SCAN = {"TaskManager()": ["-c", "from lm_eval.tasks import TaskManager; TaskManager()"]}
@@ -57,7 +57,7 @@ hook.register_or_warn = timed_register
 began = time.perf_counter()
 from lm_eval.tasks._index import TaskIndex
 from lm_eval.tasks.manager import TaskManager
-from xglue_harness.harness.register import tasks_folder
+from xglue_harness.resources import tasks_folder
 
 files = TaskIndex._iter_yaml_files
 
@@ -94,15 +94,15 @@ def run(command: list[str], folder: Path, **variables: str) -> str:
 
 def times(commands: Mapping[str, list[str]], folder: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
     """Of each command, the milliseconds of each round; the commands in turn, every second round backwards."""
-    found: dict[str, dict[str, list[float]]] = {name: {"wall": [], "cpu": []} for name in commands}
+    milliseconds: dict[str, dict[str, list[float]]] = {name: {"wall": [], "cpu": []} for name in commands}
     for number in range(-1, rounds):
-        for name in list(commands)[:: -1 if number % 2 else 1]:
+        for name in in_turn(commands, number):
             began, before = time.perf_counter(), _children()
             run(commands[name], folder)
             if number >= 0:  # the round before only fills the page cache
-                found[name]["wall"].append(1000 * (time.perf_counter() - began))
-                found[name]["cpu"].append(1000 * (_children() - before))
-    return found
+                milliseconds[name]["wall"].append(1000 * (time.perf_counter() - began))
+                milliseconds[name]["cpu"].append(1000 * (_children() - before))
+    return milliseconds
 
 
 def _children() -> float:
@@ -111,23 +111,17 @@ def _children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def spread(values: list[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):.1f} ms ({min(values):.1f} to {max(values):.1f})"
-
-
 def compare(name: str, arguments: list[str], pythons: Mapping[str, Path], folder: Path, rounds: int) -> None:
     """Print one command with the plug-in, without it and without it again."""
-    found = times({side: [str(python), *arguments] for side, python in pythons.items()}, folder, rounds)
+    sides = times({side: [str(python), *arguments] for side, python in pythons.items()}, folder, rounds)
     print(f"{name}, {rounds} rounds")
     for clock in ("wall", "cpu"):
-        base = found["without"][clock]
-        for side, clocks in found.items():
+        base = sides["without"][clock]
+        for side, clocks in sides.items():
             values = clocks[clock]
             medians, fastest = statistics.median(values) / statistics.median(base), min(values) / min(base)
-            print(
-                f"  {clock:4} {side:8} {spread(values):38} ratio of medians {medians:.4f}, of the fastest {fastest:.4f}"
-            )
+            shown = f"{spread(values, '.1f')} ms"
+            print(f"  {clock:4} {side:8} {shown:38} ratio of medians {medians:.4f}, of the fastest {fastest:.4f}")
 
 
 def instructions(command: list[str], folder: Path) -> float:
@@ -141,17 +135,16 @@ def instructions(command: list[str], folder: Path) -> float:
 
 def main() -> None:
     """Make the environments, run everything and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser = parser_of(__doc__, rounds=30)
     parser.add_argument("--scans", type=int, default=3, help="rounds of TaskManager(), which takes many seconds")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         ours, without = (environment(folder / name, plugin=name == "with") for name in ("with", "without"))
-        found = times({name: [str(ours), *command] for name, command in OURS.items()}, folder, given.rounds)
+        measured = times({name: [str(ours), *command] for name, command in OURS.items()}, folder, given.rounds)
         print(f"our command line, {given.rounds} rounds")
-        for name, clocks in found.items():
-            print(f"  {name:21} wall {spread(clocks['wall']):30} cpu {spread(clocks['cpu'])}")
+        for name, clocks in measured.items():
+            print(f"  {name:21} wall {spread(clocks['wall'], '.1f') + ' ms':30} cpu {spread(clocks['cpu'], '.1f')} ms")
         pythons = {"with": ours, "without": without, "again": without}
         for commands, rounds in ((LM_EVAL, given.rounds), (SCAN, given.scans)):
             for name, command in commands.items() if rounds else ():

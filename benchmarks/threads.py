@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from benchmarks.ratios import middle
+from benchmarks.rounds import in_turn, middle, parser_of, spread
 from xglue_harness.threads import COUNTS, SPIN, WAITING, limits
 
 POLICIES: dict[str, dict[str, str]] = {
@@ -29,7 +29,7 @@ POLICIES: dict[str, dict[str, str]] = {
     "spin 20000": {"GOMP_SPINCOUNT": "20000"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
-"""Ours first: the others are told by their ratio to it."""
+"""Ours first: the others are given as ratios to it."""
 
 SHAPES = {
     "the demonstration's encoder": {"width": 96, "layers": 2, "heads": 4, "batch": 16, "length": 24},
@@ -38,7 +38,7 @@ SHAPES = {
 
 
 def serve(shapes: Mapping[str, int], seconds: float) -> None:
-    """Train random weights on random subwords; for each line that comes in, tell the seconds of a step."""
+    """Train random weights on random subwords; for each line that is read, print the seconds of a step."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -84,19 +84,12 @@ def loops(count: int) -> Iterator[None]:
 
 def compare(name: str, rounds: int, seconds: float, busy: int) -> None:
     """Print the table of one encoder."""
-    own = {key: value for key, value in os.environ.items() if key not in {*WAITING, *COUNTS}}
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.threads",
-        "--serve",
-        json.dumps(SHAPES[name]),
-        "--seconds",
-        f"{seconds}",
-    ]
+    unset = {key: value for key, value in os.environ.items() if key not in {*WAITING, *COUNTS}}
+    command = [sys.executable, "-m", "benchmarks.threads", "--serve", json.dumps(SHAPES[name])]
+    command += ["--seconds", f"{seconds}"]
     sides = {
         policy: subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**own, **variables}
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**unset, **variables}
         )
         for policy, variables in POLICIES.items()
     }
@@ -114,17 +107,17 @@ def compare(name: str, rounds: int, seconds: float, busy: int) -> None:
         for beside in (0, busy):
             with loops(beside):
                 load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-                found: dict[str, list[float]] = {policy: [] for policy in sides}
+                times: dict[str, list[float]] = {policy: [] for policy in sides}
                 for number in range(rounds):
-                    for policy in list(sides)[:: -1 if number % 2 else 1]:
-                        found[policy].append(turn(sides[policy]))
+                    for policy in in_turn(sides, number):
+                        times[policy].append(turn(sides[policy]))
             print(f"{name}, beside {beside} endless loops, {rounds} rounds; load of the last minute {load:.1f}")
-            ours = found[next(iter(found))]
-            for policy, values in found.items():
-                ratio, least, largest = middle(a / b for a, b in zip(values, ours, strict=True))
+            ours = times[next(iter(times))]
+            for policy, values in times.items():
+                ratio = spread(a / b for a, b in zip(values, ours, strict=True))
                 print(
                     f"  {policy:16} {1000 * middle(values)[0]:9.1f} ms a step (least {1000 * min(values):.1f}); "
-                    f"ratio to ours {ratio:.2f} ({least:.2f} to {largest:.2f}), of the least "
+                    f"ratio to ours {ratio}, of the least "
                     f"{min(values) / min(ours):.2f}",
                     flush=True,
                 )
@@ -135,8 +128,7 @@ def compare(name: str, rounds: int, seconds: float, busy: int) -> None:
 
 def main() -> None:
     """Measure all encoders."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser = parser_of(__doc__, rounds=8)
     parser.add_argument("--seconds", type=float, default=1.0, help="of a turn, at least")
     parser.add_argument("--busy", type=int, default=limits()["cores here"], help="endless loops of the busy machine")
     parser.add_argument("--serve", help=argparse.SUPPRESS)

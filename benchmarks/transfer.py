@@ -30,7 +30,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.ratios import print_difference, print_ratios
+from benchmarks.rounds import in_turn, print_difference, print_ratios
 from benchmarks.workload import Setting, ask, command_line, default_device, last_steps, load, write_figures
 
 SIDES = {"ours": "benchmarks.engine", "Trainer": "benchmarks.trainer_baseline"}
@@ -65,14 +65,14 @@ def build(shapes: str, tokenizer: str, folder: Path) -> None:
 
 def compare(setting: Setting, rounds: int) -> dict[str, list[dict[str, Any]]]:
     """Answers of both sides, round by round; each goes first in every other round."""
-    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    answers: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     with tqdm(total=2 * rounds, unit="run") as bar:
         for number in range(rounds):
-            for side in list(SIDES)[:: -1 if number % 2 else 1]:
+            for side in in_turn(SIDES, number):
                 bar.set_description(f"round {number + 1} of {rounds}, {side}")
-                found[side].append(ask(SIDES[side], setting))
+                answers[side].append(ask(SIDES[side], setting))
                 bar.update()
-    return found
+    return answers
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -99,8 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.shapes:
             build(given.shapes, setting.encoder, Path(folder))
             setting = replace(setting, encoder=folder)
-        found = compare(setting, given.rounds)
-    figures = {side: [answer["figures"] for answer in answers] for side, answers in found.items()}
+        compared = compare(setting, given.rounds)
+    figures = {side: [answer["figures"] for answer in answers] for side, answers in compared.items()}
     steps = setting.steps(len(train), setting.epochs)
     print(
         f"{setting.spec.title}, {setting.precision}, {given.rounds} rounds: {steps} steps of {setting.batch_size} on "

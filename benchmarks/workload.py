@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from benchmarks.rounds import parser_of
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, Kind, TaskSpec
 from xglue_harness.data import open_source
 
@@ -55,7 +56,7 @@ class Setting:
 
     @classmethod
     def of(cls, given: argparse.Namespace, **others: Any) -> Setting:
-        """What a command line says, and what it does not say or says otherwise."""
+        """The options of a command line; ``others`` add to them, or take their place."""
         said = {field.name: getattr(given, field.name) for field in fields(cls) if hasattr(given, field.name)}
         return cls(**said | others)
 
@@ -96,7 +97,7 @@ class Evaluated:
 
 def command_line(description: str | None) -> argparse.ArgumentParser:
     """A parser of the options that all benchmarks of training and evaluation have."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(description)
     parser.add_argument("--encoder", required=True, help="Hub id or folder")
     parser.add_argument("--data", default="sample", help="as in --metadata (default: sample)")
     tasks = [name for name, spec in TASKS.items() if spec.kind is not Kind.RANKING]

@@ -25,7 +25,7 @@ def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         def register(self) -> None:
             raise request.param
 
-    monkeypatch.setitem(sys.modules, "xglue_harness.harness.register", Module())
+    monkeypatch.setitem(sys.modules, "xglue_harness.harness.plugin", Module())
     text = "" if isinstance(request.param, UnspeakableError) else f": {request.param}"
     return f"xglue-harness can't be registered, so lm_eval has no xglue_* tasks: {type(request.param).__name__}{text}"
 

@@ -23,6 +23,7 @@ from tests.helpers import seqeval0
 from tests.helpers.seqeval0 import ANYTHING, NER, ODD, UPOS
 from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS
+from xglue_harness.kinds import kind_of
 from xglue_harness.official_metrics import (
     SEQEVAL_1,
     accuracy,
@@ -30,8 +31,6 @@ from xglue_harness.official_metrics import (
     chunk_precision,
     entity_f1,
     filled,
-    official_score,
-    official_scores,
     ranking_ndcg,
     tag_precision,
 )
@@ -160,11 +159,11 @@ def test_the_official_scores_are_those_of_the_real_seqeval_0(seqeval_0: Path) ->
 def test_both_rules_stand_side_by_side() -> None:
     pos, ner = TASKS["pos"], TASKS["ner"]
     cconj, sconj, x = (pos.labels.index(tag) for tag in ("CCONJ", "SCONJ", "X"))
-    found = official_scores(pos, [[cconj, x]], [[sconj, x]])
+    found = kind_of(pos).official([[cconj, x]], [[sconj, x]])
     assert (found.official, found.official_seqeval1, found.official_rule) == (0.5, 1.0, "seqeval 0.0.12")
-    assert official_scores(ner, [[1, 2]], [[1, 0]]).official_seqeval1 == 0.0
-    assert official_scores(TASKS["nc"], [1], [1]).official_seqeval1 is None
-    assert official_scores(TASKS["wpr"], [[1, 0]], [[1, 0]]).official_rule == "ndcg"
+    assert kind_of(ner).official([[1, 2]], [[1, 0]]).official_seqeval1 == 0.0
+    assert kind_of(TASKS["nc"]).official([1], [1]).official_seqeval1 is None
+    assert kind_of(TASKS["wpr"]).official([[1, 0]], [[1, 0]]).official_rule == "ndcg"
 
 
 def test_sentences_are_filled_up_and_none_is_cut() -> None:
@@ -190,13 +189,15 @@ def test_ranking_ndcg_is_sklearns_over_runs_of_one_query(rows: list[tuple[str, i
 def test_each_task_has_its_score() -> None:
     ner, pos, wpr = TASKS["ner"], TASKS["pos"], TASKS["wpr"]
     for name in ("nc", "xnli", "pawsx", "qadsm", "qam"):
-        assert official_score(TASKS[name], [0, 1, 1, 0], [0, 1, 0, 0]) == 0.75
+        assert kind_of(TASKS[name]).official([0, 1, 1, 0], [0, 1, 0, 0]).official == 0.75
     person = ner.label_id("B-PER")
-    assert official_score(ner, [[0, person]], [[person, person]]) == entity_f1([["O", "B-PER"]], [["B-PER", "B-PER"]])
+    assert kind_of(ner).official([[0, person]], [[person, person]]).official == entity_f1(
+        [["O", "B-PER"]], [["B-PER", "B-PER"]]
+    )
     noun, adjective = pos.label_id("NOUN"), pos.label_id("ADJ")
-    assert official_score(pos, [[noun, noun]], [[noun, adjective]]) == 0.0
+    assert kind_of(pos).official([[noun, noun]], [[noun, adjective]]).official == 0.0
     expected = ranking_ndcg("aabcc", [4, 0, 1, 0, 2], [1, 3, 4, 2, 2])
-    assert official_score(wpr, [[4, 0], [1], [0, 2]], [[1, 3], [4], [2, 2]]) == expected
+    assert kind_of(wpr).official([[4, 0], [1], [0, 2]], [[1, 3], [4], [2, 2]]).official == expected
 
 
 # The quirks by hand
@@ -305,6 +306,6 @@ def test_errors_of_rankings() -> None:
     with pytest.raises(ValueError, match="no examples"):
         ranking_ndcg("", [], [])
     with pytest.raises(ValueError, match="no query with two rows"):
-        official_score(TASKS["wpr"], [[1], [2]], [[1], [2]])
+        kind_of(TASKS["wpr"]).official([[1], [2]], [[1], [2]])
     with pytest.raises(ValueError, match="2 and 1 queries"):
-        official_score(TASKS["wpr"], [[1], [2]], [[1]])
+        kind_of(TASKS["wpr"]).official([[1], [2]], [[1]])

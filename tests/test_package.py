@@ -6,6 +6,7 @@ import email
 import importlib.metadata
 import importlib.util
 import re
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import xglue_harness
-from xglue_harness.cli import app as cli
+from xglue_harness import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,9 +56,12 @@ def test_the_wheel_holds_packages_types_tasks_and_the_leaderboard_and_nothing_el
     assert not [name for name in found if "__pycache__" in name]
 
 
-def test_an_installed_wheel_finds_its_leaderboard(wheel, tmp_path):
+def test_an_installed_wheel_finds_its_tasks_and_its_leaderboard(wheel, tmp_path, monkeypatch):
     wheel.extractall(tmp_path)
-    paper = _module(tmp_path / "xglue_harness" / "results" / "paper.py")
+    resources = _module(tmp_path / "xglue_harness" / "resources.py")
+    monkeypatch.setitem(sys.modules, "xglue_harness.resources", resources)
+    paper = _module(tmp_path / "xglue_harness" / "published" / "paper.py")
+    assert resources.tasks_folder() == tmp_path / "xglue_harness" / "tasks"
     assert paper.published_tree() == tmp_path / "xglue_harness" / "contributed"
     assert paper.tables()["table4"]
 

@@ -1,43 +1,68 @@
-"""Documents and their scores."""
+"""Scores of the predictions of a language."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS
-from xglue_harness.scoring import document_score, documents, queries, rows_of, score, score_stderr
+from xglue_harness.official_metrics import ranking_ndcg
+from xglue_harness.scoring import score_predictions
 
 WPR = TASKS["wpr"]
-QUERIES = ["q1", "q1", "q2", "q3", "q3", "q1", "q1"]
-GRADES = [4, 0, 1, 0, 2, 3, 1]
-ROWS = [(query, f"t{i}", f"s{i}", grade) for i, (query, grade) in enumerate(zip(QUERIES, GRADES, strict=True))]
 
 
-def _wpr():
-    return Dataset.from_dict({name: [row[i] for row in ROWS] for i, name in enumerate(WPR.columns)})
+def test_queries_of_one_row_are_left_out_and_counted():
+    scores = score_predictions(WPR, [4, 0, 1, 0, 2], [1, 3, 4, 2, 2], [0, 0, 1, 2, 2])
+    expected = [metrics.ndcg([4, 0], [1, 3]), metrics.ndcg([0, 2], [2, 2])]
+    assert scores.items == expected
+    assert scores.score == scores.official.official == metrics.mean(expected)
+    assert scores.stderr == metrics.mean_stderr(expected)
+    assert scores.single_row_queries == 1
 
 
-def test_queries_are_runs_of_equal_text_and_a_lone_row_counts_for_no_score():
-    assert [list(rows) for rows in queries(WPR, _wpr())] == [[0, 1], [2], [3, 4], [5, 6]]
-    found = documents(WPR, _wpr())
-    assert found["query"][:] == ["q1", "q2", "q3", "q1"]
-    assert found[WPR.label_column][:] == [[4, 0], [1], [0, 2], [3, 1]]
-    assert [row["web_page_title"] for row in rows_of(WPR, found[2])] == ["t3", "t4"]
-    assert document_score(WPR, [1], [3]) is None
-    assert score(WPR, [1.0, None, 0.5]) == 0.75
-    assert score_stderr(WPR, [1.0, None, 0.5]) == pytest.approx(metrics.mean_stderr([1.0, 0.5]))
-    with pytest.raises(ValueError, match="no examples"):
-        score(WPR, [None])
+def test_a_row_is_a_document_where_nothing_is_ranked():
+    for documents in (None, [0, 1, 2]):
+        scores = score_predictions(TASKS["xnli"], [0, 1, 2], [0, 1, 1], documents)
+        assert scores.items == [1.0, 1.0, 0.0]
+        assert scores.score == scores.official.official == 2 / 3
+        assert scores.single_row_queries is None
 
 
-def test_each_kind_has_its_score():
-    assert document_score(TASKS["xnli"], 2, 2) == 1.0
-    assert document_score(TASKS["xnli"], 2, 0) == 0.0
-    assert document_score(WPR, [4, 0], [1, 3]) == pytest.approx(metrics.ndcg([4, 0], [1, 3]))
-    assert document_score(TASKS["pos"], [1, 2, 3], [1, 0, 3]) == (2, 3)
-    person = TASKS["ner"].labels.index("B-PER")
-    assert document_score(TASKS["ner"], [0, person], [person, person]) == (2, 3)
-    assert score(TASKS["pos"], [(2, 3), (1, 1)]) == 0.75
-    assert score(TASKS["nc"], [1.0, 0.0]) == 0.5
+def test_a_standard_error_that_is_not_defined_is_none():
+    assert score_predictions(TASKS["xnli"], [0], [0]).stderr is None
+    assert score_predictions(WPR, [4, 0, 1], [1, 3, 4], [0, 0, 1]).stderr is None
+    assert score_predictions(TASKS["pos"], [[1, 2]], [[1, 1]]).stderr is None
+
+
+@pytest.mark.parametrize(
+    ("task", "gold", "predicted", "documents", "message"),
+    [
+        ("xnli", [], [], None, "no examples to score"),
+        ("ner", [], [], None, "no examples to score"),
+        ("ner", [[]], [[]], None, "empty: an example has at least one word"),
+        ("pos", [[1, 2]], [[1]], None, "differ in length: 2 and 1"),
+        ("wpr", [1, 2], [1, 2], [0, 1], "no examples to score"),
+        ("xnli", [0, 1], [0], None, "shorter"),
+    ],
+)
+def test_what_can_not_be_scored(task: str, gold: Any, predicted: Any, documents: Any, message: str):
+    with pytest.raises(ValueError, match=message):
+        score_predictions(TASKS[task], gold, predicted, documents)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=20))
+def test_rows_in_order_are_grouped_as_their_queries_are(rows: list[tuple[int, int, int]]):
+    rows = sorted(rows, key=lambda row: row[0])
+    documents, gold, predicted = ([*column] for column in zip(*rows, strict=True))
+    if len({*documents}) == len(documents):
+        return
+    official = ranking_ndcg([str(number) for number in documents], gold, predicted)
+    scores = score_predictions(WPR, gold, predicted, documents)
+    assert scores.official.official == scores.score == official
+    assert scores.single_row_queries == sum(documents.count(number) == 1 for number in {*documents})

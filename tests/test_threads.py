@@ -193,7 +193,7 @@ import xglue_harness.hook
 from lm_eval.config.evaluate_config import EvaluatorConfig
 import lm_eval.evaluator, lm_eval.loggers.evaluation_tracker
 from lm_eval.tasks import TaskManager
-from xglue_harness.harness.register import tasks_folder
+from xglue_harness.resources import tasks_folder
 from xglue_harness.cli import main
 assert TaskManager._knows_xglue
 assert TaskManager(include_path=str(tasks_folder()), include_defaults=False).match_tasks(["xglue_pos_zs"])

@@ -19,7 +19,7 @@ SPLITS = ("train", "dev", "test")
 
 
 class Kind(str, Enum):
-    """What an example looks like, and so which head and which reader it gets."""
+    """The shape of an example; what it decides stands in `xglue_harness.kinds`."""
 
     SINGLE = "single"
     """One text, one class (NC: title and body are joined)."""

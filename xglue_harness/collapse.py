@@ -1,14 +1,13 @@
-"""Runs that learnt nothing: kept, and flagged, so that no one averages over them unseen."""
+"""Runs that learnt nothing are kept and flagged, so that nobody averages over them unawares."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from xglue_harness.benchmark import TaskSpec
-from xglue_harness.scoring import document_score, score, score_stderr
+from xglue_harness.kinds import kind_of
 
 MARGIN = 2.0
 """Standard errors above a constant guess that English dev must reach."""
@@ -25,12 +24,12 @@ def chance(spec: TaskSpec, documents: Sequence[Mapping[str, Any]]) -> tuple[floa
         The score of guessing the commonest class, and the score up to which a model can't be told from that: `MARGIN`
         standard errors more.
     """
+    kind = kind_of(spec)
     golds = [document[spec.label_column] for document in documents]
     (commonest, _), *_ = Counter(label for gold in golds for label in _labels(gold)).most_common(1)
-    items: list[Any] = [document_score(spec, gold, _constant(gold, commonest)) for gold in golds]
-    stderr = score_stderr(spec, items)
-    guess = score(spec, items)
-    return guess, guess if math.isnan(stderr) else guess + MARGIN * stderr
+    items = [kind.document_score(gold, _constant(gold, commonest)) for gold in golds]
+    guess, stderr = kind.score(items), kind.stderr(items)
+    return guess, guess if stderr is None else guess + MARGIN * stderr
 
 
 def _labels(value: Any) -> list[int]:
@@ -48,5 +47,5 @@ def classes_of(values: Iterable[Any]) -> set[int]:
 
 def constant(spec: TaskSpec, predicted: Iterable[Any], gold: Iterable[Any]) -> str | None:
     """The one class that all predictions are, where the gold labels are of several; ``None`` otherwise."""
-    found = classes_of(predicted)
-    return spec.labels[found.pop()] if len(found) == 1 and len(classes_of(gold)) > 1 else None
+    classes = classes_of(predicted)
+    return spec.labels[classes.pop()] if len(classes) == 1 and len(classes_of(gold)) > 1 else None

@@ -1,4 +1,4 @@
-"""Files that a user names: the one gate through which they are read.
+"""Files and folders that a user names: the one gate through which they are read, and the place of the cache.
 
 Only regular files pass: a named pipe has no end and may have no beginning, a device fills the memory. All that can be
 wrong with a path or a file is an `OSError` whose ``strerror`` says it, so that a caller turns it into its own error;
@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
+
+from xglue_harness.errors import DataError
 
 MOST_BYTES = 1_000_000_000
 """The largest file that is read at once: more than all files of the eight tasks together."""
@@ -44,6 +46,40 @@ def user_path(text: str | Path) -> Path:
         return path
     except RuntimeError as error:  # no such user
         raise OSError(errno.ENOENT, f"{str(error).rstrip('.')}: ~ stands for no folder", str(text)) from None
+
+
+def variable_path(name: str, value: str) -> Path:
+    """The folder that an environment variable names.
+
+    Raises:
+        DataError: where no system could have such a path, or ``~name`` is no user.
+    """
+    try:
+        return user_path(value)
+    except OSError as error:
+        raise DataError(f"{name}={value[:200]}: {error.strerror}") from error
+
+
+def cache_root() -> Path:
+    """``$XGLUE_CACHE``, else where the system keeps caches: on Linux ``~/.cache/xglue_harness``.
+
+    Raises:
+        DataError: as `variable_path`.
+    """
+    from platformdirs import user_cache_path  # which nothing needs before there is a cache to look at
+
+    if chosen := os.environ.get("XGLUE_CACHE"):
+        return variable_path("XGLUE_CACHE", chosen)
+    return user_cache_path("xglue_harness", appauthor=False).expanduser()  # fails for a user without a home
+
+
+def unwritable_cache(folder: Path, error: Exception) -> DataError:
+    """The error for a cache folder that can't be written."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return DataError(
+        f"cannot write the cache folder {folder} ({reason}); "
+        "set the environment variable XGLUE_CACHE to a folder that can be written and has room"
+    )
 
 
 def is_folder(path: Path) -> bool:
@@ -110,6 +146,16 @@ def sha256_of(file: IO[bytes]) -> str:
     while block := file.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 (hex) of a regular file's bytes.
+
+    Raises:
+        OSError: as `open_regular`.
+    """
+    with open_regular(path) as file:
+        return sha256_of(file)
 
 
 def parse_json(data: str | bytes) -> Any:

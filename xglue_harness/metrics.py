@@ -77,7 +77,7 @@ def chunks(labels: Sequence[str], type_of: Callable[[str], str]) -> frozenset[tu
     Raises:
         ValueError: a label is the empty string.
     """
-    found = set()
+    spans = set()
     start = 0
     before_tag, before_type = "O", ""
     for i, label in enumerate([*labels, "O"]):
@@ -85,11 +85,11 @@ def chunks(labels: Sequence[str], type_of: Callable[[str], str]) -> frozenset[tu
             raise ValueError(f"label {i} of the sentence is empty: expected 'O' or a tag and a type such as 'I-PER'")
         tag, kind = label[0], type_of(label)
         if _ends_before(before_tag, before_type, tag, kind):
-            found.add((before_type, start, i - 1))
+            spans.add((before_type, start, i - 1))
         if _starts_at(before_tag, before_type, tag, kind):
             start = i
         before_tag, before_type = tag, kind
-    return frozenset(found)
+    return frozenset(spans)
 
 
 def _ends_before(before_tag: str, before_type: str, tag: str, kind: str) -> bool:
@@ -126,8 +126,8 @@ def entity_counts(gold: Sequence[str], predicted: Sequence[str]) -> Ratio:
         Tjong Kim Sang and De Meulder 2003 (CoNLL-2003); equals ``seqeval.metrics.f1_score``.
     """
     _check_lengths(gold, predicted)
-    expected, found = entities(gold), entities(predicted)
-    return 2.0 * len(expected & found), float(len(expected) + len(found))
+    expected, actual = entities(gold), entities(predicted)
+    return 2.0 * len(expected & actual), float(len(expected) + len(actual))
 
 
 def ratio(items: Sequence[Ratio]) -> float:

@@ -4,15 +4,15 @@ The evaluator is ``xglue_evaluate.py`` (Liang et al. 2020, arXiv:2004.01401), wh
 scikit-learn. Its scores are of a language as a whole and have no standard errors. What each of its quirks does to a
 number is shown in ``docs/official.md``; the metrics to trust are those of `xglue_harness.metrics`.
 
-Which seqeval it runs with decides POS: XGLUE's shipped results are those of 0.0.12, which was current then. So
-``official`` is by its rule, and by that of 1.x there is ``official_seqeval1`` beside it.
+The score of POS depends on the version of seqeval. XGLUE's published results come from 0.0.12, current at the time, so
+``official`` follows its rule; beside it, ``official_seqeval1`` follows that of 1.x.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from xglue_harness import metrics
 from xglue_harness.benchmark import Kind, TaskSpec
 
 Seqeval = Literal["seqeval 0.0.12", "seqeval 1.2.2"]
-"""Whose rule parts a label into tag and type."""
+"""Whose rule splits a label into tag and type."""
 Rule = Literal["seqeval 0.0.12", "ndcg", "accuracy"]
 """What ``official`` is computed by."""
 
@@ -31,7 +31,7 @@ _FINDERS: Mapping[Seqeval, Callable[[Sequence[str]], frozenset[tuple[str, int, i
     {
         # The type is what stands after the last hyphen of the whole label: all of "CCONJ", and of "O" itself.
         SEQEVAL_0: lambda labels: metrics.chunks(labels, lambda label: label.rpartition("-")[2]),
-        # The first letter is always the tag: "CONJ" is left of "CCONJ", and nothing of "X".
+        # The first letter is always the tag, which leaves "CONJ" of "CCONJ" and nothing of "X".
         SEQEVAL_1: metrics.entities,
     }
 )
@@ -67,18 +67,12 @@ def official_scores(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any
         ValueError: there are no examples, or the two differ in length.
     """
     if spec.kind is Kind.RANKING:
-        _check_lengths(gold, predicted, "queries")
-        return Official(_mean_ndcg(zip(gold, predicted, strict=True)), None, "ndcg")
+        return Official(mean_ndcg(gold, predicted), None, "ndcg")
     if spec.kind is not Kind.TAGGING:
         return Official(accuracy(gold, predicted), None, "accuracy")
     score = entity_f1 if spec.metric == "f1" else tag_precision
     g, p = ([[spec.labels[i] for i in ids] for ids in sentences] for sentences in (gold, predicted))
     return Official(score(g, p), score(g, p, SEQEVAL_1), SEQEVAL_0)
-
-
-def official_score(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any]) -> float:
-    """The official score of `official_scores` alone."""
-    return official_scores(spec, gold, predicted).official
 
 
 def accuracy(gold: Sequence[int | str], predicted: Sequence[int | str]) -> float:
@@ -104,7 +98,7 @@ def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]],
     Args:
         gold: labels of the words, ``[sentences][words]``.
         predicted: labels of the words, ``[sentences][words]``.
-        rule: of which seqeval.
+        rule: the rule of which seqeval.
 
     Returns:
         F1; 0.0 where there is no entity at all, gold or predicted.
@@ -135,7 +129,7 @@ def tag_precision(
         gold: tags of the words, ``[sentences][words]``.
         predicted: tags of the words, ``[sentences][words]``; a sentence with fewer than the gold one is filled up at
             its end with ``O``, which is no chunk and so costs no precision.
-        rule: of which seqeval.
+        rule: the rule of which seqeval.
 
     Returns:
         Right chunks over predicted chunks; 0.0 where none is predicted.
@@ -166,35 +160,35 @@ def filled(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) ->
 
 
 def chunk_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], rule: Seqeval = SEQEVAL_0) -> float:
-    """As `entity_f1`, without its look at lengths: a sentence of another length moves all chunks after it.
+    """As `entity_f1`, but lengths are not checked: a sentence of another length moves all chunks after it.
 
     Args:
         gold: labels of the words, ``[sentences][words]``.
         predicted: labels of the words, ``[sentences][words]``.
-        rule: of which seqeval.
+        rule: the rule of which seqeval.
 
     Raises:
         ValueError: a label is empty.
     """
-    expected, found = _chunks(gold, rule), _chunks(predicted, rule)
-    return metrics.ratio([(2.0 * len(expected & found), float(len(expected) + len(found)))])
+    expected, actual = _chunks(gold, rule), _chunks(predicted, rule)
+    return metrics.ratio([(2.0 * len(expected & actual), float(len(expected) + len(actual)))])
 
 
 def chunk_precision(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], rule: Seqeval = SEQEVAL_0
 ) -> float:
-    """As `tag_precision`, without filling up and its look at lengths; see `chunk_f1`.
+    """As `tag_precision`, but nothing is filled up and lengths are not checked; see `chunk_f1`.
 
     Args:
         gold: tags of the words, ``[sentences][words]``.
         predicted: tags of the words, ``[sentences][words]``.
-        rule: of which seqeval.
+        rule: the rule of which seqeval.
 
     Raises:
         ValueError: a tag is empty.
     """
-    expected, found = _chunks(gold, rule), _chunks(predicted, rule)
-    return metrics.ratio([(float(len(expected & found)), float(len(found)))])
+    expected, actual = _chunks(gold, rule), _chunks(predicted, rule)
+    return metrics.ratio([(float(len(expected & actual)), float(len(actual)))])
 
 
 def ranking_ndcg(queries: Sequence[str], gold: Sequence[float], predicted: Sequence[float]) -> float:
@@ -213,13 +207,31 @@ def ranking_ndcg(queries: Sequence[str], gold: Sequence[float], predicted: Seque
     Source:
         ``sklearn.metrics.ndcg_score`` of each query.
     """
-    return _mean_ndcg(rankings(queries, gold, predicted))
+    golds, predictions = zip(*rankings(queries, gold, predicted), strict=True)
+    return mean_ndcg(golds, predictions)
+
+
+def mean_ndcg(gold: Sequence[Sequence[float]], predicted: Sequence[Sequence[float]]) -> float:
+    """As `ranking_ndcg`, of rows that are grouped by query already.
+
+    Args:
+        gold: grades, ``[queries][rows]``.
+        predicted: grades, ``[queries][rows]``.
+
+    Raises:
+        ValueError: there are no queries, the two differ in length, or no query has two rows.
+    """
+    _check_lengths(gold, predicted, "queries")
+    values = [metrics.ndcg(g, p) for g, p in zip(gold, predicted, strict=True) if len(g) > 1]
+    if not values:
+        raise ValueError("no query with two rows: one row alone has no ranking to score")
+    return metrics.mean(values)
 
 
 def rankings(
     queries: Sequence[str], gold: Sequence[float], predicted: Sequence[float]
 ) -> list[tuple[list[float], list[float]]]:
-    """Gold and predicted grades of each query, which is a run of rows: the same text further down is another query.
+    """Gold and predicted grades of each query (`query_rows`).
 
     Args:
         queries: text of the query, ``[rows]``.
@@ -234,16 +246,17 @@ def rankings(
     """
     _check_lengths(gold, predicted, "rows")
     _check_lengths(gold, queries, "rows", "queries")
-    groups = groupby(zip(queries, gold, predicted, strict=True), key=lambda row: row[0])
-    rows = ([*group] for _, group in groups)
-    return [([g for _, g, _ in group], [p for _, _, p in group]) for group in rows]
+    return [([gold[row] for row in rows], [predicted[row] for row in rows]) for rows in query_rows(queries)]
 
 
-def _mean_ndcg(groups: Iterable[tuple[Sequence[float], Sequence[float]]]) -> float:
-    found = [metrics.ndcg(gold, predicted) for gold, predicted in groups if len(gold) > 1]
-    if not found:
-        raise ValueError("no query with two rows: one row alone has no ranking to score")
-    return metrics.mean(found)
+def query_rows(queries: Iterable[str]) -> list[range]:
+    """Rows of each query, which is a run of rows: the same text further down is another query.
+
+    Args:
+        queries: text of the query, ``[rows]``.
+    """
+    sizes = [sum(1 for _ in run) for _, run in groupby(queries)]
+    return [range(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
 def _chunks(sentences: Sequence[Sequence[str]], rule: Seqeval) -> frozenset[tuple[str, int, int]]:

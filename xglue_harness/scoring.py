@@ -1,107 +1,101 @@
-"""Documents (what one score is given for) and their scores, for each kind of task."""
+"""Predictions in, scores out: the one place that scores a language."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from xglue_harness import metrics
-from xglue_harness.benchmark import Kind, TaskSpec
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-    from xglue_harness.metrics import Ratio
-
-Prediction = int | list[int]
-"""Predicted class of a row; of each word (tagging); of each row of a query (ranking)."""
+from xglue_harness.benchmark import TaskSpec
+from xglue_harness.kinds import kind_of
+from xglue_harness.kinds.base import Prediction as Prediction
+from xglue_harness.official_metrics import Official
 
 
-def queries(spec: TaskSpec, dataset: Dataset) -> list[range]:
-    """Rows of each query: consecutive rows with the same query text, as XGLUE's evaluator groups them."""
-    column = dataset[spec.text_a[0]]
-    found, at = [], 0
-    for _, rows in groupby(column):
-        size = sum(1 for _ in rows)
-        found.append(range(at, at + size))
-        at += size
-    return found
+@dataclass(frozen=True)
+class PredictionScores:
+    """What the predictions of one language come to.
 
-
-def documents(spec: TaskSpec, dataset: Dataset) -> Dataset:
-    """One row a document: the data set itself, or for ranking one row a query with lists of its rows' columns.
-
-    Queries of one row are there, too: they have no ranking and count for no score (`document_score`), but XGLUE's
-    submissions hold a prediction for each row.
+    Attributes:
+        score: by the task's metric, from 0 to 1.
+        stderr: its standard error over documents; ``None`` where it is not defined.
+        official: by XGLUE's own evaluator.
+        items: score of each document that counts (`xglue_harness.kinds.base.TaskKind.document_score`): a number, or
+            a pair of numerator and denominator.
+        single_row_queries: queries of one row, which count for neither score; ``None``: not a ranking task.
     """
-    if spec.kind is not Kind.RANKING:
-        return dataset
-    from datasets import Dataset as Arrow
 
-    groups = queries(spec, dataset)
-    columns: dict[str, list[Any]] = {name: dataset[name][:] for name in spec.columns}
-    query = spec.text_a[0]
-    grouped = {
-        name: [[values[i] for i in rows] for rows in groups] for name, values in columns.items() if name != query
-    }
-    return Arrow.from_dict({query: [columns[query][rows[0]] for rows in groups], **grouped})
+    score: float
+    stderr: float | None
+    official: Official
+    items: list[Any]
+    single_row_queries: int | None
+
+
+def score_predictions(
+    spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any], documents: Sequence[int] | None = None
+) -> PredictionScores:
+    """Score the predictions of one language.
+
+    Args:
+        spec: the task.
+        gold: class id of each row, or those of its words (tagging), ``[rows]``.
+        predicted: the same of the predictions.
+        documents: number of each row's document, which is its query (ranking), ``[rows]``; each row is one where not
+            given.
+
+    Raises:
+        ValueError: no document counts, or lengths differ.
+    """
+    kind = kind_of(spec)
+    numbers = range(len(gold)) if documents is None else documents
+    golds, predictions = kind.grouped(numbers, gold), kind.grouped(numbers, predicted)
+    pairs = [(g, p) for g, p in zip(golds, predictions, strict=True) if kind.is_scored(g)]
+    items = [kind.document_score(g, p) for g, p in pairs]
+    return PredictionScores(
+        kind.score(items),
+        kind.stderr(items),
+        kind.official([g for g, _ in pairs], [p for _, p in pairs]),
+        items,
+        kind.left_out(golds),
+    )
+
+
+# ---------------------------------------------------------------- for callers that do not ask the kind yet
+
+
+def queries(spec: TaskSpec, dataset: Any) -> list[range]:
+    """Rows of each query."""
+    return kind_of(spec).rows_of_documents(dataset)
+
+
+def documents(spec: TaskSpec, dataset: Any) -> Any:
+    """One row a document."""
+    return kind_of(spec).documents(dataset)
 
 
 def is_scored(spec: TaskSpec, gold: Any) -> bool:
-    """Whether a document counts for the score: a query of one row has no ranking, and XGLUE's evaluator leaves it out.
-
-    Args:
-        spec: the task.
-        gold: as for `document_score`.
-    """
-    return spec.kind is not Kind.RANKING or len(gold) > 1
+    """Whether a document counts for the score."""
+    return kind_of(spec).is_scored(gold)
 
 
 def rows_of(spec: TaskSpec, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The rows that a document is made of, as the encoder reads them."""
-    if spec.kind is not Kind.RANKING:
-        yield document
-        return
-    query = spec.text_a[0]
-    for index in range(len(document[spec.label_column])):
-        yield {query: document[query], **{name: document[name][index] for name in spec.columns if name != query}}
+    """The rows of a document."""
+    return kind_of(spec).rows_of(document)
 
 
-def document_score(spec: TaskSpec, gold: Any, predicted: Any) -> float | Ratio | None:
-    """Score one document.
-
-    Args:
-        spec: the task.
-        gold: class, classes of the words, or grades of the rows.
-        predicted: the same of the prediction.
-
-    Returns:
-        1.0 or 0.0 for a class, nDCG for a query (``None`` where it has one row only), and a (numerator, denominator)
-        pair for a sentence's words.
-    """
-    if not is_scored(spec, gold):
-        return None
-    if spec.kind is Kind.RANKING:
-        return metrics.ndcg(gold, predicted)
-    if spec.kind is not Kind.TAGGING:
-        return float(gold == predicted)
-    if spec.metric == "acc":
-        return metrics.accuracy_counts(gold, predicted)
-    return metrics.entity_counts([spec.labels[i] for i in gold], [spec.labels[i] for i in predicted])
+def document_score(spec: TaskSpec, gold: Any, predicted: Any) -> Any:
+    """Score one document."""
+    return kind_of(spec).document_score(gold, predicted)
 
 
 def score(spec: TaskSpec, items: Sequence[Any]) -> float:
-    """A language's score from those of its documents: a mean, or a ratio of sums for words; ``None`` is left out.
-
-    Raises:
-        ValueError: no document counts.
-    """
-    counted = [item for item in items if item is not None]
-    return metrics.ratio(counted) if spec.kind is Kind.TAGGING else metrics.mean(counted)
+    """A language's score."""
+    return kind_of(spec).score(items)
 
 
 def score_stderr(spec: TaskSpec, items: Sequence[Any]) -> float:
-    """Standard error of `score` over documents, which are taken for independent; NaN where it is not defined."""
-    counted = [item for item in items if item is not None]
-    return metrics.ratio_stderr(counted) if spec.kind is Kind.TAGGING else metrics.mean_stderr(counted)
+    """Its standard error, or NaN."""
+    stderr = kind_of(spec).stderr(items)
+    return math.nan if stderr is None else stderr

@@ -7,7 +7,8 @@ gives ``states(encoder, language)`` (``[layers + 1, n, d]``) and ``weights(encod
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -34,10 +35,29 @@ class DiagnosticContext(Protocol):
         """Weights by name."""
 
 
-Found = dict[str, Any]
+class Metric(NamedTuple):
+    """A number and its standard error; ``None`` where there is none."""
+
+    value: float
+    stderr: float | None = None
 
 
-def cka(study: DiagnosticContext) -> Found:
+@dataclass(frozen=True)
+class DiagnosticResult:
+    """What a diagnostic returns, as `xglue_harness.diagnostics.result.DiagnosticResult`: the harness reads attributes.
+
+    Attributes:
+        languages: metrics by language and name.
+        task: metrics of the task as a whole, by name.
+        details: JSON for the record, by language or under ``task``.
+    """
+
+    languages: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    task: Mapping[str, Metric] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def cka(study: DiagnosticContext) -> DiagnosticResult:
     """Debiased CKA, mean over the layers above the embeddings; values by layer are in the details.
 
     - ``cka_en``: a language against English in the fine-tuned encoder, where test sets are translations.
@@ -46,20 +66,20 @@ def cka(study: DiagnosticContext) -> Found:
 
     Standard errors are the bootstrap's over sentences.
     """
-    languages: dict[str, dict[str, tuple[float, float]]] = {}
+    languages: dict[str, dict[str, Metric]] = {}
     details: dict[str, Any] = {}
     for language in study.languages:
-        own = study.states("finetuned", language)
+        tuned = study.states("finetuned", language)
         others = {f"cka_{name}": study.states(name, language) for name in study.encoders if name != "finetuned"}
         if study.parallel and language != study.source:
             others[f"cka_{study.source}"] = study.states("finetuned", study.source)
         languages[language], details[language] = {}, {}
         for name, other in others.items():
-            languages[language][name], details[language][name] = compared(own, other, study.seed)
-    return {"languages": languages, "task": {}, "details": details}
+            languages[language][name], details[language][name] = compared(tuned, other, study.seed)
+    return DiagnosticResult(languages, details=details)
 
 
-def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[tuple[float, float], dict[str, Any]]:
+def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[Metric, dict[str, Any]]:
     """Mean CKA over pairs of layers at the same relative depth, its standard error, and the values of each pair.
 
     Args:
@@ -75,10 +95,10 @@ def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[tuple[float, 
     rows = [[i, j, *(known(values[i, j]) for values in (debiased, biased, spread.low, spread.high))] for i, j in pairs]
     mean = float(torch.stack([debiased[i, j] for i, j in above]).nanmean())
     columns = ["layer", "other_layer", "cka", "cka_biased", "low", "high"]
-    return (mean, spread.mean_stderr), {"n": grid.n, "columns": columns, "rows": rows}
+    return Metric(mean, spread.mean_stderr), {"n": grid.n, "columns": columns, "rows": rows}
 
 
-def spectra(study: DiagnosticContext) -> Found:
+def spectra(study: DiagnosticContext) -> DiagnosticResult:
     """Norm of all singular values of the fine-tuned encoder's matrices, and their distance from the pretrained one's.
 
     Both go over K, Q, V, Out, FC up and FC down of all layers as one vector; the details have them by layer and role.
@@ -86,8 +106,9 @@ def spectra(study: DiagnosticContext) -> Found:
     base, tuned = (MemoryWeights(study.weights(name)) for name in ("pretrained", "finetuned"))
     rows = table(base, {"finetuned": tuned}, base_name="pretrained")
     whole = totals(rows)[1]
-    task = {name: (whole[name], None) for name in ("sigma_norm", "sigma_distance")}
+    assert whole["sigma_distance"] is not None  # only the base has none
+    task = {"sigma_norm": Metric(whole["sigma_norm"]), "sigma_distance": Metric(whole["sigma_distance"])}
     columns = ["model", "layer", "role", "norm", "distance", "stable_rank", "effective_rank"]
     values: list[dict[str, Any]] = [dict(row) for row in rows]
     details = {"columns": columns, "rows": [[row[name] for name in columns] for row in values]}
-    return {"languages": {}, "task": task, "details": {"task": details}}
+    return DiagnosticResult(task=task, details={"task": details})

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from xglue_analysis import comparison, languages
-from xglue_analysis import resampling as nulls
+from xglue_analysis import comparison, languages, resampling
 from xglue_analysis.alignment import anc, retrieval
 from xglue_analysis.cka import cka, null_deviation, standardised, without_dominant
 from xglue_analysis.comparison import VALUES, compare, known, matched
@@ -129,7 +128,7 @@ def test_a_constant_layer_has_no_values(noise: float) -> None:
 
 @pytest.mark.parametrize(("n", "limit"), [(4, 4096), (13, 12)])
 def test_without_gram_matrices_the_rest_is_there(n: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (comparison, nulls):
+    for module in (comparison, resampling):
         monkeypatch.setattr(module, "PAIRWISE_LIMIT", limit)
     x, y = gaussian(n, 6, seed=1), gaussian(n, 9, seed=2)
     (row,) = compare([x], [y])
@@ -263,7 +262,7 @@ def test_constant_neurons_and_layers_of_languages() -> None:
 
 
 def test_more_sentences_of_languages_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (languages, nulls):
+    for module in (languages, resampling):
         monkeypatch.setattr(module, "PAIRWISE_LIMIT", 19)
     given = states()
     row = by_key(compare_languages(given))[0, "en", "de"]

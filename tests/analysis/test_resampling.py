@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from xglue_analysis import resampling as nulls
+from xglue_analysis import resampling
 from xglue_analysis.cka import cka, cka_grid, null_deviation
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.resampling import Pairwise, _Weights, jackknife_stderr
@@ -343,7 +343,7 @@ def test_a_constant_layer_is_nan_everywhere(noise: float, dtype: torch.dtype) ->
 
 
 def test_more_sentences_than_gram_matrices_are_held_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nulls, "PAIRWISE_LIMIT", 12)
+    monkeypatch.setattr(resampling, "PAIRWISE_LIMIT", 12)
     Pairwise([gaussian(12, 3)], [gaussian(12, 3)])
     with pytest.raises(AnalysisError, match="13 sentences: give at most 12"):
         Pairwise([gaussian(13, 3)], [gaussian(13, 3)])

@@ -10,8 +10,8 @@ from tests.helpers.layout import write_task
 from xglue_harness.analyze.output import DataMark
 from xglue_harness.analyze.sentences import read_texts, task_texts
 from xglue_harness.benchmark import TASKS
-from xglue_harness.data.folder import file_sha256
 from xglue_harness.errors import DataError
+from xglue_harness.files import file_sha256
 
 
 @pytest.fixture

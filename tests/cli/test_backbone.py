@@ -243,7 +243,7 @@ def test_nothing_is_left_of_a_file_that_cannot_be_written(tree, tiny, monkeypatc
     def full(*arguments, **keywords):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("xglue_harness.data.cache.os.fsync", full)
+    monkeypatch.setattr("xglue_harness.atomic.os.fsync", full)
     refused(new(tree, tiny, *settings()), tree, "tiny-lm.yaml: can't be written: No space left on device")
 
 

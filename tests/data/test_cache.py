@@ -11,9 +11,10 @@ import pytest
 from tests.helpers.layout import tagging_file
 from xglue_harness.benchmark import task
 from xglue_harness.data import cache
-from xglue_harness.data.cache import cache_root, cached_split, split_key
+from xglue_harness.data.cache import cached_split, split_key
 from xglue_harness.data.official import Rows, read, rows_sha256
 from xglue_harness.errors import DataError
+from xglue_harness.files import cache_root
 from xglue_harness.seal import DamagedFileError
 
 NER = task("ner")

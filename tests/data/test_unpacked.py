@@ -21,12 +21,12 @@ from xglue_harness.cli.data import app
 from xglue_harness.data import archive as module
 from xglue_harness.data import open_source
 from xglue_harness.data.archive import ArchiveSource, lock_of, unpack
-from xglue_harness.data.cache import locked
 from xglue_harness.data.check import check
 from xglue_harness.data.leftovers import leftovers
 from xglue_harness.data.prepare import prepare
 from xglue_harness.data.unpacked import MANIFEST, verify_unpacked
 from xglue_harness.errors import DataError
+from xglue_harness.exclusive import locked
 from xglue_harness.seal import sealed_json
 
 NER = task("ner")

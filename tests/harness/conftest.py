@@ -38,7 +38,7 @@ def evaluate(tiny):
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.resources import tasks_folder
 
     def run(tasks, metadata=None, *, model="hf-encoder", **arguments):
         metadata = {**QUICK, **(metadata or {})}

@@ -7,8 +7,8 @@ import torch
 
 from tests.helpers import tokenizers
 from xglue_harness.errors import EncoderError, RecipeError
-from xglue_harness.harness.arguments import check_strings, check_switches
 from xglue_harness.harness.encoder_lm import EncoderLM
+from xglue_harness.harness.model_arguments import check_strings, check_switches
 from xglue_harness.recipe import parse_options
 
 LEAF = "xglue_xnli_zs_de"

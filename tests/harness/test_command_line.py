@@ -112,7 +112,7 @@ def test_lm_eval_validates_all_names_and_our_run_is_the_same_command(run_here):
 def test_a_glob_selects_exactly_the_leaves():
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.resources import tasks_folder
 
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False)
     assert manager.match_tasks(["xglue_pos_zs_??"]) == [TASKS["pos"].leaf(lang) for lang in TASKS["pos"].languages]

@@ -14,10 +14,10 @@ from tests.helpers.layout import write_task
 from tests.helpers.training import backbone, pairs, recipe, sentences
 from xglue_analysis import cka
 from xglue_harness.benchmark import TASKS
+from xglue_harness.diagnostics import run as diagnostics
+from xglue_harness.diagnostics.context import LEAST, ContextBuilder, DocumentSample, first_inputs, sampled
 from xglue_harness.errors import EncoderError, RecipeError
-from xglue_harness.harness import diagnostics
 from xglue_harness.harness.groups import diagnosed
-from xglue_harness.harness.study import LEAST, ContextBuilder, DocumentSample, first_inputs, sampled
 from xglue_harness.prediction.hidden_states import HiddenStateRecorder
 from xglue_harness.prediction.predict import predict, prepare
 from xglue_harness.records.schema import RunRecord, comparable

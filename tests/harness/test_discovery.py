@@ -78,7 +78,7 @@ def test_a_wheel_is_found_a_broken_one_warns_and_an_uninstalled_one_is_gone(whee
     )
     assert heavy.stdout.strip() == "[]", "the interpreter's start got slower"
 
-    register = environment.packages / "xglue_harness" / "harness" / "register.py"
+    register = environment.packages / "xglue_harness" / "harness" / "plugin.py"
     register.write_text("raise OSError('no space left')")
     names, warned = environment.listed()
     assert not names
@@ -96,7 +96,7 @@ def test_an_editable_install_is_found_and_reads_the_yaml_of_the_checkout(tmp_pat
     environment.pip("install", "--no-deps", "--no-index", "--no-build-isolation", "--editable", str(ROOT))
     names, _ = environment.listed()
     assert names == NAMES | {"hf-encoder"}
-    folder = environment.run("from xglue_harness.harness.register import tasks_folder; print(tasks_folder())")
+    folder = environment.run("from xglue_harness.resources import tasks_folder; print(tasks_folder())")
     assert Path(folder.stdout.strip()) == ROOT / "tasks"
 
 
@@ -119,11 +119,12 @@ def test_the_hook_waits_at_the_head_of_the_path_and_leaves_when_done():
     code = (
         "import sys, importlib, xglue_harness.hook as hook; assert hook._Finder in sys.meta_path;"
         "assert 'lm_eval' not in sys.modules; importlib.import_module(first);"
-        "from lm_eval.tasks.manager import TaskManager; assert TaskManager._knows_xglue;"
+        "from lm_eval.tasks.manager import TaskManager; assert TaskManager.__init__._xglue_harness;"
         "from lm_eval.api.model import LM; assert callable(LM.xglue_transfer);"
-        "from lm_eval.models.huggingface import HFLM; assert HFLM._knows_encoders;"
-        "from lm_eval import evaluator; assert evaluator.evaluate._introduces_models;"
-        "from lm_eval.loggers import EvaluationTracker; assert EvaluationTracker._keeps_predictions;"
+        "from lm_eval.models.huggingface import HFLM; assert HFLM.__init__._xglue_harness;"
+        "from lm_eval import evaluator; assert evaluator.evaluate._xglue_harness;"
+        "from lm_eval.loggers import EvaluationTracker;"
+        "assert EvaluationTracker.save_results_aggregated._xglue_harness;"
         "assert hook._Finder not in sys.meta_path; hook.install(); assert hook._Finder not in sys.meta_path;"
         "once = HFLM.__init__, evaluator.evaluate, EvaluationTracker.save_results_aggregated; hook.register_or_warn();"
         "assert (HFLM.__init__, evaluator.evaluate, EvaluationTracker.save_results_aggregated) == once"
@@ -136,15 +137,31 @@ def test_models_are_taught_where_no_hook_is_read():
     code = (
         "import sys; sys.modules['xglue_harness.hook'] = None;"
         "sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, '__module__', '') != 'xglue_harness.hook'];"
-        "from xglue_harness.harness.register import register; register();"
+        "from xglue_harness.harness.plugin import register; register();"
         "from lm_eval.api.registry import get_model; model = get_model('hf');"
-        "assert not hasattr(model, '_knows_encoders');\n"
+        "assert not hasattr(model.__init__, '_xglue_harness');\n"
         "try: model.create_from_arg_string('pretrained=./nowhere,device=cpu')\n"
         "except Exception: pass\n"
-        "assert model._knows_encoders\n"
-        "from lm_eval import evaluator; assert not hasattr(evaluator.evaluate, '_introduces_models')\n"
+        "assert model.__init__._xglue_harness\n"
+        "from lm_eval import evaluator; assert not hasattr(evaluator.evaluate, '_xglue_harness')\n"
         "try: model.create_from_arg_string('pretrained=./nowhere,device=cpu')\n"
         "except Exception: pass\n"
-        "assert evaluator.evaluate._introduces_models"
+        "assert evaluator.evaluate._xglue_harness"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_tasks_that_are_reached_by_include_path_alone_register_themselves():
+    """As where no ``.pth`` is read and lm_eval's own command line is called."""
+    code = (
+        "import sys; sys.modules['xglue_harness.hook'] = None;"
+        "sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, '__module__', '') != 'xglue_harness.hook'];"
+        "from lm_eval import evaluator; from lm_eval.api.model import LM; from lm_eval.tasks import TaskManager;"
+        "from xglue_harness.resources import tasks_folder; import xglue_harness.harness.task;"
+        "assert not hasattr(LM, 'xglue_transfer'), 'an import registers';"
+        "folder = str(tasks_folder()); options = {'data': 'sample'};"
+        "manager = TaskManager(include_path=folder, include_defaults=False, metadata=options);"
+        "manager.load(['xglue_xnli_zs_de']);"
+        "assert callable(LM.xglue_transfer); assert evaluator.evaluate._xglue_harness"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -126,7 +126,7 @@ def test_loggers_get_the_samples_texts_answers_and_scores(leaf, first):
 def test_predictions_are_kept_and_have_the_scores(first):
     for leaf in LEAVES:
         spec, record = TASKS[leaf.split("_")[1]], first["configs"][leaf]["metadata"]["xglue"]
-        kept = predictions.read(predictions.kept(record["predictions"]["sha256"]))
+        kept = predictions.read(predictions.saved_predictions(record["predictions"]["sha256"]))
         assert kept.complete
         assert (kept.header.protocol, kept.header.scores, kept.rows) == ("finetune", "log_probability", list(range(60)))
         rows = zip(kept.documents, kept.labels, kept.predictions, strict=True)
@@ -166,7 +166,7 @@ def test_queries_of_one_row_are_predicted_and_not_scored(evaluate, tmp_path):
         "WPR/xglue.wpr.de.test: 4 rows; the official data have 9997",
     ]
     assert results["results"]["xglue_wpr_zs_de"]["alias"].startswith("xglue_wpr_zs_de [UNOFFICIAL]")
-    kept = predictions.read(predictions.kept(record["predictions"]["sha256"]))
+    kept = predictions.read(predictions.saved_predictions(record["predictions"]["sha256"]))
     assert (kept.documents, kept.rows, kept.labels) == ([0, 1, 1, 2], [0, 1, 2, 3], [4, 0, 3, 1])
     middle = metrics.ndcg(kept.labels[1:3], kept.predictions[1:3])
     found = results["results"]["xglue_wpr_zs_de"]
@@ -247,7 +247,7 @@ def test_another_language_and_another_process_train_nothing(first, evaluate, mon
     def never(*_):
         raise AssertionError("it trains")
 
-    monkeypatch.setattr("xglue_harness.training.train_step.Learner.step", never)
+    monkeypatch.setattr("xglue_harness.training.train_step.TrainStep.step", never)
     with caplog.at_level("INFO"), caplog.at_level("INFO", logger="xglue_harness"):
         found = evaluate(["xglue_xnli_zs_de", "xglue_xnli_zs_sw"])
     assert _scores(found)["xglue_xnli_zs_sw"] == _scores(first)["xglue_xnli_zs_sw"]
@@ -394,8 +394,8 @@ def loaded(tmp_path):
     """``loaded(name of a YAML, name of its task)``: the tasks that lm-eval makes of it."""
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.evaluator import _ours
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.harness.evaluation import _ours
+    from xglue_harness.resources import tasks_folder
 
     def load(*names, task="mine"):
         for name in names:
@@ -448,7 +448,7 @@ def test_batch_size_as_a_models_argument_is_refused(evaluate, tiny):
     from lm_eval.api.registry import get_model
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.resources import tasks_folder
 
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={"data": "sample"})
     with pytest.raises(RecipeError, match="batch_size among the model's arguments"):

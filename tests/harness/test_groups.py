@@ -11,7 +11,7 @@ from lm_eval.tasks import TaskManager
 import xglue_harness.hook  # noqa: F401
 from xglue_harness.benchmark import TASKS
 from xglue_harness.harness.groups import means
-from xglue_harness.harness.register import tasks_folder
+from xglue_harness.resources import tasks_folder
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,11 @@ import torch
 import transformers
 
 from tests.helpers.language_models import build_decoder
+from xglue_harness.diagnostics import run as diagnostics
 from xglue_harness.errors import DataError, EncoderError, RecipeError, StoreError
-from xglue_harness.harness import diagnostics, preflight
 from xglue_harness.records.schema import RunRecord
 from xglue_harness.training.trainer import Trainer
+from xglue_harness.transfer import preflight
 
 LEAF = "xglue_xnli_zs_de"
 WAYS = {"device": "cpu", "limit": 16}

@@ -107,7 +107,9 @@ def test_two_processes_prompt_with_the_answers_of_one(decoder, together, tmp_pat
     for leaf in LEAVES:
         one, two = (run["configs"][leaf]["metadata"]["xglue"] for run in found)
         assert two["protocol"] == "prompt"
-        kept = [predictions.read(predictions.kept(record["predictions"]["sha256"])) for record in (one, two)]
+        kept = [
+            predictions.read(predictions.saved_predictions(record["predictions"]["sha256"])) for record in (one, two)
+        ]
         assert kept[0].rows == kept[1].rows
         assert kept[0].predictions == kept[1].predictions
         for part in ("data", "model", "prompt", "evaluation", "flags"):

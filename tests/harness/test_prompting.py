@@ -37,7 +37,7 @@ def prompt():
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.resources import tasks_folder
 
     def run(model, tasks=None, metadata=None, *, encoder=None, **arguments):
         chosen = {"data": "sample", **(metadata or {})}
@@ -55,7 +55,7 @@ def _record(results, leaf):
 
 
 def _predictions(results, leaf):
-    return predictions.read(predictions.kept(_record(results, leaf)["predictions"]["sha256"]))
+    return predictions.read(predictions.saved_predictions(_record(results, leaf)["predictions"]["sha256"]))
 
 
 # ---------------------------------------------------------------- answers that are known
@@ -365,7 +365,7 @@ def test_the_hook_meets_models_given_to_evaluate_itself():
     from lm_eval.evaluator import evaluate
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.resources import tasks_folder
 
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={"data": "sample"})
     lm: LM = ScriptedLM("right")

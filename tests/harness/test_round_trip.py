@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.language_models import build_decoder
 from xglue_harness.benchmark import TASKS
-from xglue_harness.harness.predictions import copy_predictions
+from xglue_harness.harness.prediction_files import copy_predictions
 from xglue_harness.submission.export import export
 from xglue_harness.submission.score import score_folder
 
@@ -55,7 +55,7 @@ def test_of_a_prompted_decoder(tmp_path):
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import tasks_folder
+    from xglue_harness.resources import tasks_folder
 
     build_decoder(tmp_path / "decoder")
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={"data": "sample"})

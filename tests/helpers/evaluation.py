@@ -15,7 +15,8 @@ def evaluate(
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import register, tasks_folder
+    from xglue_harness.harness.plugin import register
+    from xglue_harness.resources import tasks_folder
 
     register()
     metadata = {**QUICK, **metadata}

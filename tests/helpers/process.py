@@ -35,7 +35,7 @@ class Run:
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
 
-        from xglue_harness.harness.register import tasks_folder
+        from xglue_harness.resources import tasks_folder
 
         os.environ["XGLUE_STORE"] = self.store
         manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata=self.metadata)

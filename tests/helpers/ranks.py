@@ -18,7 +18,7 @@ from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.errors import StoreError
-from xglue_harness.harness.hf import prepare_multiprocess
+from xglue_harness.harness.processes import prepare_multiprocess
 from xglue_harness.store import token_cache
 from xglue_harness.training.checkpoint import CheckpointFolder, Counters
 from xglue_harness.training.distributed import World

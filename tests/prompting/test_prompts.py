@@ -10,8 +10,8 @@ import yaml
 
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.errors import PromptError
-from xglue_harness.harness.register import tasks_folder
 from xglue_harness.prompting.prompts import load_prompts
+from xglue_harness.resources import tasks_folder
 
 
 @pytest.mark.parametrize("spec", TASKS.values(), ids=TASKS)

@@ -7,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xglue_harness.benchmark import TASKS
-from xglue_harness.harness.register import tasks_folder
 from xglue_harness.prompting.prompts import load_prompts
 from xglue_harness.prompting.tags import read_tags, strict_answer
+from xglue_harness.resources import tasks_folder
 
 POS, NER = TASKS["pos"], TASKS["ner"]
 ALIASES = {spec.name: load_prompts(spec, tasks_folder())[0].aliases for spec in (POS, NER)}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 
-from xglue_harness.data.cache import replacing
+from xglue_harness.atomic import replacing
 from xglue_harness.errors import DataError
 from xglue_harness.records.provenance import environment
 

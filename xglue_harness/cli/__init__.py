@@ -1,5 +1,5 @@
 """The command ``xglue-harness``: a module a group of commands. Nothing else here imports typer or rich."""
 
-from xglue_harness.cli.app import app, main
+from xglue_harness.cli.app import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

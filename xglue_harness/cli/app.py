@@ -158,7 +158,7 @@ def run(context: typer.Context) -> None:
       xglue-harness run --model hf-encoder --model_args pretrained=DIR \\
           --tasks xglue_pos_zs --metadata '{"data": "sample"}'
     """
-    from xglue_harness.harness.register import run_lm_eval
+    from xglue_harness.harness.plugin import run_lm_eval
 
     run_lm_eval(context.args)
 

@@ -91,7 +91,7 @@ def new_command(name: str, source: str, tree: Path, answers: Mapping[str, str], 
             file that is there already or can't be written; nothing is written then.
         EncoderError: where the checkpoint can't be loaded, or can't be fine-tuned.
     """
-    from xglue_harness.data.cache import replacing
+    from xglue_harness.atomic import replacing
     from xglue_harness.leaderboard.contributions.backbones import render
 
     path = _place(name, tree)
@@ -188,7 +188,7 @@ def _place(name: str, tree: Path) -> Path:
     """The file of a backbone; a name that could lead out of the folder is refused before anything is looked at."""
     from pydantic import TypeAdapter, ValidationError
 
-    from xglue_harness.untrusted import Name
+    from xglue_harness.untrusted.text import Name
 
     try:
         TypeAdapter(Name).validate_python(name)
@@ -341,7 +341,7 @@ def _backbone(path: Path, values: Mapping[str, Any]) -> Backbone:
     from pydantic import ValidationError
 
     from xglue_harness.leaderboard.contributions.backbones import Backbone
-    from xglue_harness.untrusted import problems_of
+    from xglue_harness.untrusted.problems import problems_of
 
     try:
         backbone = Backbone.model_validate(_nested({"continued_from": None, **values}))

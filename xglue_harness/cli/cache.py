@@ -20,7 +20,7 @@ def verify_command() -> None:
     """
     from tqdm import tqdm
 
-    from xglue_harness.data.cache import cache_root
+    from xglue_harness.files import cache_root
 
     checks = list(_checks(cache_root()))
     bar = tqdm(checks, unit="file", desc="verifying", disable=len(checks) < 10)
@@ -36,7 +36,7 @@ def _checks(root: Path) -> Iterator[tuple[Path, Callable[[Path], list[str]]]]:
     """All files of the cache, and what tells what is wrong with each."""
     from xglue_harness.data.cache import sealed_stream
     from xglue_harness.data.unpacked import verify_unpacked
-    from xglue_harness.records.predictions import checked_bytes
+    from xglue_harness.records.prediction_cache import checked_bytes
     from xglue_harness.store.token_cache import checked_tensors
 
     kinds = (

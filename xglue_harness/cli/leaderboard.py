@@ -84,7 +84,7 @@ def explain_command(
     tree: TreeOption = _TREE,
 ) -> None:
     """Write down why files of others change or go: into changes.yaml, for all that have no reason yet."""
-    from xglue_harness.leaderboard.validation.guard import explain
+    from xglue_harness.leaderboard.validation.change_checks import explain
 
     for file in explain(tree, base, reason):
         typer.echo(f"explained: {file}")
@@ -119,7 +119,7 @@ def compare_command(
     example: ExampleOption = False,
 ) -> None:
     """Compare two backbones, paired over test rows: difference, interval, and whether it is significant."""
-    from xglue_harness.leaderboard.ranking.board import ALL
+    from xglue_harness.leaderboard.ranking.rows import ALL
     from xglue_harness.leaderboard.ranking.tables import LEGEND, comparison
 
     tree, shown = _to_read(tree), False
@@ -148,7 +148,7 @@ def show_command(
     """Print the leaderboard: over all tasks, or a task in its languages."""
     from xglue_harness.leaderboard.contributions.tree import read_tree
     from xglue_harness.leaderboard.ranking.tables import LEGEND, by_language, changed_results, overall, published
-    from xglue_harness.leaderboard.validation.guard import listing
+    from xglue_harness.leaderboard.validation.changes import listing
 
     tree = _to_read(tree)
     tables: list[Table] = []
@@ -171,7 +171,7 @@ def _to_read(tree: Path | None) -> Path:
     if tree is not None or _TREE.is_dir():
         return tree or _TREE
     from xglue_harness import __version__
-    from xglue_harness.published.paper import published_tree
+    from xglue_harness.resources import published_tree
 
     found = published_tree()
     typer.echo(f"no folder {_TREE} here: this is the one of xglue-harness {__version__}, {found}", err=True)

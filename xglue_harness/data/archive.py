@@ -9,15 +9,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
+from xglue_harness.atomic import new_folder
 from xglue_harness.benchmark import TASKS, TaskSpec
-from xglue_harness.data.cache import appearing_folder, cache_root, locked
-from xglue_harness.data.folder import ARCHIVE_FOLDER, FolderSource, file_sha256
+from xglue_harness.data.folder import ARCHIVE_FOLDER, FolderSource
 from xglue_harness.data.manifest import official_archive
 from xglue_harness.data.source import LoadedSplit
 from xglue_harness.data.tar import BROKEN, not_an_archive, unpack_members
 from xglue_harness.data.unpacked import DamagedDataError, in_short, read_manifest, verify_unpacked, write_manifest
 from xglue_harness.errors import DataError
-from xglue_harness.files import open_regular
+from xglue_harness.exclusive import locked
+from xglue_harness.files import cache_root, file_sha256, open_regular
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None, *, vouched: b
         OSError: if ``folder`` can't be written or, where not ``vouched``, is not empty.
     """
     wanted = {f"{ARCHIVE_FOLDER}/{path}": path for spec in TASKS.values() for _, _, path in spec.files()}
-    with appearing_folder(folder) as inner:
+    with new_folder(folder, replace=vouched) as inner:
         try:
             found, files = unpack_members(archive, inner, wanted)
         except BROKEN as error:
@@ -77,8 +78,6 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None, *, vouched: b
             )
         if vouched:
             write_manifest(inner, found, files)
-            if folder.is_dir():
-                folder.replace(inner.parent / "before")  # goes with the temporary folder
 
 
 def unpacked_folder(sha256: str) -> Path:

@@ -9,19 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xglue_harness.atomic import replacing
 from xglue_harness.benchmark import Kind, TaskSpec
 from xglue_harness.data.official import READER_VERSION, Rows, rows_sha256
 from xglue_harness.data.source import LoadedSplit
 from xglue_harness.errors import DataError
-from xglue_harness.files import user_path
+from xglue_harness.files import cache_root, unwritable_cache
 from xglue_harness.seal import DamagedFileError, seal
 
 if TYPE_CHECKING:
@@ -33,115 +30,8 @@ _FORMAT = 3  # raised when the cached file holds other things than before
 _BATCH = 1000
 _SEAL = 64
 """Characters of a seal."""
-_POLL = 0.5
-_REMIND = 60.0
 
 logger = logging.getLogger(__name__)
-
-
-def cache_root() -> Path:
-    """``$XGLUE_CACHE``, else ``$XDG_CACHE_HOME/xglue_harness``, else ``~/.cache/xglue_harness``."""
-    if chosen := os.environ.get("XGLUE_CACHE"):
-        return variable_path("XGLUE_CACHE", chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "xglue_harness"
-
-
-def variable_path(name: str, value: str) -> Path:
-    """The folder that an environment variable names.
-
-    Raises:
-        DataError: where no system could have such a path, or ``~name`` is no user.
-    """
-    try:
-        return user_path(value)
-    except OSError as error:
-        raise DataError(f"{name}={value[:200]}: {error.strerror}") from error
-
-
-def unwritable(folder: Path, error: Exception) -> DataError:
-    """The error for a cache folder that can't be written."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return DataError(
-        f"cannot write the cache folder {folder} ({reason}); "
-        "set the environment variable XGLUE_CACHE to a folder that can be written and has room"
-    )
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary place that becomes ``path`` when the block ends well, and vanishes when it does not.
-
-    Raises:
-        OSError: where it can't be written; nothing is left behind.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("r+b") as file:  # Windows flushes what is open for writing only
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        flush_folder(path.parent)
-    finally:
-        with suppress(OSError):  # in a folder that can't be written there is nothing to take away either
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def appearing_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``folder`` when the block ends well, and vanishes when it does not.
-
-    Raises:
-        OSError: where it can't be written, or ``folder`` is not empty; nothing is left behind.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        inner = Path(temporary) / "inner"
-        inner.mkdir()
-        yield inner
-        inner.replace(folder)
-        flush_folder(folder.parent)
-
-
-@contextmanager
-def locked(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a lock that one process at a time can have; a killed process's lock is free.
-
-    Args:
-        path: of the lock's file.
-        waiting: what the log says, again every minute, while another process has it.
-
-    Raises:
-        OSError: where it can't be written.
-    """
-    from filelock import FileLock, Timeout  # which not every look at data needs
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock, patience = FileLock(path), 0.0
-    while True:
-        try:
-            lock.acquire(timeout=patience, poll_interval=_POLL)
-            break
-        except Timeout:
-            logger.warning("%s", waiting)
-            patience = _REMIND
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def flush_folder(folder: Path) -> None:
-    """Make renames within a folder survive a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems flush no folders
-            os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def split_key(content: str, task: TaskSpec, split: str) -> str:
@@ -181,7 +71,7 @@ def cached_split(key: str, task: TaskSpec, path: str, make: Callable[[], Rows]) 
     try:
         _write(table, file)
     except OSError as error:
-        raise unwritable(file.parent, error) from error
+        raise unwritable_cache(file.parent, error) from error
     try:
         return LoadedSplit(*_open(file, path))
     except DamagedFileError as error:

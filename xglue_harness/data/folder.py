@@ -11,12 +11,13 @@ from xglue_harness.data.official import read
 from xglue_harness.data.source import LoadedSplit
 from xglue_harness.data.unpacked import DamagedDataError, check_bytes, read_manifest
 from xglue_harness.errors import DataError
-from xglue_harness.files import is_folder, is_regular, open_regular, read_regular, sha256_of
+from xglue_harness.files import is_folder, is_regular, read_regular
+from xglue_harness.resources import PACKAGE
 
 ARCHIVE_FOLDER = "xglue_full_dataset"
 """The one folder at the top of the official archive."""
 
-SAMPLE = Path(__file__).with_name("sample")
+SAMPLE = PACKAGE / "data" / "sample"
 """The package's own miniature of the benchmark, for smoke tests and demonstrations."""
 
 
@@ -35,12 +36,6 @@ def layout_root(folder: Path) -> Path:
     inner = folder / ARCHIVE_FOLDER
     entries = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
     return inner if entries == [ARCHIVE_FOLDER] and inner.is_dir() else folder
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 (hex) of a file's bytes."""
-    with open_regular(path) as file:
-        return sha256_of(file)
 
 
 class FolderSource:

@@ -14,8 +14,8 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
+from xglue_harness.atomic import new_folder
 from xglue_harness.data.archive import archive_sha256, unpack_once, unpacked_folder, use_unpacked
-from xglue_harness.data.cache import appearing_folder
 from xglue_harness.data.hub_failures import endpoint, is_offline, refusal
 from xglue_harness.data.manifest import official_archive
 from xglue_harness.data.prepare import check_new, prepare
@@ -78,7 +78,7 @@ def get(folder: Path) -> None:
         _tell_of_the_rest(folder)
         return
     try:
-        with appearing_folder(folder) as inner:
+        with new_folder(folder) as inner:
             use_unpacked(there, fetch_archive, lambda there: copy_unpacked(there, inner))
     except OSError as error:
         raise DataError(

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xglue_harness.data.archive import lock_of, unpacked_folder
-from xglue_harness.data.cache import cache_root
+from xglue_harness.exclusive import is_locked
+from xglue_harness.files import cache_root
 
 IDLE = 3600.0
 """Seconds without a change after which no process is thought to be at work, where no lock tells."""
 
-_FOLDER = re.compile(r"\.(?P<name>.+)\.\w{8}")  # of `appearing_folder`
+_FOLDER = re.compile(r"\.(?P<name>.+)\.\w{8}")  # of `new_folder`
 _FILE = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")  # of `replacing`
 
 
@@ -86,12 +87,4 @@ def _in_use(path: Path, newest: float) -> bool:
     match = _FOLDER.fullmatch(path.name)
     if path.parent != cache_root() / "archives" or match is None:
         return time.time() - newest < IDLE
-    from filelock import FileLock, Timeout
-
-    lock = lock_of(unpacked_folder(match["name"]))
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True
+    return is_locked(lock_of(unpacked_folder(match["name"])))

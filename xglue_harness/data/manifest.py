@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from xglue_harness.benchmark import TaskSpec
+from xglue_harness.resources import PACKAGE
 
 _KEYS = {"pawsx": "paws-x"}
 _SPLITS = {"dev": "validation", "test": "test"}
@@ -25,8 +25,7 @@ class OfficialArchive:
 
 @cache
 def _facts() -> dict[str, Any]:
-    text = resources.files(__package__).joinpath("manifest.json").read_text(encoding="utf-8")
-    facts: dict[str, Any] = json.loads(text)
+    facts: dict[str, Any] = json.loads((PACKAGE / "data" / "manifest.json").read_text(encoding="utf-8"))
     return facts
 
 

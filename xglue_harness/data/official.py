@@ -1,7 +1,7 @@
-"""Readers of the official files: bytes in, rows out, no file system.
+r"""Readers of the official files: bytes in, rows out, no file system.
 
 The format has no quoting and no escapes: a field may hold any character but a tab and a newline. So lines are split on
-``\\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
+``\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
 on tabs alone, never with a csv reader (it eats rows that hold a quote).
 """
 
@@ -13,12 +13,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data.layouts import Report, TaggedLines, check_fields, check_word, is_document_mark
 from xglue_harness.errors import DataError
+from xglue_harness.kinds import kind_of
 
 READER_VERSION = 2
-"""To be raised whenever the same bytes give other rows, or none: it is part of the cache's keys."""
+"""Raise it whenever the same bytes give other rows, or none: it is part of the cache's keys."""
 
 
 @dataclass
@@ -81,16 +82,13 @@ def parse(data: bytes, task: TaskSpec, split: str, report: Report) -> Rows:
     if not data.removeprefix(codecs.BOM_UTF8):
         report(1, f"the file is empty; expected {_shape(task)}")
         return Rows({column: [] for column in task.columns[:-1]})
-    if task.kind is Kind.TAGGING:
-        rows = _parse_tagging(data, task, count)
-    else:
-        rows = _parse_sentences(data, task, split, count)
+    rows = _parse_words(data, task, count) if kind_of(task).per_word else _parse_table(data, task, split, count)
     if len(rows) == 0 and problems == 0:
         report(1, f"no row in the file; expected {_shape(task)}")
     return rows
 
 
-def _parse_sentences(data: bytes, task: TaskSpec, split: str, report: Report) -> Rows:
+def _parse_table(data: bytes, task: TaskSpec, split: str, report: Report) -> Rows:
     width = task.skipped_columns + len(task.columns)
     table: list[list[str]] = [[] for _ in task.columns[:-1]]
     labels: list[int] = []
@@ -124,7 +122,7 @@ def _parse_sentences(data: bytes, task: TaskSpec, split: str, report: Report) ->
     return Rows(dict(zip(task.columns[:-1], table, strict=True)), labels)
 
 
-def _parse_tagging(data: bytes, task: TaskSpec, report: Report) -> Rows:
+def _parse_words(data: bytes, task: TaskSpec, report: Report) -> Rows:
     sentences: list[list[str]] = []
     tags: list[list[int]] = []
     words: list[str] = []
@@ -202,8 +200,8 @@ def _word_and_label(line: str, number: int, task: TaskSpec, report: Report) -> t
     if problem := check_word(line, word, task):
         report(number, problem)
         return None
-    found = label_id(label, number, task, report)
-    return None if found is None else (word, found)
+    class_id = label_id(label, number, task, report)
+    return None if class_id is None else (word, class_id)
 
 
 def label_id(text: str, number: int, task: TaskSpec, report: Report) -> int | None:
@@ -216,15 +214,15 @@ def label_id(text: str, number: int, task: TaskSpec, report: Report) -> int | No
         report: told of what is unknown.
     """
     # The old xglue loader stripped each line, so that blanks round a label are known to be harmless.
-    found = task.label_id(text.strip(" "))
-    if found is None:
+    class_id = task.label_id(text.strip(" "))
+    if class_id is None:
         names = ", ".join([*task.labels, *task.aliases])
         report(number, f"unknown label {_cut(text)!r}; expected one of {names}")
-    return found
+    return class_id
 
 
 def _shape(task: TaskSpec) -> str:
-    if task.kind is Kind.TAGGING:
+    if kind_of(task).per_word:
         return "a word, a blank and its label on each line, and a blank line after each sentence"
     names = ["id"] * task.skipped_columns + list(task.columns)
     return f"{len(names)} fields separated by tabs: {', '.join(names)}"

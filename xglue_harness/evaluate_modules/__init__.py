@@ -44,10 +44,10 @@ def sentence_counts(
     Raises:
         ValueError: of the first sentence that can't be counted, with its number, from 1.
     """
-    found = []
+    counts = []
     for number, (g, p) in enumerate(zip(gold, predicted, strict=True), start=1):
         try:
-            found.append(count(g, p))
+            counts.append(count(g, p))
         except ValueError as error:
             raise ValueError(f"sentence {number}: {error}") from None
-    return found
+    return counts

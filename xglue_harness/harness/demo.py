@@ -30,10 +30,10 @@ def sample_words() -> Counter[str]:
     from tokenizers.pre_tokenizers import BertPreTokenizer
 
     split = BertPreTokenizer().pre_tokenize_str
-    found: Counter[str] = Counter()
+    words: Counter[str] = Counter()
     for text in _texts():
-        found.update(word for word, _ in split(unicodedata.normalize("NFC", text)))
-    return found
+        words.update(word for word, _ in split(unicodedata.normalize("NFC", text)))
+    return words
 
 
 def _texts() -> Iterator[str]:
@@ -126,7 +126,8 @@ def evaluate_sample(
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
 
-    from xglue_harness.harness.register import register, tasks_folder
+    from xglue_harness.harness.plugin import register
+    from xglue_harness.resources import tasks_folder
 
     register()  # also where no .pth is read
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={**RECIPE, **options})

@@ -21,8 +21,8 @@ from xglue_harness.encoders.loading import (
 )
 from xglue_harness.errors import EncoderError
 from xglue_harness.exclusive import one_thread
-from xglue_harness.harness.arguments import check_strings, check_switches
-from xglue_harness.harness.hf import prepare_multiprocess
+from xglue_harness.harness.model_arguments import check_strings, check_switches
+from xglue_harness.harness.processes import prepare_multiprocess
 from xglue_harness.recipe import Options
 
 logger = logging.getLogger(__name__)
@@ -160,9 +160,9 @@ class EncoderLM(LM):
 
 
 def _dtype(name: str | torch.dtype) -> str | torch.dtype:
-    found = name if isinstance(name, torch.dtype) or name == "auto" else getattr(torch, str(name), None)
-    if found == "auto" or (isinstance(found, torch.dtype) and found.is_floating_point):
-        return found
+    dtype = name if isinstance(name, torch.dtype) or name == "auto" else getattr(torch, str(name), None)
+    if dtype == "auto" or (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        return dtype
     raise EncoderError(f"unknown dtype {name!r}: use auto, float32, bfloat16 or float16")
 
 

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-from lm_eval.api.instance import Instance
+from typing import Any
 
 from xglue_harness.errors import RecipeError
-from xglue_harness.harness.protocol import DOCUMENT, Answer
-
-if TYPE_CHECKING:
-    from xglue_harness.harness.protocol import Scored
-    from xglue_harness.harness.task import TransferTask
-
-OUTPUT_TYPE = "xglue_transfer"
+from xglue_harness.harness.leaf_task import OUTPUT_TYPE, LeafTask, TransferRequest, new_request
+from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol, Scored
 
 
-class TransferRequest(Instance):
-    """A request to predict one document; knows its task, and so the recipe and the data."""
-
-    task: TransferTask
-
-
-class FineTuning:
+class FineTuning(EvaluationProtocol):
     """An encoder is fine-tuned on English and predicts every language."""
 
     name = "finetune"
     output_type = OUTPUT_TYPE
     score_kind = "log_probability"
-    metrics: tuple[str, ...] = ()
+    metrics = ()
 
-    def __init__(self, task: TransferTask) -> None:
+    def __init__(self, task: LeafTask) -> None:
         """Forget what an earlier model predicted."""
         self._task = task
         task.row_scores = {}
@@ -52,16 +39,14 @@ class FineTuning:
         """The document itself: there is no prompt around it."""
         return [self._task.doc_to_text(doc)]
 
-    def requests(self, doc: Any, contexts: Sequence[str], metadata: Any, **_: Any) -> list[Instance]:
+    def requests(self, doc: Any, contexts: Sequence[str], metadata: Any, **_: Any) -> list[TransferRequest]:
         """One request a document."""
-        request = TransferRequest(
-            request_type=OUTPUT_TYPE, doc=doc, arguments=tuple(contexts), idx=0, metadata=metadata
-        )
+        request = new_request(TransferRequest, OUTPUT_TYPE, doc, tuple(contexts), metadata)
         request.task = self._task
         return [request]
 
     def answer(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
-        """The prediction; `run_job` has left its scores here."""
+        """The prediction; whoever answered the requests has left its scores with the task."""
         return Answer(results[0], self._task.row_scores[doc[DOCUMENT]])
 
     def finalize(self, scored: Sequence[Scored]) -> None:

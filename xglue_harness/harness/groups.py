@@ -29,14 +29,14 @@ def means(children: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[s
     Returns:
         As lm-eval names them; a standard error is ``"N/A"`` where a child has none.
     """
-    found: dict[str, Any] = {}
+    averages: dict[str, Any] = {}
     for name in names:
         value, stderr = f"{name},none", f"{name}_stderr,none"
         errors = [child.get(stderr, "N/A") for child in children]
         known = all(isinstance(error, float) for error in errors)
-        found[value] = sum(child[value] for child in children) / len(children)
-        found[stderr] = group_stderr(errors) if known else "N/A"
-    return found
+        averages[value] = sum(child[value] for child in children) / len(children)
+        averages[stderr] = group_stderr(errors) if known else "N/A"
+    return averages
 
 
 def diagnosed(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -45,12 +45,12 @@ def diagnosed(runs: list[dict[str, Any]]) -> dict[str, Any]:
     Args:
         runs: the record of each language's run.
     """
-    found: dict[str, list[float]] = {}
+    values: dict[str, list[float]] = {}
     for run in runs:
         for name, metric in ((run.get("diagnostics") or {}).get("metrics", {})).items():
-            found.setdefault(name, []).append(metric["value"])
-    means = {f"{name},none": sum(values) / len(values) for name, values in found.items()}
-    return {**means, **{f"{name}_stderr,none": "N/A" for name in found}}
+            values.setdefault(name, []).append(metric["value"])
+    averages = {f"{name},none": sum(numbers) / len(numbers) for name, numbers in values.items()}
+    return {**averages, **{f"{name}_stderr,none": "N/A" for name in values}}
 
 
 def adjust(group: Any, metrics: dict[str, Any], task_metrics: dict[str, Any]) -> dict[str, Any]:
@@ -66,12 +66,17 @@ def adjust(group: Any, metrics: dict[str, Any], task_metrics: dict[str, Any]) ->
         metrics = {**metrics, **means(children, ("score", "official"))}
     elif SCORE in metrics:
         ours = [task for task in group.get_all_tasks() if hasattr(task, "protocol")]
-        own = {name: None for task in ours for name in task.protocol.metrics}
-        metrics = {**metrics, **means([task_metrics[task.task_name] for task in ours], own)}
+        names = dict.fromkeys(name for task in ours for name in task.protocol.metrics)
+        metrics = {**metrics, **means([task_metrics[_name(task)] for task in ours], names)}
         metrics |= diagnosed([task.run for task in ours])
     if marks := marks_of(group.get_all_tasks()):
         metrics = {**metrics, "alias": f"{metrics['alias']}{marks}"}
     return metrics
+
+
+def _name(task: Any) -> str:
+    """A task's name among those of a run; lm-eval 0.5 puts its group's before it."""
+    return str(getattr(task, "_qualified_name", None) or task.task_name)
 
 
 def marks_of(tasks: Iterable[Any]) -> str:

@@ -1,36 +1,19 @@
-"""What lm-eval's own ``--model hf`` lacks for encoders: it learns it here, when lm_eval has loaded it.
+"""What lm-eval's own ``--model hf`` lacks for encoders (see `xglue_harness.harness.patches`).
 
 Imports nothing heavy: it is imported with the tasks, long before any model is asked for.
 """
 
 from __future__ import annotations
 
-import atexit
-import functools
 import inspect
 import logging
-import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from xglue_harness.exclusive import one_thread
+from xglue_harness.harness.processes import prepare_multiprocess
 
 logger = logging.getLogger(__name__)
-
-ADAPTER = "_xglue_adapter"
-"""Attribute of an ``hf`` model that names the adapter that it was asked for."""
-
-
-def adapt() -> None:
-    """Teach ``HFLM``, where lm_eval has loaded it; once."""
-    module = sys.modules.get("lm_eval.models.huggingface")
-    model = getattr(module, "HFLM", None)  # None while the module is being loaded
-    if model is None or getattr(model, "_knows_encoders", False):
-        return
-    _load_encoders(model)
-    _make(model)
-    model._knows_encoders = True
 
 
 class Body:
@@ -48,11 +31,9 @@ class Body:
         return AutoModel.from_pretrained(pretrained, **without_pooler(config), **arguments)
 
 
-def _load_encoders(model: Any) -> None:
-    """Let ``hf`` load families that have no causal head (ModernBERT, DeBERTa-v2, ...) instead of refusing them."""
-    original = model._get_backend
+def loading_encoders(original: Callable[..., None]) -> Callable[..., None]:
+    """Of ``HFLM._get_backend``: families without a causal head (ModernBERT, DeBERTa-v2, ...) are loaded, too."""
 
-    @functools.wraps(original)
     def _get_backend(self: Any, config: Any, *args: Any, **kwargs: Any) -> None:
         from transformers import MODEL_MAPPING, AutoModel, AutoModelForCausalLM
 
@@ -67,7 +48,7 @@ def _load_encoders(model: Any) -> None:
             )
             self.AUTO_MODEL_CLASS = Body
 
-    model._get_backend = _get_backend
+    return _get_backend
 
 
 def _options() -> frozenset[str]:
@@ -109,7 +90,7 @@ def _reason(asked: Mapping[str, Any], error: Exception) -> Exception | None:
     from xglue_harness.encoders.checks import device_of
     from xglue_harness.encoders.loading import explained, load_config, load_tokenizer
     from xglue_harness.errors import EncoderError
-    from xglue_harness.harness.arguments import check_strings
+    from xglue_harness.harness.model_arguments import check_strings
 
     try:
         check_strings(asked)
@@ -129,51 +110,16 @@ def _reason(asked: Mapping[str, Any], error: Exception) -> Exception | None:
         return reason
 
 
-def prepare_multiprocess() -> bool:
-    """Whether a launcher (``accelerate launch``, ``torchrun``) has started this process as one of several.
-
-    accelerate joins processes on CPUs only where it is told to, which ``torchrun`` does not do: it is told here. Else
-    every process would take itself for the only one, and all would do the same work.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
-        return False
-    import torch
-
-    available = torch.accelerator.is_available if hasattr(torch, "accelerator") else torch.cuda.is_available
-    if not available():
-        os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-    if torch.distributed.is_available() and not torch.distributed.is_initialized():
-        # Its functions take for a default the group that there is when they are defined. Imported later, as it is with
-        # an encoder, they would hold the group, and so its threads, until the interpreter is gone: see `_leave`.
-        import torch.distributed.nn.functional
-    atexit.unregister(_leave)
-    atexit.register(_leave)
-    return True
-
-
-def _leave() -> None:
-    """End gloo's threads before the interpreter goes: one that still runs then may abort a process that is done.
-
-    After a collective a thread of gloo drops the last hold on tensors, which takes Python's lock. On a busy machine it
-    may come to that when the interpreter is going already: Python ends the thread, in the midst of a destructor, and
-    C++ calls ``std::terminate`` (pytorch issue 190489). So the group must be gone by then, which waits for its threads.
-    """
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_backend() == "gloo":
-        distributed.destroy_process_group()
-
-
-def _make(model: Any) -> None:
-    """Let ``hf`` know its rank wherever it is one of several processes, and say what keeps it from loading.
+def making(original: Callable[..., None]) -> Callable[..., None]:
+    """Of ``HFLM.__init__``: know the rank wherever it is one of several processes, and say what keeps it from loading.
 
     lm-eval 0.4.13 sets rank and world size only where a machine has several GPUs; on CPUs, or with one GPU a machine,
     every process would score everything. Over several machines it takes the rank within the machine for the rank.
     """
-    original = model.__init__
 
-    @functools.wraps(original)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        from xglue_harness.harness.model_arguments import made_with
+
         prepare_multiprocess()
         known = inspect.signature(original).parameters
         options = [name for name in kwargs if name not in known and name in _options()]
@@ -188,9 +134,9 @@ def _make(model: Any) -> None:
             if (reason := _reason(asked, error)) is not None:
                 raise reason from error
             raise
-        setattr(self, ADAPTER, asked.get("peft"))
+        made_with(self).adapter = asked.get("peft")
         accelerator = getattr(self, "accelerator", None)  # only there with several processes
         if accelerator is not None:
             self._rank, self._world_size = accelerator.process_index, accelerator.num_processes
 
-    model.__init__ = __init__
+    return __init__

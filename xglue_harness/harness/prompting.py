@@ -14,17 +14,20 @@ from lm_eval.api.task import ConfigurableTask
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
 from xglue_harness.errors import RecipeError
+from xglue_harness.harness.leaf_task import new_request
 from xglue_harness.harness.prompt_record import prompt_record
-from xglue_harness.harness.protocol import DOCUMENT, Answer
-from xglue_harness.harness.register import tasks_folder
+from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol
 from xglue_harness.prompting import labels
 from xglue_harness.prompting.prompts import content_free, load_prompts
 from xglue_harness.prompting.tags import read_tags, strict_answer
+from xglue_harness.records.schema import PromptSettings
+from xglue_harness.resources import tasks_folder
 from xglue_harness.scoring import document_score, rows_of
 
 if TYPE_CHECKING:
+    from xglue_harness.harness.language_model import LanguageModel
+    from xglue_harness.harness.leaf_task import LeafTask
     from xglue_harness.harness.protocol import Scored
-    from xglue_harness.harness.task import TransferTask
 
 _SLACK = 1.5
 """Tokens that an answer may have, to those of the strict answer with the longest tags."""
@@ -33,12 +36,12 @@ _GRADES = ("ndcg_expected",)
 _TAGS = ("unparsable", "untagged")
 
 
-class Prompting:
+class Prompting(EvaluationProtocol):
     """A language model reads a prompt and gives likelihoods of the classes' words, or generates tags."""
 
     name = "prompt"
 
-    def __init__(self, task: TransferTask, lm: Any) -> None:
+    def __init__(self, task: LeafTask, lm: LanguageModel) -> None:
         """Settle the prompt and put it where lm-eval looks for it.
 
         Raises:
@@ -58,8 +61,7 @@ class Prompting:
         self._neutral: dict[int, list[Instance]] = {}
         """Requests without content that calibrate a document, by its number."""
         self._shared: list[Instance] = []
-        task.fewshot_cfg.target_delimiter = self.prompts.delimiter
-        task.set_config("target_delimiter", self.prompts.delimiter)
+        task.set_delimiter(self.prompts.delimiter)
         task.set_config("description", f"{self.prompt.description.rstrip()}{task.config.fewshot_delimiter}")
         task.set_config("doc_to_text", self.prompt.question)
 
@@ -98,11 +100,11 @@ class Prompting:
         shots = arguments.get("num_fewshot", 0)
         if self._calibrates and (shots or not self._shared):
             rows.append(content_free(spec))
-        before, found = draw.getstate(), []
+        before, prompts = draw.getstate(), []
         for row in rows:
             draw.setstate(before)
-            found.append(ConfigurableTask.fewshot_context(self.task, row, **arguments))
-        return found
+            prompts.append(ConfigurableTask.fewshot_context(self.task, row, **arguments))
+        return prompts
 
     @property
     def _calibrates(self) -> bool:
@@ -117,14 +119,14 @@ class Prompting:
             # Behind an API a chat's context is no plain str, and has to stay what it is.
             context = f"{contexts[0]}{delimiter}" if delimiter else contexts[0]
             arguments = (context, self._generation(doc["words"], chat=apply_chat_template))
-            return [Instance("generate_until", doc, arguments, 0, metadata)]
+            return [new_request(Instance, "generate_until", doc, arguments, metadata)]
         pairs = [(context, f"{delimiter}{choice}") for context in contexts for choice in self.choices]
-        found = [Instance("loglikelihood", doc, pair, i, metadata) for i, pair in enumerate(pairs)]
+        requests = [new_request(Instance, "loglikelihood", doc, pair, metadata, i) for i, pair in enumerate(pairs)]
         if self._calibrates:
             if len(contexts) > 1:
-                self._shared = found[len(self.choices) :]
+                self._shared = requests[len(self.choices) :]
             self._neutral[doc[DOCUMENT]] = self._shared
-        return found
+        return requests
 
     def _generation(self, words: Sequence[str], *, chat: bool) -> dict[str, Any]:
         """How to generate the tags of a sentence: greedily, as long as the strict answer can get and some more.
@@ -168,8 +170,8 @@ class Prompting:
         neutral = [float(request.resps[0][0]) for request in self._neutral[doc[DOCUMENT]]]
         gold = doc[self.task.spec.label_column]
         others = (labels.likeliest_by_length(values, self.choices), labels.likeliest_calibrated(values, neutral))
-        found = {name: float(choice == gold) for name, choice in zip(_CHOICES, others, strict=True)}
-        return Answer(labels.likeliest(values), values, found)
+        metrics = {name: float(choice == gold) for name, choice in zip(_CHOICES, others, strict=True)}
+        return Answer(labels.likeliest(values), values, metrics)
 
     def _tagged(self, words: Sequence[str], answer: str) -> Answer:
         known = self.task.spec.labels
@@ -177,9 +179,26 @@ class Prompting:
         assert self.prompts.fallback is not None
         fallback = known.index(self.prompts.fallback)
         missing = tags.count(None)
-        found = {"unparsable": (float(missing > 0), 1.0), "untagged": (float(missing), float(len(words)))}
-        return Answer([fallback if tag is None else tag for tag in tags], None, found)
+        metrics = {"unparsable": (float(missing > 0), 1.0), "untagged": (float(missing), float(len(words)))}
+        return Answer([fallback if tag is None else tag for tag in tags], None, metrics)
 
     def finalize(self, scored: Sequence[Scored]) -> None:
         """Write the record, once all documents are answered."""
-        self.task.run = prompt_record(self, scored)
+        self.task.run = prompt_record(self.task, self.lm, self._settings(), scored)
+
+    def _settings(self) -> PromptSettings:
+        task, context = self.task, self.context
+        return PromptSettings(
+            language=self.language,
+            file_sha256=self.prompts_sha256,
+            description=self.prompt.description,
+            question=self.prompt.question,
+            choices=self.prompt.choices,
+            delimiter=self.prompts.delimiter,
+            num_fewshot=context["num_fewshot"],
+            fewshot_seed=task.fewshot_seed,
+            chat_template=bool(context.get("apply_chat_template")),
+            fewshot_as_multiturn=bool(context.get("fewshot_as_multiturn")),
+            system_instruction=context.get("system_instruction"),
+            generation=task.config.generation_kwargs if task.spec.kind is Kind.TAGGING else None,
+        )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
-
-import torch
 
 from xglue_harness.encoders.backbone import has_decoder, is_decoder_only
 from xglue_harness.errors import PromptError
 from xglue_harness.harness.encoder_lm import EncoderLM
+from xglue_harness.harness.language_model import LanguageModel, is_local
 
 DOCUMENT = "document"
 """Column of a test set with the number of each document, from 0."""
@@ -37,7 +38,43 @@ A plain tuple, for lm-eval gathers it from all processes and writes it into logg
 """
 
 
-def protocol_of(lm: Any, wanted: Literal["auto", "finetune", "prompt"]) -> Literal["finetune", "prompt"]:
+class EvaluationProtocol(ABC):
+    """One way to use a model for a task: which requests it gets, and what its answers mean.
+
+    Attributes:
+        name: as in the record and in lm-eval's tables.
+        output_type: lm-eval's type of the requests.
+        score_kind: what the kept scores are; ``None`` where none are kept.
+        metrics: names of the protocol's own numbers.
+    """
+
+    name: Literal["finetune", "prompt"]
+    output_type: str
+    score_kind: Literal["log_probability", "log_likelihood"] | None
+    metrics: Collection[str]
+
+    @abstractmethod
+    def check(self, documents: int, processes: int) -> None:
+        """Refuse numbers of documents and processes that make no sense, before any request is built."""
+
+    @abstractmethod
+    def contexts(self, doc: Mapping[str, Any], **arguments: Any) -> list[str]:
+        """What the model reads of a document."""
+
+    @abstractmethod
+    def requests(self, doc: Any, contexts: Sequence[str], metadata: Any, **arguments: Any) -> Sequence[Any]:
+        """lm-eval's requests of a document."""
+
+    @abstractmethod
+    def answer(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
+        """What the answers to a document's requests mean."""
+
+    @abstractmethod
+    def finalize(self, scored: Sequence[Scored]) -> None:
+        """Complete the record, once all documents are answered."""
+
+
+def protocol_of(lm: LanguageModel, wanted: Literal["auto", "finetune", "prompt"]) -> Literal["finetune", "prompt"]:
     """How a model of lm-eval is used: an encoder, or what has one, is fine-tuned; all others are prompted.
 
     Args:
@@ -61,12 +98,13 @@ def protocol_of(lm: Any, wanted: Literal["auto", "finetune", "prompt"]) -> Liter
     return "prompt"
 
 
-def encoder_config(lm: Any) -> Any:
+def encoder_config(lm: LanguageModel) -> Any:
     """Configuration of a transformers model that has an encoder; ``None`` for decoders and models behind an API."""
     if isinstance(lm, EncoderLM):
         return lm.config
-    model = getattr(lm, "model", None)
-    config = getattr(lm, "config", None) or getattr(model, "config", None)
-    if not isinstance(model, torch.nn.Module) or not hasattr(config, "model_type"):
+    if not is_local(lm):
+        return None
+    config = getattr(lm, "config", None) or getattr(lm.model, "config", None)
+    if not hasattr(config, "model_type"):
         return None
     return None if is_decoder_only(config) else config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,19 +18,27 @@ from xglue_harness.encoders.loading import commit_of
 from xglue_harness.errors import EncoderError
 from xglue_harness.exclusive import one_thread
 from xglue_harness.harness.encoder_lm import EncoderLM
-from xglue_harness.harness.hf import ADAPTER
-from xglue_harness.harness.jobs import Group, prepare_job, run_job
-from xglue_harness.harness.preflight import try_out
-from xglue_harness.harness.register import MADE_OF
+from xglue_harness.harness.language_model import LanguageModel, is_local
+from xglue_harness.harness.model_arguments import made_with
+from xglue_harness.harness.protocol import DOCUMENT
 from xglue_harness.training.distributed import World
+from xglue_harness.transfer.job import prepare_job
+from xglue_harness.transfer.preflight import try_out
+from xglue_harness.transfer.run import run_job
 
 if TYPE_CHECKING:
-    from xglue_harness.harness.finetuning import TransferRequest
+    from xglue_harness.encoders.probe import Finding
+    from xglue_harness.harness.leaf_task import LeafTask, TransferRequest
+    from xglue_harness.transfer.leaf import Leaf
 
 logger = logging.getLogger(__name__)
 
 
-def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = False) -> list[Any]:
+Group = dict["LeafTask", list[tuple[int, "TransferRequest"]]]
+"""Requests with their places, by the leaf that they belong to; all of one XGLUE task and one recipe."""
+
+
+def answer(lm: LanguageModel, requests: list[TransferRequest], *, disable_tqdm: bool = False) -> list[Any]:
     """Predictions for all requests, in their order.
 
     Requests of one task share one fine-tuning, whatever their number of languages. The model of lm-eval stays as it
@@ -48,30 +57,20 @@ def answer(lm: Any, requests: list[TransferRequest], *, disable_tqdm: bool = Fal
     results: list[Any] = [None] * len(requests)
     with one_thread(), logging_as_lm_eval(World.current()):
         backbone = backbone_of(lm)
-        jobs = [prepare_job(backbone, group) for group in _by_task(requests)]  # all data, before hours of training
+        probes: dict[int, Finding] = {}
+        groups = _by_task(requests)
+        # The data of all jobs are read, and all jobs are tried, before hours of training.
+        jobs = [prepare_job(backbone, [_leaf(*pair) for pair in group.items()], probes) for group in groups]
         identity = identify(backbone)
-        for job in jobs:
-            try_out(identity, job)
-        for job in jobs:
-            for index, value in run_job(identity, job, progress=not disable_tqdm):
-                results[index] = value
+        entries = [try_out(identity, job) for job in jobs]
+        for group, job, entry in zip(groups, jobs, entries, strict=True):
+            outcomes = run_job(identity, job, entry=entry, progress=not disable_tqdm)
+            for (task, pairs), outcome in zip(group.items(), outcomes, strict=True):
+                task.run = outcome.record
+                for index, request in pairs:
+                    results[index] = outcome.predictions[request.doc_id]
+                    task.row_scores[request.doc[DOCUMENT]] = outcome.scores[request.doc_id]
     return results
-
-
-@contextmanager
-def logging_as_lm_eval(world: World) -> Iterator[None]:
-    """Let our messages appear where and as lm_eval's do, once for all processes (warnings from each)."""
-    ours, theirs = logging.getLogger("xglue_harness"), logging.getLogger("lm_eval")
-    level, own = ours.level, list(ours.handlers)
-    if level == logging.NOTSET:
-        ours.setLevel(theirs.getEffectiveLevel() if world.is_main_process else logging.WARNING)
-    if not (own or logging.getLogger().handlers):  # else those show them
-        ours.handlers = list(theirs.handlers)
-    try:
-        yield
-    finally:
-        ours.setLevel(level)
-        ours.handlers = own
 
 
 def _by_task(requests: list[TransferRequest]) -> list[Group]:
@@ -82,21 +81,44 @@ def _by_task(requests: list[TransferRequest]) -> list[Group]:
     return list(groups.values())
 
 
-def _revision(lm: Any) -> str | None:
+def _leaf(task: LeafTask, pairs: list[tuple[int, TransferRequest]]) -> Leaf:
+    """A task's leaf with the documents of its requests.
+
+    Each is there once; lm-eval asks for some twice, so that all processes have as many.
+    """
+    documents = {request.doc_id: request.doc for _, request in pairs}
+    return replace(task.leaf, documents=documents, is_predicted_only=task.is_predicted_only)
+
+
+@contextmanager
+def logging_as_lm_eval(world: World) -> Iterator[None]:
+    """Let our messages appear where and as lm_eval's do, once for all processes (warnings from each)."""
+    ours, theirs = logging.getLogger("xglue_harness"), logging.getLogger("lm_eval")
+    level, handlers = ours.level, list(ours.handlers)
+    if level == logging.NOTSET:
+        ours.setLevel(theirs.getEffectiveLevel() if world.is_main_process else logging.WARNING)
+    if not (handlers or logging.getLogger().handlers):  # else those show them
+        ours.handlers = list(theirs.handlers)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
+        ours.handlers = handlers
+
+
+def _revision(lm: LanguageModel) -> str | None:
     """What was asked for; models that were made by hand keep it themselves."""
-    _, asked = MADE_OF.get(lm, (None, None))
-    return asked or getattr(lm, "revision", None)
+    return made_with(lm).revision or getattr(lm, "revision", None)
 
 
-def backbone_of(lm: Any) -> Backbone:
+def backbone_of(lm: LanguageModel) -> Backbone:
     """Encoder, tokenizer and device of an lm-eval model.
 
     Raises:
         EncoderError: where there is none, lm-eval and torch.distributed disagree about the processes, or the encoder
             can't be trained: weights that are not finite, a padding id beyond its table, ...
     """
-    model = getattr(lm, "model", None)
-    if not isinstance(model, torch.nn.Module):
+    if not is_local(lm):
         raise EncoderError(
             f"{type(lm).__name__} holds no transformers model that can be fine-tuned: "
             "use --model hf or --model hf-encoder"
@@ -108,10 +130,10 @@ def backbone_of(lm: Any) -> Backbone:
             "`accelerate launch -m lm_eval` or `torchrun -m lm_eval`, and without tp_plan"
         )
     check_tokenizer(lm.tokenizer)
-    config: Any = lm.config if hasattr(lm, "config") else model.config
-    if adapter := getattr(lm, ADAPTER, None):
-        check_placed(model, adapter, revision=_revision(lm) or "main")
-    model = merged(model)
+    config: Any = lm.config if hasattr(lm, "config") else lm.model.config
+    if adapter := made_with(lm).adapter:
+        check_placed(lm.model, adapter, revision=_revision(lm) or "main")
+    model = merged(lm.model)
     encoder = model if isinstance(lm, EncoderLM) else encoder_of(model)
     check_trainable(encoder, model)
     check_finite(encoder, str(config.name_or_path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,31 +9,26 @@ from typing import Any
 
 import yaml
 from lm_eval.api.metrics import mean
-from lm_eval.api.task import ConfigurableTask
 
 from xglue_harness import benchmark
 from xglue_harness.benchmark import Kind
-from xglue_harness.data import open_source, unofficial
-from xglue_harness.encoders.tokenising import joined
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.finetuning import FineTuning
 from xglue_harness.harness.groups import marks_of
-from xglue_harness.harness.predictions import keep_predictions
+from xglue_harness.harness.language_model import LanguageModel
+from xglue_harness.harness.leaf_task import LeafTask, Metadata
+from xglue_harness.harness.model_arguments import forget_last, names_of_last
+from xglue_harness.harness.plugin import register
+from xglue_harness.harness.prediction_files import keep_predictions
 from xglue_harness.harness.prompting import Prompting
 from xglue_harness.harness.protocol import DOCUMENT, Scored, protocol_of
-from xglue_harness.harness.register import MODEL_ARGUMENTS, register, tasks_folder
-from xglue_harness.harness.shots import FewShotSampler
-from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.official_metrics import official_scores
 from xglue_harness.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
-from xglue_harness.scoring import document_score, documents, queries, score, score_stderr
-
-logger = logging.getLogger(__name__)
+from xglue_harness.resources import tasks_folder
+from xglue_harness.scoring import document_score, score, score_stderr
 
 OWN_METADATA = frozenset({"version", "xglue_task", "xglue_language", "config_source"})
 """Metadata that the YAML and lm_eval itself put into a task."""
-
-register()  # a task that is reached by --include_path alone needs it, too
 
 
 def _leaf_metadata(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +58,7 @@ def _first(items: list[Any]) -> Any:
     return items[0]
 
 
-class TransferTask(ConfigurableTask):
+class TransferTask(LeafTask):
     """Zero-shot transfer to one language: of an encoder that is fine-tuned on English, or of a model that is prompted.
 
     The YAML names task and language; everything else stands in `xglue_harness.benchmark`. Options come from
@@ -81,30 +75,20 @@ class TransferTask(ConfigurableTask):
             RecipeError: for an unknown option or one out of range, or where the YAML names no task.
             DataError: where the data are missing or malformed.
         """
+        register()  # with --include_path the hook may not have run
         config = {key: value for key, value in config.items() if key != "class"}
         metadata = config["metadata"] = {**_leaf_metadata(config), **(config.get("metadata") or {})}
-        if "batch_size" in MODEL_ARGUMENTS:
-            MODEL_ARGUMENTS.clear()  # a next run may bring a model that is built already
+        if "batch_size" in names_of_last():
+            forget_last()  # a next run may bring a model that is built already
             raise RecipeError(
                 "batch_size among the model's arguments would also be taken for the recipe's: give lm_eval's own as "
                 "--batch_size (or simple_evaluate(batch_size=...)), and the recipe's in --metadata"
             )
-        self.options = parse_options(metadata, foreign=OWN_METADATA | MODEL_ARGUMENTS)
-        self.spec = benchmark.task(metadata["xglue_task"])
-        self.language: str = metadata["xglue_language"]
-        self.run: dict[str, Any] = {}
-        """What the run writes about itself, for the results file."""
-        self.row_scores: dict[int, Any] = {}
-        """Scores of the documents that this process has predicted, by their number; `run_job` leaves them here."""
-        self.protocol: FineTuning | Prompting = FineTuning(self)
-        self.fewshot_seed: int | None = None
-        super().__init__(config={**config, "metric_list": [], "test_split": "test", "output_type": None})
-        self.sampler = FewShotSampler(self.source, self.spec)
-        if self.spec.kind is Kind.TAGGING:  # lm-eval hands --gen_kwargs to such tasks only
-            self.set_config("output_type", "generate_until")
-            self.set_config("generation_kwargs", {"do_sample": False})
+        options = parse_options(metadata, foreign=OWN_METADATA | names_of_last())
+        self.protocol = FineTuning(self)
+        super().__init__(config, benchmark.task(metadata["xglue_task"]), metadata["xglue_language"], options)
 
-    def bind_model(self, lm: Any) -> list[str]:
+    def bind_model(self, lm: LanguageModel) -> list[str]:
         """Settle how a model is used.
 
         Args:
@@ -123,58 +107,19 @@ class TransferTask(ConfigurableTask):
         idle = set(type(self.options).model_fields) - FOR_ANY_PROTOCOL
         idle = idle & FOR_PROMPTS if name == "finetune" else idle - FOR_PROMPTS
         notes = []
-        if given := sorted((idle & self.options.model_fields_set) - MODEL_ARGUMENTS):
+        if given := sorted((idle & self.options.model_fields_set) - names_of_last()):
             notes.append(f"protocol {name}: without effect on it: {', '.join(given)}")
         if name == "finetune" and self.config.num_fewshot:
             notes.append("protocol finetune: --num_fewshot has no effect: training takes the place of examples")
             self.set_config("num_fewshot", 0)
         return notes
 
-    # ---------------------------------------------------------------- data
-
-    def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
-        """Load the test set from the source that ``data`` names."""
-        with told_how_to_go_on():
-            self._load()
-
-    def _load(self) -> None:
-        self.source = open_source(self.options.data)
-        self.is_sample: bool = self.source.is_sample
-        test = self.source.load(self.spec, "test", self.language)
-        self.files = dict(test.files)
-        self.row_count = len(test.dataset)
-        self.unofficial = unofficial(self.source, self.spec, "test", self.language, self.row_count)
-        self._queries = queries(self.spec, test.dataset) if self.spec.kind is Kind.RANKING else None
-        self.single_row_queries = sum(len(rows) == 1 for rows in self._queries or ())
-        found = documents(self.spec, test.dataset)
-        self.dataset = {"test": found.add_column(DOCUMENT, list(range(len(found))))}
-
-    def rows_of_document(self, number: int) -> range:
-        """Rows of the test set that a document is made of."""
-        return range(number, number + 1) if self._queries is None else self._queries[number]
-
-    def fewshot_docs(self) -> None:
-        """Few-shot examples are not listed, but drawn where they lie (`FewShotSampler`)."""
-
-    def set_fewshot_seed(self, seed: int | None = None) -> None:
-        """Note lm-eval's seed, for the record."""
-        self.fewshot_seed = seed
-        super().set_fewshot_seed(seed)
-
     def doc_to_text(self, doc: Mapping[str, Any], doc_to_text: Any = None) -> str:
         """The question about a row to a model that is prompted; else the document for a human to read.
 
         lm-eval prints and logs it (``--write_out``, ``--log_samples``).
         """
-        if isinstance(self.protocol, Prompting):
-            return self.protocol.question(doc)
-        if self.spec.kind is Kind.TAGGING:
-            return " ".join(doc["words"])
-        if self.spec.kind is Kind.RANKING:
-            query = self.spec.text_a[0]
-            rows = zip(*(doc[name] for name in self.spec.text_b), strict=True)
-            return "\n".join([doc[query], *(" ".join(row) for row in rows)])
-        return "\n".join(joined(doc, names) for names in (self.spec.text_a, self.spec.text_b) if names)
+        return self.protocol.question(doc) if isinstance(self.protocol, Prompting) else self.readable(doc)
 
     def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
         """The right answer of a model that is prompted about a row; else gold labels by name, blanks between them."""
@@ -193,7 +138,7 @@ class TransferTask(ConfigurableTask):
         """
         wanted = list(kwargs.get("samples") or range(len(self.eval_docs)))[: kwargs.get("limit")]
         self.protocol.check(len(wanted), kwargs.get("world_size") or 1)
-        if self.single_row_queries and all(len(self.rows_of_document(number)) == 1 for number in wanted):
+        if self.leaf.single_row_queries and all(len(self.leaf.rows_of_document(number)) == 1 for number in wanted):
             raise RecipeError(f"{self.config.task}: no query of two rows among the documents: raise --limit")
         super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
 
@@ -201,26 +146,13 @@ class TransferTask(ConfigurableTask):
         """What the model reads: the prompt of each row, or the document itself."""
         return self.protocol.contexts(doc, **kwargs)
 
-    def construct_requests(self, doc: Any, ctx: Any, **kwargs: Any) -> Any:
-        """The requests of one document."""
-        return self.protocol.requests(doc, ctx, **kwargs)
+    def construct_requests(
+        self, doc: Any, ctx: Any, *, metadata: Metadata | None = None, doc_id: int = -1, **kwargs: Any
+    ) -> Any:
+        """The requests of one document; lm-eval 0.4 gives ``metadata``, 0.5 ``doc_id``."""
+        return self.protocol.requests(doc, ctx, metadata or (self.task_name, doc_id, self.config.repeats), **kwargs)
 
     # ---------------------------------------------------------------- scores
-
-    @property
-    def is_predicted_only(self) -> bool:
-        """Whether predictions are wanted without scores (``--predict_only``)."""
-        return "bypass" in self._metric_fn_list
-
-    @property
-    def is_collapsed(self) -> bool:
-        """Whether the run's own record says that the model always gives one class, or has learnt nothing."""
-        return bool(self.run) and self.run["flags"]["collapsed"]
-
-    @property
-    def is_unofficial(self) -> bool:
-        """Whether test set, training set or dev sets are not as long as XGLUE's."""
-        return bool(self.unofficial or self.run.get("data", {}).get("unofficial"))
 
     @property
     def _own_stderr(self) -> bool:
@@ -245,9 +177,9 @@ class TransferTask(ConfigurableTask):
 
     def _diagnosed(self) -> dict[str, Any]:
         """Numbers of diagnostics with their standard errors, the same for every document."""
-        found = (self.run.get("diagnostics") or {}).get("metrics", {})
-        values = {name: metric["value"] for name, metric in found.items()}
-        errors = {f"{name}_stderr": metric["stderr"] for name, metric in found.items()}
+        metrics = (self.run.get("diagnostics") or {}).get("metrics", {})
+        values = {name: metric["value"] for name, metric in metrics.items()}
+        errors = {f"{name}_stderr": metric["stderr"] for name, metric in metrics.items()}
         return {**values, **{name: "N/A" if error is None else error for name, error in errors.items()}}
 
     def aggregation(self) -> dict[str, Any]:
@@ -255,14 +187,11 @@ class TransferTask(ConfigurableTask):
         if self.is_predicted_only:
             return {"bypass": self._bypassed}
         names = (self.spec.metric, "score", *self.protocol.metrics)
-        found = dict.fromkeys(self._diagnosed(), _first)
+        diagnosed = dict.fromkeys(self._diagnosed(), _first)
         if self._own_stderr:
-            found |= dict.fromkeys(names, self._score) | dict.fromkeys(
-                (f"{name}_stderr" for name in names), self._stderr
-            )
-        else:
-            found |= dict.fromkeys(names, mean)
-        return {**found, "official": self._official}
+            stderrs = dict.fromkeys((f"{name}_stderr" for name in names), self._stderr)
+            return {**diagnosed, **dict.fromkeys(names, self._score), **stderrs, "official": self._official}
+        return {**diagnosed, **dict.fromkeys(names, mean), "official": self._official}
 
     def _score(self, items: list[Any]) -> float:
         return score(self.spec, items)
@@ -275,9 +204,9 @@ class TransferTask(ConfigurableTask):
     def _official(self, scored: list[Scored]) -> float:
         """The score by XGLUE's own evaluator. All answers are together here for the first time: they are kept."""
         in_order = self._finalize(scored)
-        found = official_scores(self.spec, [item[1] for item in in_order], [item[2] for item in in_order])
-        self.run |= asdict(found)
-        return found.official
+        scores = official_scores(self.spec, [item[1] for item in in_order], [item[2] for item in in_order])
+        self.run |= asdict(scores)
+        return scores.official
 
     def _bypassed(self, scored: list[Scored]) -> int:
         """lm-eval's number for "no score", once the predictions are kept."""

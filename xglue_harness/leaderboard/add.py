@@ -9,21 +9,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
+from xglue_harness.atomic import replacing
 from xglue_harness.benchmark import TASKS
-from xglue_harness.data.cache import replacing
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.backbones import Backbone
+from xglue_harness.leaderboard.contributions.recipes import PAPER, is_paper
 from xglue_harness.leaderboard.contributions.results import (
     ONE_PROTOCOL,
-    PAPER,
     Change,
     LanguageResult,
     TaskResult,
-    is_paper,
     predictions_path,
     read_result,
     render,
@@ -35,7 +34,10 @@ from xglue_harness.leaderboard.validation.validate import validate
 from xglue_harness.records.predictions import encoded
 from xglue_harness.records.results_files import WrittenRun, predictions_of, read_runs
 from xglue_harness.records.schema import PredictionsRef, RunRecord
-from xglue_harness.untrusted import problems_of
+from xglue_harness.untrusted.problems import problems_of
+
+_Made: TypeAlias = tuple[TaskResult, dict[str, bytes]]
+"""A result, and the file of predictions of each language."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Added:
 
     Attributes:
         new: files that were not there.
-        replaced: files whose scores or records were others.
+        replaced: files whose scores or records changed.
         unchanged: files that already held the same.
     """
 
@@ -73,9 +75,9 @@ def add(
         example: the data are the packaged toy.
 
     Raises:
-        LeaderboardError: where they are incomplete, don't fit the tree, or change scores without a reason; the tree is
-            as it was then.
-        DataError: where they are no results, or their predictions are missing or others.
+        LeaderboardError: where they are incomplete, don't fit the tree, or change scores without a reason; the tree
+            then stays as it was.
+        DataError: where they are no results, or their predictions are missing or not theirs.
     """
     backbones = read_tree(folder).backbones
     groups: dict[tuple[str, str, int], dict[str, WrittenRun]] = defaultdict(dict)
@@ -88,31 +90,32 @@ def add(
         if (other := group.setdefault(language, run)) is not run:
             raise LeaderboardError(f"{run}: {other} has the same backbone, task, seed and language: give one of them")
     made = [_result(name, runs, recipe) for (name, *_), runs in groups.items()]
-    return _put(made, folder, reason, example)
+    return _write(made, folder, reason, example)
 
 
 def _backbone_of(run: WrittenRun, backbones: Mapping[str, Backbone]) -> str:
     """Name of the backbone that a run was of: by the hash of its weights where the YAML has it, else by its commit."""
-    own = run.record["backbone"]
-    what = f"{own['name']} at revision {own['revision']}"
+    recorded = run.record["backbone"]
+    on_hub = recorded["name"], recorded["revision"]
+    what = f"{recorded['name']} at revision {recorded['revision']}"
     for name, backbone in backbones.items():
-        if backbone.encoder_sha256 == own["encoder_sha256"]:
+        if backbone.encoder_sha256 == recorded["encoder_sha256"]:
             return name
-        if backbone.encoder_sha256 is None and (backbone.hub, backbone.revision) == (own["name"], own["revision"]):
+        if backbone.encoder_sha256 is None and (backbone.hub, backbone.revision) == on_hub:
             return name
-    same = [f"{name}.yaml has {other.revision}" for name, other in backbones.items() if other.hub == own["name"]]
-    if same:
+    others = [f"{name}.yaml has {other.revision}" for name, other in backbones.items() if other.hub == recorded["name"]]
+    if others:
         raise LeaderboardError(
-            f"{run}: {what}; {', '.join(same)}: run that one, or describe this one under a name of its own"
+            f"{run}: {what}; {', '.join(others)}: run that one, or describe this one under a name of its own"
         )
     raise LeaderboardError(
         f"{run}: no backbone of the tree is {what}: describe it with 'xglue-harness backbone new NAME --from-hub "
-        f"{own['name']}', or name one with --backbone"
+        f"{recorded['name']}', or name one with --backbone"
     )
 
 
-def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tuple[TaskResult, dict[str, bytes]]:
-    """A result, and the file of predictions of each language."""
+def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> _Made:
+    """A result out of the runs of its languages."""
     first = next(iter(runs.values()))
     spec = TASKS.get(str(first.record.get("task")))
     if spec is None:
@@ -135,8 +138,8 @@ def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tu
         kept = PredictionsRef(sha256=hashlib.sha256(files[language]).hexdigest(), rows=rows, total=rows)
         record = record.model_copy(update={"predictions": kept, **asdict(official)})
         languages[language] = LanguageResult(score=score, stderr=stderr, official=official.official, record=record)
-    own = languages[spec.languages[0]].record
-    paper = is_paper(spec, own.recipe, own.selection.rule)
+    first_record = languages[spec.languages[0]].record
+    paper = is_paper(spec, first_record.recipe, first_record.selection.rule)
     if recipe is None and not paper:
         raise LeaderboardError(
             f"{first.file}: the recipe of {spec.title} is not the paper's: name it with --recipe NAME, the same for "
@@ -147,7 +150,7 @@ def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tu
             backbone=name,
             task=spec.name,
             recipe=PAPER if paper else str(recipe),
-            seed=own.recipe["seed"],
+            seed=first_record.recipe["seed"],
             languages=languages,
         )
     except ValidationError as error:
@@ -166,17 +169,17 @@ def _without_places(value: Any) -> Any:
     return value
 
 
-def _put(made: Sequence[tuple[TaskResult, dict[str, bytes]]], folder: Path, reason: str | None, example: bool) -> Added:
-    """Check the tree as it would be, then write what is new."""
-    sorts: dict[str, list[Path]] = {"new": [], "replaced": [], "unchanged": []}
-    writes: dict[Path, bytes] = {}  # predictions before the result that tells of them
+def _write(made: Sequence[_Made], folder: Path, reason: str | None, example: bool) -> Added:
+    """Validate the tree as it would be, then write what is new."""
+    outcomes: dict[str, list[Path]] = {"new": [], "replaced": [], "unchanged": []}
+    writes: dict[Path, bytes] = {}  # predictions come before the result that refers to them
     for result, files in made:
         path = folder / "results" / result.path
         old = read_result(path) if path.is_file() else None
         if old is None:
-            sort = "new"
-        elif all(_predicted(old, lang) == _predicted(result, lang) for lang in result.languages):
-            sorts["unchanged"].append(path)
+            outcome = "new"
+        elif all(_predictions_sha256(old, lang) == _predictions_sha256(result, lang) for lang in result.languages):
+            outcomes["unchanged"].append(path)
             continue
         elif reason is None:
             raise LeaderboardError(
@@ -184,34 +187,34 @@ def _put(made: Sequence[tuple[TaskResult, dict[str, bytes]]], folder: Path, reas
                 "--reason TEXT"
             )
         else:
-            sort = "replaced"
+            outcome = "replaced"
             try:
                 change = Change(reason=reason, previous=old.scores)
             except ValidationError as error:
                 raise LeaderboardError(f"--reason: {problems_of(error)}") from None
             result = result.model_copy(update={"changes": (*old.changes, change)})
-        sorts[sort].append(path)
+        outcomes[outcome].append(path)
         writes |= {predictions_path(path, language): content for language, content in files.items()}
         writes[path] = render(result).encode()
     if writes:
-        _rehearse(writes, folder, {result.task for result, _ in made}, example)
+        _validate_copy(writes, folder, {result.task for result, _ in made}, example)
     try:
         for path, content in writes.items():
             with replacing(path) as temporary:
                 temporary.write_bytes(content)
     except OSError as error:
         raise LeaderboardError(f"{folder} can't be written: {error}; the same command goes on from there") from error
-    return Added(*(tuple(sorts[sort]) for sort in ("new", "replaced", "unchanged")))
+    return Added(*(tuple(outcomes[outcome]) for outcome in ("new", "replaced", "unchanged")))
 
 
-def _predicted(result: TaskResult, language: str) -> str | None:
+def _predictions_sha256(result: TaskResult, language: str) -> str | None:
     """Hash of the predictions of a language."""
     predictions = result.languages[language].record.predictions
     return predictions.sha256 if predictions else None
 
 
-def _rehearse(writes: Mapping[Path, bytes], folder: Path, tasks: set[str], example: bool) -> None:
-    """Check a copy of the tree with the new files: of backbones, and of all results on the tasks concerned."""
+def _validate_copy(writes: Mapping[Path, bytes], folder: Path, tasks: set[str], example: bool) -> None:
+    """Validate a copy of the tree with the new files: all backbones, and all results on the tasks concerned."""
     with tempfile.TemporaryDirectory(prefix="xglue-leaderboard-") as temporary:
         copy = Path(temporary)
         concerned = [path for task in tasks for path in (folder / "results").glob(f"*/*/*/{task}.*")]

@@ -9,9 +9,10 @@ import yaml
 from jinja2 import Environment, StrictUndefined, TemplateError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xglue_harness.benchmark import Kind, TaskSpec
-from xglue_harness.data.folder import file_sha256
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.errors import PromptError
+from xglue_harness.files import file_sha256
+from xglue_harness.kinds import kind_of
 
 CONTENT_FREE = "N/A"
 """Text of every field of the question that calibrates (Zhao et al. 2021, arXiv:2102.09690, section 5)."""
@@ -68,22 +69,22 @@ def load_prompts(spec: TaskSpec, folder: Path) -> tuple[Prompts, str]:
     """
     path = folder / spec.name / "prompts.yml"
     try:
-        found = Prompts.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        prompts = Prompts.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as error:
         raise PromptError(f"{path}: can't be read: {error}") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise PromptError(f"{path}: {problems}") from None
-    if missing := [language for language in spec.languages if language not in found.languages]:
+    if missing := [language for language in spec.languages if language not in prompts.languages]:
         raise PromptError(f"{path}: languages: no prompt in {', '.join(missing)}")
-    _check_classes(found, spec, path)
-    for language, prompt in found.languages.items():
+    _check_classes(prompts, spec, path)
+    for language, prompt in prompts.languages.items():
         _check_prompt(prompt, spec, f"{path}: languages.{language}")
-    return found, file_sha256(path)
+    return prompts, file_sha256(path)
 
 
 def _check_classes(prompts: Prompts, spec: TaskSpec, path: Path) -> None:
-    if (prompts.fallback is None) == (spec.kind is Kind.TAGGING):
+    if (prompts.fallback is None) == (kind_of(spec).asks == "tags"):
         raise PromptError(f"{path}: fallback: tagging tasks, and they alone, have a class for words without an answer")
     named = {"fallback": prompts.fallback, **{f"aliases.{alias}": name for alias, name in prompts.aliases.items()}}
     for key, name in named.items():
@@ -92,7 +93,7 @@ def _check_classes(prompts: Prompts, spec: TaskSpec, path: Path) -> None:
 
 
 def _check_prompt(prompt: Prompt, spec: TaskSpec, where: str) -> None:
-    if spec.kind is Kind.TAGGING:
+    if kind_of(spec).asks == "tags":
         if prompt.choices is not None:
             raise PromptError(f"{where}.choices: answers of a tagging task hold the classes themselves")
     elif list(prompt.choices or {}) != list(spec.labels):
@@ -110,7 +111,5 @@ _ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False)  # noqa:
 
 
 def content_free(spec: TaskSpec) -> dict[str, Any]:
-    """A row that says nothing, to ask what a model answers whatever it reads; its class stands for none."""
-    if spec.kind is Kind.TAGGING:
-        return {"words": [CONTENT_FREE], spec.label_column: [0]}
-    return {**dict.fromkeys(spec.columns, CONTENT_FREE), spec.label_column: 0}
+    """A row without content, to ask what a model answers whatever it reads; its label means nothing."""
+    return kind_of(spec).filled_row(CONTENT_FREE)

@@ -47,15 +47,15 @@ def read_tags(answer: str, words: Sequence[str], labels: Sequence[str], aliases:
     known = {label.upper(): number for number, label in enumerate(labels)}
     known = {**{alias: labels.index(name) for alias, name in aliases.items()}, **known}
     readings = [reading for line in _lines(answer) if (reading := _readings(line, known))]
-    found: list[int | None] = [None] * len(words)
-    if _by_words(readings, words, found) or not readings:
-        return found
+    tags: list[int | None] = [None] * len(words)
+    if _by_words(readings, words, tags) or not readings:
+        return tags
     alone = [tag for reading in readings for head, tag in reading[:1] if not head.strip(_WRAPPING + "0123456789")]
     if len(alone) == len(readings) <= len(words):  # tags alone; where they are fewer, the last words have none
-        found[: len(alone)] = alone
+        tags[: len(alone)] = alone
     elif len(readings) == len(words):  # the model has changed all of the words
-        found = [reading[0][1] for reading in readings]
-    return found
+        tags = [reading[0][1] for reading in readings]
+    return tags
 
 
 def _lines(answer: str) -> list[str]:
@@ -80,13 +80,13 @@ def _spellings(head: str) -> set[str]:
     """The words that may be meant by what stands before a tag: as it is, without list marks, without what wraps it."""
     plain = head.strip(" \t")
     unmarked = _MARKS.sub("", plain)
-    found = {plain, unmarked, plain[:-1].rstrip(), unmarked[:-1].rstrip()}
-    found |= {spelling.strip(_WRAPPING) for spelling in found}
+    spellings = {plain, unmarked, plain[:-1].rstrip(), unmarked[:-1].rstrip()}
+    spellings |= {spelling.strip(_WRAPPING) for spelling in spellings}
     quoted = _QUOTED.fullmatch(unmarked)
-    return {spelling.casefold() for spelling in (found | {quoted[2]} if quoted else found)} - {""}
+    return {spelling.casefold() for spelling in (spellings | {quoted[2]} if quoted else spellings)} - {""}
 
 
-def _by_words(readings: Sequence[Sequence[tuple[str, int]]], words: Sequence[str], found: list[int | None]) -> int:
+def _by_words(readings: Sequence[Sequence[tuple[str, int]]], words: Sequence[str], tags: list[int | None]) -> int:
     """Give the words the tags of the lines that name them, in order.
 
     Returns:
@@ -99,6 +99,6 @@ def _by_words(readings: Sequence[Sequence[tuple[str, int]]], words: Sequence[str
             spelt = _spellings(head)
             at = next((i for i in range(place, len(words)) if folded[i] in spelt), None)
             if at is not None:
-                found[at], place = tag, at + 1
+                tags[at], place = tag, at + 1
                 break
     return place

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _PROCESS = Path("/proc/self")
 
 _open: list[CostMeter] = []
-"""Meters inside their block. The system keeps one peak, which each entry resets: the others note it before."""
+"""Meters whose block is open. The system keeps a single peak, which each new meter resets: these note it first."""
 
 
 class CostMeter:

@@ -81,5 +81,5 @@ def _gpu_ids(device: torch.device) -> list[int]:
 
 @cache
 def _warn(reason: str) -> None:
-    """Say it once a process."""
+    """Warn once per process."""
     logger.warning("codecarbon (3.2.8 or newer is needed) failed, so no energy is reported: %s", reason)

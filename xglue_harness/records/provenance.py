@@ -12,7 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from xglue_harness.files import file_sha256
 from xglue_harness.records.schema import Environment
+from xglue_harness.resources import PACKAGE
 
 PACKAGES = (
     "xglue-harness",
@@ -26,12 +28,9 @@ PACKAGES = (
     "accelerate",
     "datasets",
     "numpy",
-    "seqeval",
-    "scikit-learn",
 )
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-_DECIDING = ("encoders", "prediction", "store", "training")
+_DECIDING = ("encoders", "kinds", "prediction", "store", "training")
 _DECIDING_FILES = ("benchmark.py", "data/official.py", "metrics.py", "recipe.py", "records/schema.py", "scoring.py")
 _GIT_SECONDS = 5
 _REPOSITORY_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
@@ -50,7 +49,7 @@ def environment(device: Any) -> Environment:
 
 
 @cache
-def code_sha256(package: Path = _PACKAGE) -> str:
+def code_sha256(package: Path = PACKAGE) -> str:
     """Hash (hex) of the code that decides a score: it reads, trains, predicts and scores.
 
     It is for people who compare two records: any edit changes it, a comment's too, so that no key has it in it.
@@ -60,13 +59,12 @@ def code_sha256(package: Path = _PACKAGE) -> str:
         sources.extend(sorted((package / folder).glob("*.py")))
     digest = hashlib.sha256()
     for source in sources:
-        sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
-        digest.update(f"{source.relative_to(package).as_posix()}\0{sha256}\n".encode())
+        digest.update(f"{source.relative_to(package).as_posix()}\0{file_sha256(source)}\n".encode())
     return digest.hexdigest()
 
 
 @cache
-def git_revision(package: Path = _PACKAGE) -> str | None:
+def git_revision(package: Path = PACKAGE) -> str | None:
     """The commit that the harness runs from.
 
     Args:
@@ -91,12 +89,12 @@ def _git(folder: Path, *arguments: str) -> str | None:
     settings = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_OF_A_HOOK}
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]  # no lock: a look must not disturb others
     try:
-        found = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603
             command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_GIT_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found.stdout.strip() if found.returncode == 0 else None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _installed_commit() -> str | None:
@@ -111,20 +109,20 @@ def _installed_commit() -> str | None:
 @cache
 def versions() -> dict[str, str]:
     """Version of Python and of each package that can move a score (``absent`` where it is not installed)."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "absent"
-    return found
+            versions[package] = "absent"
+    return versions
 
 
 def hardware(device: Any) -> dict[str, Any]:
     """The processor, the GPU if the run uses one, and the threads of torch."""
     import torch
 
-    found: dict[str, Any] = {
+    hardware: dict[str, Any] = {
         "machine": platform.machine(),
         "system": platform.platform(),
         "processor": _processor(),
@@ -133,9 +131,9 @@ def hardware(device: Any) -> dict[str, Any]:
         "device": str(device),
     }
     if device.type == "cuda":
-        found["gpu"] = torch.cuda.get_device_name(device)
-        found["cuda"] = torch.version.cuda
-    return found
+        hardware["gpu"] = torch.cuda.get_device_name(device)
+        hardware["cuda"] = torch.version.cuda
+    return hardware
 
 
 def _processor() -> str:

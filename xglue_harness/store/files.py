@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from xglue_harness.data.cache import replacing
+from xglue_harness.atomic import replacing
 from xglue_harness.errors import StoreError
 from xglue_harness.seal import DamagedFileError, seal, sealed_json
 

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError
 
+from xglue_harness.atomic import replacing
 from xglue_harness.benchmark import TaskSpec
-from xglue_harness.data.cache import cache_root, replacing, unwritable
 from xglue_harness.encoders.fingerprint import subwords_sha256
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.languages import reading
 from xglue_harness.encoders.tokenising import columns_of, frame_of, tokenised
+from xglue_harness.files import cache_root, unwritable_cache
 from xglue_harness.records.provenance import versions
 from xglue_harness.seal import DamagedFileError
 from xglue_harness.store.files import open_tensors, save_tensors, tensors_sha256
@@ -69,7 +70,7 @@ def cached(
         with replacing(path) as temporary:
             save_tensors(temporary, tensors, {_SHA256: tensors_sha256(tensors, key)})
     except (OSError, SafetensorError) as error:
-        raise unwritable(path.parent, error) from error
+        raise unwritable_cache(path.parent, error) from error
     return inputs
 
 

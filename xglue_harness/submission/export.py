@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xglue_harness.atomic import new_folder
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.data.prepare import check_new
 from xglue_harness.errors import DataError
-from xglue_harness.records.results_files import WrittenRun, kept_with, predictions_of, read_runs
+from xglue_harness.records.results_files import WrittenRun, predictions_of, read_runs, recorded_predictions
 from xglue_harness.submission.files import relative_path, render
 
 
@@ -50,7 +50,7 @@ class _Run:
         sample: whether the data are the packaged toy.
         whose: what all parts of a submission must have in common, in words.
         sha256: of the kept predictions.
-        unofficial: what is to be said of the test set, where it has not XGLUE's number of rows.
+        unofficial: what to say of a test set that does not have XGLUE's number of rows.
     """
 
     written: WrittenRun
@@ -115,7 +115,7 @@ def _run(written: WrittenRun) -> _Run:
         identity = f"encoder {model['encoder_sha256']}" if protocol == "finetune" else f"model {model['name']}"
         spec, language = TASKS[record["task"]], record["target_language"]
         test = spec.path("test", language)
-        sha256, _ = kept_with(written)
+        sha256, _ = recorded_predictions(written)
         lines = record.get("data", {}).get("unofficial", ())  # records of older versions say nothing of it
         unofficial = tuple(line for line in lines if line.startswith(f"{test}:"))
     except (KeyError, TypeError, AttributeError) as error:
@@ -127,28 +127,25 @@ def _run(written: WrittenRun) -> _Run:
 def _consistent(runs: Sequence[_Run]) -> list[_Run]:
     """Runs of one model, one for each task and language."""
     first = runs[0]
-    found: dict[str, _Run] = {}
+    by_path: dict[str, _Run] = {}
     for run in runs:
         if run.whose != first.whose:
             raise DataError(
                 f"{run}: {run.model} ({run.whose}), but {first}: {first.model} ({first.whose}); expected results of "
                 "one model: export each on its own"
             )
-        other = found.setdefault(run.path, run)
+        other = by_path.setdefault(run.path, run)
         if other.sha256 != run.sha256:
             raise DataError(f"{run}: other predictions than {other} for the same task and language: give one of them")
-    return [*found.values()]
+    return [*by_path.values()]
 
 
 def _write(contents: Mapping[str, bytes], folder: Path) -> None:
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-            inner = Path(temporary) / "submission"
+        with new_folder(folder) as inner:
             for path, content in contents.items():
                 place = inner / path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content)
-            inner.replace(folder)
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror or error}; nothing was left behind") from error

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data.official import label_id, lines
 from xglue_harness.errors import DataError
+from xglue_harness.kinds import kind_of
 
 SUFFIX = ".prediction"
 
@@ -23,7 +24,7 @@ def relative_path(spec: TaskSpec, language: str) -> str:
 
 def spellings(spec: TaskSpec) -> list[str]:
     """Each class as the official test files spell it, by class id."""
-    # XNLI has an alias, too, but in its training file alone; digits are what test files hold.
+    # XNLI has an alias as well, but only in its training file; the aliases of test files are digits.
     return [str(i) if str(i) in spec.aliases else name for i, name in enumerate(spec.labels)]
 
 
@@ -34,10 +35,8 @@ def render(spec: TaskSpec, predictions: Sequence[Any]) -> bytes:
         spec: the task.
         predictions: class ids, one a row of the data, or for tagging a list of one a word.
     """
-    names = spellings(spec)
-    if spec.kind is not Kind.TAGGING:
-        return "".join(f"{names[i]}\n" for i in predictions).encode()
-    return "".join("".join(f"{names[i]}\n" for i in sentence) + "\n" for sentence in predictions).encode()
+    kind, names = kind_of(spec), spellings(spec)
+    return "".join(f"{line}\n" for predicted in predictions for line in kind.official_lines(predicted, names)).encode()
 
 
 def read(data: bytes, spec: TaskSpec, sizes: Sequence[int], path: str) -> list[Any]:
@@ -62,29 +61,32 @@ def read(data: bytes, spec: TaskSpec, sizes: Sequence[int], path: str) -> list[A
     def stop(line: int, message: str) -> NoReturn:
         raise DataError(f"{path}:{line}: {message}")
 
-    found = [(number, (line or "").strip(" \t")) for number, line in lines(data, stop)]
-    while found and not found[-1][1]:
-        found.pop()
-    if spec.kind is Kind.TAGGING:
-        return _sentences(found, spec, sizes, stop)
+    numbered = [(number, (line or "").strip(" \t")) for number, line in lines(data, stop)]
+    while numbered and not numbered[-1][1]:
+        numbered.pop()
+    parse = _sentences if kind_of(spec).per_word else _rows
+    return parse(numbered, spec, sizes, stop)
+
+
+def _rows(numbered: list[tuple[int, str]], spec: TaskSpec, sizes: Sequence[int], stop: Any) -> list[Any]:
     ids = []
-    for number, text in found[: len(sizes)]:
+    for number, text in numbered[: len(sizes)]:
         if not text:
             stop(number, "an empty line; expected a label")
         ids.append(label_id(text, number, spec, stop))
     expected = "expected one a row of the data, and no header line"
-    if len(found) > len(sizes):
-        stop(len(sizes) + 1, f"{len(found)} labels for {len(sizes)} rows; {expected}")
-    if len(found) < len(sizes):
-        stop(len(found) + 1, f"the file ends after {len(found)} of {len(sizes)} labels; {expected}")
+    if len(numbered) > len(sizes):
+        stop(len(sizes) + 1, f"{len(numbered)} labels for {len(sizes)} rows; {expected}")
+    if len(numbered) < len(sizes):
+        stop(len(numbered) + 1, f"the file ends after {len(numbered)} of {len(sizes)} labels; {expected}")
     return ids
 
 
-def _sentences(found: list[tuple[int, str]], spec: TaskSpec, sizes: Sequence[int], stop: Any) -> list[Any]:
+def _sentences(numbered: list[tuple[int, str]], spec: TaskSpec, sizes: Sequence[int], stop: Any) -> list[Any]:
     sentences: list[Any] = []
     ids: list[Any] = []
-    end = len(found) + 1
-    for number, text in [*found, (end, "")] if found else []:
+    end = len(numbered) + 1
+    for number, text in [*numbered, (end, "")] if numbered else []:
         if len(sentences) == len(sizes):
             stop(number, f"a sentence after the last one; expected {len(sizes)}, as many as the data have")
         size = sizes[len(sentences)]

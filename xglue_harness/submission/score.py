@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
-from xglue_harness.benchmark import LANGUAGES, TASKS, Kind, TaskSpec
+from xglue_harness.benchmark import LANGUAGES, TASKS, TaskSpec
 from xglue_harness.data import Source, open_source, unofficial
 from xglue_harness.data.check import NOT_OURS
 from xglue_harness.errors import DataError
 from xglue_harness.files import read_regular
+from xglue_harness.kinds import kind_of
 from xglue_harness.metrics import group_stderr
-from xglue_harness.official_metrics import Official, Rule, official_scores
-from xglue_harness.scoring import document_score, queries, score, score_stderr
+from xglue_harness.official_metrics import SEQEVAL_0, Rule
+from xglue_harness.scoring import PredictionScores, score_predictions
 from xglue_harness.submission.evaluator import evaluate, gold_file
 from xglue_harness.submission.files import SUFFIX, read, relative_path
 
@@ -96,8 +97,8 @@ class Scores:
         missing: prediction files that are not there, though the data have the language.
         left_out: prediction files, or folders, that the data have no gold labels for.
         as_official: whether files were read as XGLUE's evaluator reads them.
-        warnings: what is to be known of the files: those of no task of the benchmark, and what the evaluator takes
-            and we would not.
+        warnings: what to know about the files: those of no task of the benchmark, and what the evaluator accepts
+            though we would not.
         unofficial: sets of the data with another number of rows than the official ones.
     """
 
@@ -160,19 +161,18 @@ def score_folder(
     if not jobs:
         raise DataError(f"{predictions}: nothing to score: the data have none of the {split} sets that are predicted")
     scorer = _Scorer(predictions, source, split, as_official, warnings)
-    found = scorer.scores(jobs)
-    means = [item.mean for item in found]
+    scored = scorer.scores(jobs)
+    means = [item.mean for item in scored]
     # Tasks that seqeval does not score have the same official number with either.
-    later = [
-        item.mean.official_seqeval1 if TASKS[item.task].kind is Kind.TAGGING else item.mean.official for item in found
-    ]
-    whole = _mean(means, later) if len(found) == len(TASKS) else None
+    by_seqeval = [kind_of(TASKS[item.task]).official_rule == SEQEVAL_0 for item in scored]
+    later = [mean.official_seqeval1 if tags else mean.official for mean, tags in zip(means, by_seqeval, strict=True)]
+    whole = _mean(means, later) if len(scored) == len(TASKS) else None
     return Scores(
         str(predictions),
         source.description,
         source.is_sample,
         split,
-        found,
+        scored,
         whole,
         tuple(missing),
         tuple(left_out),
@@ -200,18 +200,18 @@ def _chosen(folder: Path, names: Sequence[str] | None) -> list[TaskSpec]:
         raise DataError(f"no XGLUE task {', '.join(unknown)}; expected some of {', '.join(TASKS)}")
     if names:
         return [spec for spec in TASKS.values() if spec.name in names]
-    found = [spec for spec in TASKS.values() if (folder / spec.folder).is_dir()]
-    if not found:
+    specs = [spec for spec in TASKS.values() if (folder / spec.folder).is_dir()]
+    if not specs:
         folders = ", ".join(spec.folder for spec in TASKS.values())
         raise DataError(f"{folder}: no predictions of any task; expected folders named {folders}")
-    return found
+    return specs
 
 
 def _files(folder: Path, folders: Sequence[str] | None, as_official: bool) -> tuple[set[str], list[str]]:
     """Relative paths of the prediction files below some folders (all, where not given), and what to warn of.
 
-    XGLUE's evaluator never sees a file that it does not ask for. Of one's own, a language that the task does not have
-    is said (the example submission has Chinese PAWS-X), and what may be a misspelt name is an error.
+    XGLUE's evaluator never sees a file that it does not ask for. We warn of a language that the task does not have
+    (the example submission has Chinese PAWS-X), and take what may be a misspelt name for an error.
     """
     known = {relative_path(spec, language) for spec in TASKS.values() for language in spec.languages}
     of_xglue = {relative_path(spec, language) for spec in TASKS.values() for language in LANGUAGES}
@@ -251,7 +251,7 @@ def _jobs(
 
 
 class _Scorer:
-    """Scores prediction files, and notes what is to be known of them."""
+    """Scores prediction files, and notes what their reader should know."""
 
     def __init__(self, folder: Path, source: Source, split: str, as_official: bool, warnings: list[str]) -> None:
         self._folder, self._source, self._split, self._as_official = folder, source, split, as_official
@@ -262,12 +262,12 @@ class _Scorer:
         """Scores of all files, by task."""
         from tqdm import tqdm
 
-        found: dict[str, list[LanguageScore]] = {}
+        by_task: dict[str, list[LanguageScore]] = {}
         for spec, language in tqdm(jobs, unit="language", desc="scoring", disable=None):
-            found.setdefault(spec.name, []).append(self._language(spec, language))
+            by_task.setdefault(spec.name, []).append(self._language(spec, language))
         return tuple(
             TaskScores(name, TASKS[name].metric, tuple(items), _mean(items, [item.official_seqeval1 for item in items]))
-            for name, items in found.items()
+            for name, items in by_task.items()
         )
 
     def _language(self, spec: TaskSpec, language: str) -> LanguageScore:
@@ -281,60 +281,45 @@ class _Scorer:
         if self._as_official:
             gold = self._source.content(spec, self._split, language)
             gold = gold_file(spec, self._split, dataset) if gold is None else gold
-            items, official, single = self._officially(data, gold, spec, dataset, str(path))
+            scores = self._officially(data, gold, spec, dataset, str(path))
         else:
-            items, official, single = _strictly(data, spec, dataset, str(path))
-        stderr = score_stderr(spec, items)
+            scores = _strictly(data, spec, dataset, str(path))
         return LanguageScore(
             language,
             len(dataset),
-            score(spec, items),
-            None if math.isnan(stderr) else stderr,
-            official.official,
-            official.official_seqeval1,
-            official.official_rule,
-            single,
+            scores.score,
+            scores.stderr,
+            **asdict(scores.official),
+            single_row_queries=scores.single_row_queries,
         )
 
-    def _officially(self, data: bytes, gold: bytes, spec: TaskSpec, dataset: Dataset, path: str) -> _Scored:
-        """As the evaluator does, with a warning where we would not have, or would have read something else."""
-        reading = evaluate(data, gold, spec, self._split, path)
+    def _officially(self, data: bytes, gold: bytes, spec: TaskSpec, dataset: Dataset, path: str) -> PredictionScores:
+        """As the evaluator does, with a warning where we would refuse the file or read something else in it."""
+        theirs = evaluate(data, gold, spec, self._split, path)
         try:
-            _, ours, _ = _strictly(data, spec, dataset, path)
+            ours = _strictly(data, spec, dataset, path).official.official
         except DataError as error:
             self.warnings.append(f"{str(error).removesuffix(_HINT)}; scored as XGLUE's evaluator does")
         else:
-            if not math.isclose(ours.official, reading.official.official, abs_tol=1e-9):
+            if not math.isclose(ours, theirs.official.official, abs_tol=1e-9):
                 self.warnings.append(
                     f"{path}: XGLUE's evaluator reads it otherwise (labels by name, a byte order mark, a carriage "
-                    f"return, an empty query): {reading.official.official:.4f}, where we would say {ours.official:.4f}"
+                    f"return, an empty query): {theirs.official.official:.4f}, where we would say {ours:.4f}"
                 )
-        return reading.items, reading.official, reading.single_row_queries
+        return theirs
 
 
 _HINT = " (--as-official reads the file as XGLUE's evaluator does)"
 
-_Scored: TypeAlias = tuple[list[Any], Official, int | None]
-"""Score of each document, the official scores, and queries of one row."""
 
-
-def _sizes(spec: TaskSpec, dataset: Dataset) -> list[int]:
-    return [len(row) if spec.kind is Kind.TAGGING else 1 for row in dataset[spec.label_column][:]]
-
-
-def _strictly(data: bytes, spec: TaskSpec, dataset: Dataset, path: str) -> _Scored:
-    gold: list[Any] = dataset[spec.label_column][:]
+def _strictly(data: bytes, spec: TaskSpec, dataset: Dataset, path: str) -> PredictionScores:
+    kind, gold = kind_of(spec), dataset[spec.label_column][:]
     try:
-        predicted = read(data, spec, _sizes(spec, dataset), path)
+        predicted = read(data, spec, [kind.label_count(label) for label in gold], path)
     except DataError as error:
         raise DataError(f"{error}{_HINT}") from None
-    single = None
-    if spec.kind is Kind.RANKING:
-        groups = queries(spec, dataset)
-        ranked = [rows for rows in groups if len(rows) > 1]
-        single = len(groups) - len(ranked)
-        if not ranked:
-            raise DataError(f"{path}: no query of the data has two rows: there is nothing to rank")
-        gold, predicted = ([[values[i] for i in rows] for rows in ranked] for values in (gold, predicted))
-    items = [document_score(spec, g, p) for g, p in zip(gold, predicted, strict=True)]
-    return items, official_scores(spec, gold, predicted), single
+    documents = kind.rows_of_documents(dataset)
+    if kind.left_out(documents) == len(documents):
+        raise DataError(f"{path}: no query of the data has two rows: there is nothing to rank")
+    numbers = [number for number, rows in enumerate(documents) for _ in rows]
+    return score_predictions(spec, gold, predicted, numbers)

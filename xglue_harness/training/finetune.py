@@ -95,8 +95,8 @@ def finetune(
     recipe: Recipe,
     data: TrainingData,
     *,
-    entry: Entry | None = None,
     store: Store | None = None,
+    entry: Entry | None = None,
     checkpoint_seconds: float = 600.0,
     progress: bool = True,
 ) -> FineTuned:
@@ -111,8 +111,8 @@ def finetune(
         spec: the task.
         recipe: all hyperparameters.
         data: what it is trained on.
-        entry: of this training, where the caller has found it in the store and so read all its weights already.
         store: where the result is kept.
+        entry: the training, where it was found in the store just now; it is not looked for again.
         checkpoint_seconds: time between two checkpoints; there is one after each epoch, too.
         progress: show bars.
 

@@ -1,4 +1,4 @@
-"""Facts of a backbone that its configuration and its tokenizer tell; its weights are not read."""
+"""Facts of a backbone, from its configuration and its tokenizer; its weights are not read."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class Facts:
     @property
     def values(self) -> dict[str, Any]:
         """What the file of a backbone says of them, by dotted key; without ``hub`` and ``revision``."""
-        found = {
+        values = {
             key: getattr(self, key) for key in ("architecture", "layers", "width", "tokenizer", "pooling", "pairs")
         }
-        return {**found, **{f"parameters.{key}": count for key, count in self.parameters.model_dump().items()}}
+        return {**values, **{f"parameters.{key}": count for key, count in self.parameters.model_dump().items()}}
 
 
 def facts(name: str) -> Facts:
@@ -117,28 +117,29 @@ def facts(name: str) -> Facts:
     )
 
 
-def differences(backbone: Backbone, found: Facts) -> Iterator[str]:
+def differences(backbone: Backbone, checkpoint: Facts) -> Iterator[str]:
     """Where the file of a backbone on the Hub says something else than its checkpoint; a line each, with the key.
 
     The tokenizer may be described in other words, as long as its kind and the number of its entries, or of the rows of
     the embedding table, are among them.
     """
-    if found.hub != backbone.hub:
+    if checkpoint.hub != backbone.hub:
         yield f"hub: is {backbone.hub}, which is a folder here and would be read instead: check from another folder"
         return
-    if found.revision is not None and backbone.revision != found.revision:
-        yield f"revision: is {backbone.revision or 'null'}; the checkpoint has {found.revision}"
-    for key, there in found.values.items():
-        own = attrgetter(key)(backbone)
-        if not (_fits(own, found) if key == "tokenizer" else own == there):
-            yield f"{key}: is {own}; the checkpoint has {there}"
+    if checkpoint.revision is not None and backbone.revision != checkpoint.revision:
+        yield f"revision: is {backbone.revision or 'null'}; the checkpoint has {checkpoint.revision}"
+    for key, in_checkpoint in checkpoint.values.items():
+        described = attrgetter(key)(backbone)
+        if not (_fits(described, checkpoint) if key == "tokenizer" else described == in_checkpoint):
+            yield f"{key}: is {described}; the checkpoint has {in_checkpoint}"
 
 
-def _fits(tokenizer: str, found: Facts) -> bool:
+def _fits(tokenizer: str, checkpoint: Facts) -> bool:
     """Whether a tokenizer's description names its kind and one of its sizes."""
     words = set(re.findall(r"\w+", tokenizer.lower()))
     numbers = {int(digits.replace(",", "")) for digits in re.findall(r"\d[\d,]*", tokenizer)}
-    return words.issuperset(re.findall(r"\w+", found.kind.lower())) and bool(numbers & {found.entries, found.rows})
+    kind = re.findall(r"\w+", checkpoint.kind.lower())
+    return words.issuperset(kind) and bool(numbers & {checkpoint.entries, checkpoint.rows})
 
 
 def _models(config: Any) -> tuple[Any, Any]:

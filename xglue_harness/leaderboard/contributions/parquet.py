@@ -1,9 +1,9 @@
-"""What a stranger's Parquet file would unpack to, told by its headers, before anything of it is unpacked.
+"""What a stranger's Parquet file would unpack to: its headers say so before anything is unpacked.
 
 A file of 3 kB can hold one text of 20,000 characters and 200,000 references to it, or a page that grows to gigabytes.
 Its footer tells sizes, and may lie; what a reader obeys are the headers of the pages. So both are read here, with a
 small parser of Thrift's compact protocol, and the sizes in them are held to limits, and to each other. (``pyarrow``
-tells what a footer says, too, but ends the process where its statistics are malformed.)
+reads a footer as well, but malformed statistics end the process.)
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def check_sizes(data: bytes) -> None:
     try:
         groups, rows = _footer(data)
         columns = [column for group in groups for column in group[1]]
-        counts = [rows, *(_number(group, 3, _I64) for group in groups), *(_number(own[3], 5, _I64) for own in columns)]
+        counts = [rows, *(_number(group, 3, _I64) for group in groups), *(_number(c[3], 5, _I64) for c in columns)]
         if not 0 <= min(counts) <= max(counts) <= VALUES_LIMIT:
             raise ValueError(f"unpacks to {max(counts):,} values; at most {VALUES_LIMIT:,} are allowed")
         if len(groups) != 1:
@@ -83,15 +83,15 @@ def _check_column(data: bytes, column: dict[int, Any]) -> None:
         unpacked += size
         if not 0 <= size <= unpacked <= BYTES_LIMIT:
             raise ValueError(f"unpacks to {max(unpacked, size):,} bytes; at most {BYTES_LIMIT:,} are allowed")
-        own = _number(details, 1, _I32)
+        count = _number(details, 1, _I32)
         if page == _DICTIONARY:
-            if not 0 <= own <= DICTIONARY_LIMIT:
-                raise ValueError(f"a dictionary of {own:,} entries; at most {DICTIONARY_LIMIT:,} are allowed")
+            if not 0 <= count <= DICTIONARY_LIMIT:
+                raise ValueError(f"a dictionary of {count:,} entries; at most {DICTIONARY_LIMIT:,} are allowed")
             continue
         encoding = _number(details, 2 if page == _DATA else 4, _I32)
-        if encoding not in _ENCODINGS or own < 0:
-            raise ValueError(f"a page of {own:,} values, encoding {encoding}; expected one of {_ENCODINGS}")
-        values += own
+        if encoding not in _ENCODINGS or count < 0:
+            raise ValueError(f"a page of {count:,} values, encoding {encoding}; expected one of {_ENCODINGS}")
+        values += count
     if values != expected:
         raise ValueError(f"{values:,} values in the pages of a column; expected {expected:,}, as the footer says")
 
@@ -126,30 +126,30 @@ class _Compact:
         return self.data[self.at - 1]
 
     def varint(self) -> int:
-        found = shift = 0
+        number = shift = 0
         while True:
             byte = self.byte()
-            found |= (byte & 0x7F) << shift
+            number |= (byte & 0x7F) << shift
             if byte < 0x80:
-                return found
+                return number
             if (shift := shift + 7) > 63:
                 raise ValueError("a number of more than 64 bits")
 
     def integer(self) -> int:
-        found = self.varint()
-        return (found >> 1) ^ -(found & 1)
+        number = self.varint()
+        return (number >> 1) ^ -(number & 1)
 
     def struct(self) -> dict[int, Any]:
         """Fields by number, and their types by its negative; texts are skipped."""
-        found: dict[int, Any] = {}
+        fields: dict[int, Any] = {}
         number = 0
         while head := self.byte():
             number = number + (head >> 4) if head >> 4 else self.integer()
-            if number in found or number < 1:
+            if number in fields or number < 1:
                 raise ValueError(f"field {number} twice, or below 1")
-            found[-number] = head & 0x0F
-            found[number] = self.value(head & 0x0F)
-        return found
+            fields[-number] = head & 0x0F
+            fields[number] = self.value(head & 0x0F)
+        return fields
 
     def value(self, kind: int) -> Any:
         if kind in (1, 2):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,11 +19,12 @@ from xglue_harness.benchmark import LANGUAGES, TASKS, Kind, TaskSpec
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.metrics import Ratio
 from xglue_harness.official_metrics import Official, official_scores
-from xglue_harness.recipe import Options, resolve
 from xglue_harness.records.predictions import RowPredictions
 from xglue_harness.records.schema import RunRecord, Share
 from xglue_harness.scoring import document_score, score, score_stderr
-from xglue_harness.untrusted import FROM_LIST, Name, Text, problems_of, read_json
+from xglue_harness.untrusted.problems import problems_of
+from xglue_harness.untrusted.text import FROM_LIST, Name, Text
+from xglue_harness.untrusted.values import read_json
 
 RESULT_LIMIT = 1_500_000
 """Most bytes of a result's JSON; POS in 18 languages has about 200,000."""
@@ -36,13 +36,6 @@ TOLERANCE = 1e-9
 """Between a score and the same computed again: only the order of additions may differ."""
 
 ONE_PROTOCOL = "the leaderboard ranks fine-tuned encoders; scores by prompting don't compare with theirs"
-
-PAPER = "paper"
-"""Name of the paper's recipe: all defaults."""
-
-MAY_DIFFER = frozenset({"task", "seed", "key", "precision", "pooling", "compile", "dev"})
-"""Entries of a recipe that two runs of one recipe need not share: what names the run, its hardware, the backbone's own
-convention (which its YAML states), and dev sets that are looked at and don't decide."""
 
 
 class _Part(BaseModel):
@@ -199,18 +192,3 @@ def rescored(predictions: RowPredictions) -> tuple[float, float | None, Official
     stderr = score_stderr(spec, items)
     official = official_scores(spec, gold, predicted)
     return score(spec, items), None if math.isnan(stderr) else stderr, official, items
-
-
-def is_paper(spec: TaskSpec, recipe: Mapping[str, Any], rule: str) -> bool:
-    """Whether a run followed the paper: every option at its default, the last epoch's weights."""
-    return rule == Options().select and compared(recipe) == paper_terms(spec)
-
-
-def paper_terms(spec: TaskSpec) -> dict[str, Any]:
-    """The entries of the paper's recipe for a task that all runs under its name share."""
-    return compared(resolve(Options(), spec, seed=0, precision="fp32", pooling="first").model_dump())
-
-
-def compared(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of a recipe that all runs under its name share, task by task."""
-    return {key: value for key, value in recipe.items() if key not in MAY_DIFFER}

@@ -4,7 +4,7 @@
 
     leaderboard/
       README.md
-      changes.yaml                                            why files changed (`..validation.guard`)
+      changes.yaml                                            why files changed (`..validation.change_checks`)
       backbones/<name>.yaml
       results/<name>/<recipe>/<seed>/<task>.json              one task in all of its languages
       results/<name>/<recipe>/<seed>/<task>.<language>.parquet
@@ -15,9 +15,7 @@ Nothing else may: every file has a place, a size, and a name that all systems ca
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -34,42 +32,17 @@ from xglue_harness.leaderboard.contributions.results import (
     predictions_path,
     read_result,
 )
+from xglue_harness.leaderboard.contributions.tree_files import PARTS, Entry, list_files
 from xglue_harness.published.reference import REFERENCE_LIMIT, REFERENCES
 from xglue_harness.records.schema import Sha256
-from xglue_harness.untrusted import (
-    Text,
-    lines_seen,
-    net,
-    problems_of,
-    read_limited,
-    read_yaml,
-)
+from xglue_harness.untrusted.problems import collect_problems, problems_of
+from xglue_harness.untrusted.text import Text, lines_seen
+from xglue_harness.untrusted.values import read_limited, read_yaml
 
-PARTS = ("backbones", "results", "reference")
 CHANGES = "changes.yaml"
 """Name of the file that says why others changed."""
 
 _CHANGES_LIMIT = 500_000
-
-_DEPTH = 5
-"""Parts of the longest path: results, backbone, recipe, seed, file."""
-
-_SAFE = re.compile(r"[A-Za-z0-9._-]{1,100}")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A regular file.
-
-    Attributes:
-        path: where it is.
-        size: bytes.
-        executable: whether anybody may run it; Git keeps no other right.
-    """
-
-    path: Path
-    size: int
-    executable: bool
 
 
 class Reason(BaseModel):
@@ -114,13 +87,13 @@ def read_tree(folder: Path) -> Tree:
     """
     problems: list[str] = []
     reasons: tuple[Reason, ...] = ()
-    found = list_files(folder, problems)
-    files = {name: entry for name, entry in found.items() if entry is not None}
+    listed = list_files(folder, problems)
+    files = {name: entry for name, entry in listed.items() if entry is not None}
     backbones: dict[str, Backbone] = {}
     results = []
     for name, entry in files.items():
         path = entry.path
-        with net(path, problems):
+        with collect_problems(path, problems):
             limit = _limit(name, path, files)
             if entry.size > limit:
                 raise LeaderboardError(f"{path}: {entry.size:,} bytes; at most {limit:,} are allowed")
@@ -147,27 +120,8 @@ def read_tree(folder: Path) -> Tree:
             for name in REFERENCES
             if f"reference/{name}" not in files
         ]
-    empty = tuple(name for name, entry in found.items() if entry is None)
+    empty = tuple(name for name, entry in listed.items() if entry is None)
     return Tree(folder, files, empty, backbones, tuple(results), reasons, tuple(problems))
-
-
-def list_files(folder: Path, problems: list[str] | None = None) -> dict[str, Entry | None]:
-    """Every regular file of a tree, by its path in it with ``/`` between the parts; ``None`` for an empty folder.
-
-    Args:
-        folder: the tree.
-        problems: gets what is neither a regular file nor a folder, or has no name for a file.
-
-    Raises:
-        LeaderboardError: where there is no such folder, it is a link, or it holds none of the parts.
-    """
-    if folder.is_symlink():  # of a stranger's checkout it could lead anywhere
-        raise LeaderboardError(f"{folder}: is a link; give the folder itself, with --tree DIR")
-    if not any((folder / part).is_dir() for part in PARTS):
-        raise LeaderboardError(
-            f"{folder}: no leaderboard; expected a folder with {', '.join(PARTS)}: go to a checkout, or give --tree DIR"
-        )
-    return dict(_walk(folder, (), [] if problems is None else problems))
 
 
 def _look_through(path: Path, limit: int) -> None:
@@ -179,10 +133,10 @@ def _look_through(path: Path, limit: int) -> None:
 
 def _read_reasons(path: Path) -> tuple[Reason, ...]:
     try:
-        found = TypeAdapter(list[Reason]).validate_python(read_yaml(path, _CHANGES_LIMIT), strict=True)
+        reasons = TypeAdapter(list[Reason]).validate_python(read_yaml(path, _CHANGES_LIMIT), strict=True)
     except ValidationError as error:
         raise LeaderboardError(f"{path}: {problems_of(error)}") from None
-    return tuple(found)
+    return tuple(reasons)
 
 
 def _limit(name: str, path: Path, files: Mapping[str, Entry]) -> int:
@@ -227,30 +181,3 @@ def _beside(path: Path, files: Mapping[str, Entry]) -> set[str]:
         if path.name.startswith(f"{task}.") and "/".join(("results", *folder.parts[-3:], f"{task}.json")) in files
         for language in spec.languages
     }
-
-
-def _walk(folder: Path, parts: tuple[str, ...], problems: list[str]) -> Iterator[tuple[str, Entry | None]]:
-    """Regular files below a folder, and empty folders as ``None``; what is neither is a problem, and not followed."""
-    try:
-        found = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        problems.append(f"{folder}: cannot be read: {error.strerror}")
-        return
-    if not found and parts:
-        yield "/".join(parts), None
-    for entry in found:
-        own, path = (*parts, entry.name), folder / entry.name
-        if not _SAFE.fullmatch(entry.name):
-            problems.append(f"{path}: is no name for a file here; expected letters, digits, and . _ - between them")
-        elif entry.is_symlink():
-            problems.append(f"{path}: is a link; expected regular files and folders only")
-        elif entry.is_dir(follow_symlinks=False):
-            if len(own) < _DEPTH:
-                yield from _walk(path, own, problems)
-            else:
-                problems.append(f"{path}: a folder too deep; expected results/<name>/<recipe>/<seed>/<file> at most")
-        elif entry.is_file(follow_symlinks=False):
-            facts = entry.stat(follow_symlinks=False)
-            yield "/".join(own), Entry(path, facts.st_size, bool(facts.st_mode & 0o111) and os.name == "posix")
-        else:
-            problems.append(f"{path}: is a pipe or a device; expected regular files and folders only")

@@ -17,20 +17,17 @@ first two both hold. Intervals and p-values are Student's t with Satterthwaite's
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
 
 LEVEL = 0.95
 """Of all intervals."""
@@ -63,8 +60,8 @@ class Block:
             ratios = np.where(totals > 0, self.numerators.sum(axis=0) / totals, 0.0)
             scale = np.where(totals > 0, np.sqrt(n / (n - 1)) / totals, 0.0) if n > 1 else np.zeros_like(totals)
         moves = ((self.numerators - ratios * self.denominators) * scale).reshape(n, -1)  # of each score, by each row
-        found: Floats = (moves.T @ moves).reshape(*shape, *shape)
-        return found
+        covariance: Floats = (moves.T @ moves).reshape(*shape, *shape)
+        return covariance
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def estimate(parts: Sequence[Part]) -> Estimate:
             total = _quadratic(block.covariance, shares[:, [*block.languages]])
             rows += total
             uncertain.append((total, len(block.numerators) - 1))
-        for backbone in _weighted(weights):
+        for backbone in weighted_backbones(weights):
             variance, both, df, source = _between_trainings(task, backbone, weights[backbone])
             seeds, shared = seeds + variance, shared + both
             uncertain.append((variance, df))
@@ -152,7 +149,7 @@ def estimate(parts: Sequence[Part]) -> Estimate:
     return _student(value, max(seeds + rows - shared, seeds, rows), uncertain, known)
 
 
-def _weighted(weights: Floats) -> list[int]:
+def weighted_backbones(weights: Floats) -> list[int]:
     """Backbones that have a part in a contrast."""
     return [int(number) for number in np.flatnonzero(weights.any(axis=1))]
 
@@ -161,8 +158,8 @@ def _quadratic(covariance: Floats, shares: Floats) -> float:
     """Variance of a weighted sum of scores, ``shares[runs, languages]``; 0 where it is nothing but rounding."""
     flat = shares.ravel()
     matrix = covariance.reshape(flat.size, flat.size)
-    found = float(flat @ matrix @ flat)
-    return found if found > 1e-12 * float(flat**2 @ matrix.diagonal()) else 0.0
+    variance = float(flat @ matrix @ flat)
+    return variance if variance > 1e-12 * float(flat**2 @ matrix.diagonal()) else 0.0
 
 
 def _between_trainings(task: TaskRuns, backbone: int, weight: Floats) -> tuple[float, float, float, Seeds]:
@@ -174,15 +171,15 @@ def _between_trainings(task: TaskRuns, backbone: int, weight: Floats) -> tuple[f
     """
     size = len(task.runs(backbone))
     donors = [backbone] if size > 1 else [b for b in range(task.size) if len(task.runs(b)) > 1]
-    found = []
+    variances = []
     for donor in donors:
         runs = task.runs(donor)
         df = len(runs) - 1
         both = sum(_interplay(block, runs, weight[[*block.languages]]) for block in task.blocks)
-        found.append((max(float((task.scores[runs] @ weight).var(ddof=1)), both), both, df))
-    if not found:
+        variances.append((max(float((task.scores[runs] @ weight).var(ddof=1)), both), both, df))
+    if not variances:
         return 0.0, 0.0, 0.0, "unknown"
-    variance, both, df = max(found)
+    variance, both, df = max(variances)
     return variance / size, both / size, df, "own" if size > 1 else "borrowed"
 
 
@@ -220,122 +217,3 @@ def seed_interval(values: Sequence[float]) -> tuple[float, float] | None:
     mean, stderr = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
     reach = _quantile(len(values) - 1) * stderr
     return mean - reach, mean + reach
-
-
-def bootstrap(parts: Sequence[Part], *, replicates: int = 2000, seed: int = 0) -> Floats:
-    """The paired bootstrap of a contrast, over trainings × test rows: the check on `estimate`, and a picture of it.
-
-    A replicate draws rows (the same for all backbones and for all languages of a block) and each backbone's trainings,
-    with replacement, and computes the scores anew. It holds only ``(S-1)/S`` of the variance of ``S`` trainings and no
-    Student's quantiles, and counts the interplay of trainings and rows three times; ranks come from `estimate`.
-
-    Args:
-        parts: each task with its weights.
-        replicates: how many.
-        seed: of the draws.
-
-    Returns:
-        The contrast in each replicate, ``[replicates]``.
-
-    Source:
-        Owen 2007, The pigeonhole bootstrap, theorem 2.
-    """
-    generator = np.random.default_rng(seed)
-    found = np.zeros(replicates)
-    for task, weights in parts:
-        scores = np.empty((replicates, *task.scores.shape))
-        for block in task.blocks:
-            scores[:, :, [*block.languages]] = _redrawn(block, replicates, generator)
-        for backbone in _weighted(weights):
-            runs = task.runs(backbone)
-            drawn = generator.choice(runs, (replicates, len(runs)))
-            values = scores @ weights[backbone]
-            found += np.take_along_axis(values, drawn, axis=1).mean(axis=1)
-    return found
-
-
-def _redrawn(block: Block, replicates: int, generator: np.random.Generator) -> Floats:
-    """Scores from rows drawn with replacement, ``[replicates, runs, languages]``."""
-    rows, *shape = block.numerators.shape
-    found = np.empty((replicates, *shape))
-    step = max(1, 4_000_000 // rows)  # counts of so many replicates fit in 32 MB
-    for start in range(0, replicates, step):
-        size = min(step, replicates - start)
-        places = generator.integers(rows, size=(size, rows)) + rows * np.arange(size)[:, None]
-        counts = np.bincount(places.ravel(), minlength=size * rows).reshape(size, rows).astype(np.float64)
-        above = counts @ block.numerators.reshape(rows, -1)
-        below = counts @ block.denominators.reshape(rows, -1)
-        ratios = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-        found[start : start + size] = ratios.reshape(size, *shape)
-    return found
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values: rejecting those of at most 0.05 errs anywhere with a probability of at most 0.05.
-
-    Args:
-        p_values: of all hypotheses of the family.
-
-    Source:
-        Holm 1979, A simple sequentially rejective multiple test procedure.
-    """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for step, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - step) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One pair of backbones.
-
-    Attributes:
-        first: number of the one.
-        second: number of the other.
-        difference: the first minus the second.
-        p_holm: p-value, adjusted for all pairs that were compared.
-    """
-
-    first: int
-    second: int
-    difference: Estimate
-    p_holm: float
-
-    @property
-    def winner(self) -> int | None:
-        """The backbone that is significantly better; ``None``: tied."""
-        if self.p_holm > 1 - LEVEL or self.difference.value == 0:
-            return None
-        return self.first if self.difference.value > 0 else self.second
-
-
-def compare_all(size: int, difference: Callable[[int, int], Estimate]) -> list[Comparison]:
-    """Compare all pairs of backbones.
-
-    Args:
-        size: how many backbones there are.
-        difference: gives the first minus the second.
-    """
-    pairs = [(i, j, difference(i, j)) for i, j in itertools.combinations(range(size), 2)]
-    adjusted = holm([found.p for *_, found in pairs])
-    return [Comparison(*pair, p) for pair, p in zip(pairs, adjusted, strict=True)]
-
-
-def ranks(comparisons: Sequence[Comparison], size: int) -> list[tuple[int, int]]:
-    """Best and worst rank of each backbone: one more than those significantly better, and all but those worse.
-
-    Backbones that no significant difference parts are tied at the same best rank, if the same ones are better.
-
-    Args:
-        comparisons: of all pairs.
-        size: how many backbones there are.
-    """
-    better, worse = [0] * size, [0] * size
-    for pair in comparisons:
-        if pair.winner is not None:
-            loser = pair.second if pair.winner == pair.first else pair.first
-            better[loser] += 1
-            worse[pair.winner] += 1
-    return [(1 + better[i], size - worse[i]) for i in range(size)]

@@ -9,8 +9,10 @@ import numpy as np
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.contributions.tree import Tree
-from xglue_harness.leaderboard.ranking.board import ALL, Board, OverallRow, TaskBoard
-from xglue_harness.leaderboard.ranking.statistics import Estimate, bootstrap
+from xglue_harness.leaderboard.ranking.board import Board
+from xglue_harness.leaderboard.ranking.bootstrap import bootstrap
+from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, TaskBoard
+from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.published.reference import references
 
 MARKS = {"own": "", "borrowed": "~", "unknown": "?"}
@@ -69,9 +71,9 @@ def overall(board: Board) -> Table:
     rows = []
     for row in board.overall:
         tasks = (row.tasks.get(task) for task in board.tasks)
-        scores = ("" if own is None else percent(own.score) + "!" * bool(own.collapsed) for own in tasks)
-        own = ("" if row.score is None else percent(row.score), "" if row.gap is None else percent(row.gap))
-        rows.append((row.backbone.name, row.backbone.family, _seeds(row), place(row.rank), *own, *scores))
+        scores = ("" if task is None else percent(task.score) + "!" * bool(task.collapsed) for task in tasks)
+        means = ("" if mean is None else percent(mean) for mean in (row.score, row.gap))
+        rows.append((row.backbone.name, row.backbone.family, _seeds(row), place(row.rank), *means, *scores))
     return Table(f"recipe {board.recipe}, mean of {len(TASKS)} tasks", columns, tuple(rows))
 
 
@@ -88,14 +90,16 @@ def by_language(recipe: str, board: TaskBoard) -> Table:
     for row in board.rows:
         languages = (f"{100 * row.languages[language].value:.1f}" for language in spec.languages)
         score = percent(row.score) + "!" * bool(row.collapsed)
-        own = (score, percent(row.gap), f"{100 * row.official:.1f}")
-        rows.append((row.backbone.name, row.backbone.family, str(len(row.results)), place(row.rank), *own, *languages))
+        means = (score, percent(row.gap), f"{100 * row.official:.1f}")
+        rows.append(
+            (row.backbone.name, row.backbone.family, str(len(row.results)), place(row.rank), *means, *languages)
+        )
     return Table(f"recipe {recipe}, {spec.title} ({spec.metric})", columns, tuple(rows))
 
 
 def published() -> list[Table]:
     """Published numbers, never ranked with ours."""
-    found = []
+    tables = []
     for reference in references():
         columns = ("system", "family", "mean", *(spec.title for spec in TASKS.values()), "WPR as printed")
         rows = []
@@ -104,8 +108,8 @@ def published() -> list[Table]:
             cells = ("" if value is None else f"{value:.1f}" for value in (system.overall, *shown))
             printed = system.printed.get("wpr")
             rows.append((system.name, system.family, *cells, "" if printed is None else f"{printed:.1f}"))
-        found.append(Table(f"published: {reference.short}", columns, tuple(rows)))
-    return found
+        tables.append(Table(f"published: {reference.short}", columns, tuple(rows)))
+    return tables
 
 
 def comparison(board: Board, first: str, second: str, tasks: Sequence[str], replicates: int) -> Table:
@@ -125,12 +129,12 @@ def comparison(board: Board, first: str, second: str, tasks: Sequence[str], repl
         pair = next((pair for pair in pairs if {pair.first, pair.second} == {first, second}), None)
         if pair is None:
             continue
-        own = [_score(board, task, name) for name in (first, second)]
+        scores = [_score(board, task, name) for name in (first, second)]
         drawn = _bootstrapped(board, task, first, second, replicates)
         difference = pair.minus(second)
         numbers = (signed(difference), f"{difference.p:.3g}", f"{pair.comparison.p_holm:.3g}")
         title = "mean of all" if task == ALL else TASKS[task].title
-        rows.append((title, *map(percent, own), *numbers, pair.winner or "tied", drawn))
+        rows.append((title, *map(percent, scores), *numbers, pair.winner or "tied", drawn))
     return Table(f"recipe {board.recipe}: {first} minus {second}", columns, tuple(rows))
 
 
@@ -145,7 +149,7 @@ def _score(board: Board, task: str, name: str) -> Estimate:
 def _bootstrapped(board: Board, task: str, first: str, second: str, replicates: int) -> str:
     chosen = [*board.tasks.values()] if task == ALL else [board.tasks[task]]
     signs = {first: 1 / len(chosen), second: -1 / len(chosen)}
-    parts = [(own.runs, own.weights(signs, own.spec.languages)) for own in chosen]
+    parts = [(task_board.runs, task_board.weights(signs, task_board.spec.languages)) for task_board in chosen]
     low, high = np.quantile(bootstrap(parts, replicates=replicates), (0.025, 0.975))
     return f"{100 * low:+.1f} to {100 * high:+.1f}"
 
@@ -153,12 +157,12 @@ def _bootstrapped(board: Board, task: str, first: str, second: str, replicates: 
 def changed_results(tree: Tree, base: Tree) -> list[str]:
     """Names of results that are new or have other scores than before, one line each."""
     before = {result.path: result for _, result in base.results}
-    found = []
+    lines = []
     for _, result in tree.results:
         old = before.get(result.path)
         what = f"`{result.path.with_suffix('').as_posix()}`: {100 * result.mean:.1f}"
         if old is None:
-            found.append(f"new {what}")
+            lines.append(f"new {what}")
         elif old.scores != result.scores:
-            found.append(f"changed {what} (was {100 * old.mean:.1f})")
-    return found
+            lines.append(f"changed {what} (was {100 * old.mean:.1f})")
+    return lines

@@ -1,4 +1,4 @@
-"""What a result says of itself: does it fit its folder, its backbone, its recipe and the official data?"""
+"""Does a result's record fit its folder, its backbone, its recipe and the official data?"""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data import fingerprint
 from xglue_harness.data.manifest import manifest_rows
 from xglue_harness.leaderboard.contributions.backbones import Backbone
-from xglue_harness.leaderboard.contributions.results import PAPER, TOLERANCE, TaskResult, is_paper
+from xglue_harness.leaderboard.contributions.recipes import PAPER, is_paper
+from xglue_harness.leaderboard.contributions.results import TOLERANCE, TaskResult
 from xglue_harness.leaderboard.contributions.tree import Tree
 from xglue_harness.records.schema import RunRecord
 
 
-def problems_alone(result: TaskResult, tree: Tree, example: bool) -> Iterator[str]:
+def record_problems(result: TaskResult, tree: Tree, example: bool) -> Iterator[str]:
     """What is wrong with a result by itself, before its predictions are read.
 
     Args:
@@ -42,14 +43,14 @@ def problems_alone(result: TaskResult, tree: Tree, example: bool) -> Iterator[st
             yield f"languages.{language}.score: {item.score}; its record has {there} for the rule {selection.rule}"
     first = next(iter(result.languages.values())).record
     for language, item in result.languages.items():
-        for key, own, other in (
+        for key, value, expected in (
             ("recipe", item.record.recipe, first.recipe),
             ("backbone", item.record.backbone, first.backbone),
             ("selection.rule", item.record.selection.rule, first.selection.rule),
             ("training.store_key", item.record.training.store_key, first.training.store_key),
         ):
-            if own != other:
-                yield f"languages.{language}.record.{key}: {own}, but {first.target_language} has {other}"
+            if value != expected:
+                yield f"languages.{language}.record.{key}: {value}, but {first.target_language} has {expected}"
     if (result.recipe == PAPER) != is_paper(spec, first.recipe, first.selection.rule):
         relation = "not those" if result.recipe == PAPER else "those"
         yield f"recipe: {result.recipe!r}, but the options are {relation} of the paper, which alone is {PAPER!r}"
@@ -68,20 +69,21 @@ def _record(record: RunRecord, result: TaskResult, language: str, backbone: Back
     if record.data.fingerprint != fingerprint(record.data.files):
         expected_fingerprint = fingerprint(record.data.files)
         yield f"data.fingerprint: {record.data.fingerprint}; expected {expected_fingerprint}, that of the files"
-    own = record.backbone
-    if backbone.encoder_sha256 is not None and own.encoder_sha256 != backbone.encoder_sha256:
-        yield f"backbone.encoder_sha256: {own.encoder_sha256}; expected {backbone.encoder_sha256}, as the YAML says"
-    if backbone.hub is not None and (own.revision is not None or backbone.encoder_sha256 is None):
-        if (own.name, own.revision) != (backbone.hub, backbone.revision) or own.revision is None:
+    claimed = record.backbone
+    if backbone.encoder_sha256 is not None and claimed.encoder_sha256 != backbone.encoder_sha256:
+        yield f"backbone.encoder_sha256: {claimed.encoder_sha256}; expected {backbone.encoder_sha256}, as the YAML says"
+    if backbone.hub is not None and (claimed.revision is not None or backbone.encoder_sha256 is None):
+        if (claimed.name, claimed.revision) != (backbone.hub, backbone.revision) or claimed.revision is None:
             yield (
-                f"backbone.revision: {own.name} at {own.revision}; expected {backbone.hub} at {backbone.revision}, as "
-                "the YAML says (a result from a folder is taken where the YAML has encoder_sha256)"
+                f"backbone.revision: {claimed.name} at {claimed.revision}; expected {backbone.hub} at "
+                f"{backbone.revision}, as the YAML says (a result from a folder is taken where the YAML has "
+                "encoder_sha256)"
             )
     elif backbone.hub is None and backbone.encoder_sha256 is None:
         yield "backbone: the YAML has neither hub and revision nor encoder_sha256: nothing says which weights these are"
     for key, got, expected in (
-        ("backbone.model_type", own.model_type, backbone.architecture),
-        ("backbone.encoder_parameters", own.encoder_parameters, backbone.parameters.encoder),
+        ("backbone.model_type", claimed.model_type, backbone.architecture),
+        ("backbone.encoder_parameters", claimed.encoder_parameters, backbone.parameters.encoder),
         ("recipe.pooling", record.recipe.get("pooling"), backbone.pooling),
     ):
         if got != expected:

@@ -25,12 +25,12 @@ from xglue_harness.leaderboard.contributions.results import (
 )
 from xglue_harness.records.predictions import RowPredictions, decoded, metadata_of, opened
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.untrusted import parse_json, read_limited
+from xglue_harness.untrusted.values import parse_json, read_limited
 
 
 @dataclass(frozen=True)
 class RescoredResult:
-    """A result that holds what it says.
+    """A result whose predictions give the scores that it states.
 
     Attributes:
         file: its path.
@@ -46,7 +46,7 @@ class RescoredResult:
     labels: dict[str, str]
 
 
-def scored(path: Path, result: TaskResult) -> RescoredResult:
+def rescore(path: Path, result: TaskResult) -> RescoredResult:
     """Read the predictions and compute the scores again.
 
     Raises:
@@ -62,20 +62,20 @@ def scored(path: Path, result: TaskResult) -> RescoredResult:
         except DataError as error:
             raise LeaderboardError(str(error)) from None
         try:
-            score, stderr, official, own_items = rescored(predictions)
+            score, stderr, official, by_document = rescored(predictions)
         except ValueError as error:
             raise LeaderboardError(f"{place}: can't be scored: {error}") from None
-        items[language] = np.asarray(own_items, dtype=np.float64)  # lists of Python's floats take four times the memory
+        items[language] = np.asarray(by_document, dtype=np.float64)  # a quarter of the memory that a list takes
         labels[language] = gold_sha256(predictions.labels, predictions.documents)
-        for key, own, again in (
+        for key, stated, again in (
             ("score", claimed.score, score),
             ("stderr", claimed.stderr, stderr),
             ("official", claimed.official, official.official),
             ("record.official", claimed.record.official, official.official),
             ("record.official_seqeval1", claimed.record.official_seqeval1, official.official_seqeval1),
         ):
-            if not _equal(own, again):
-                problems.append(f"{path}: languages.{language}.{key}: {own}; its predictions give {again}")
+            if not _equal(stated, again):
+                problems.append(f"{path}: languages.{language}.{key}: {stated}; its predictions give {again}")
         if claimed.record.official_rule != official.official_rule:
             problems.append(f"{path}: languages.{language}.record.official_rule: expected {official.official_rule}")
         flat = [label for row in predictions.predictions for label in (row if isinstance(row, list) else [row])]
@@ -101,10 +101,10 @@ def _predictions(path: Path, record: RunRecord) -> RowPredictions:
         DataError: where they are none.
     """
     data = read_limited(path, PREDICTIONS_LIMIT)
-    found = hashlib.sha256(data).hexdigest()
-    if record.predictions is None or found != record.predictions.sha256:
+    sha256 = hashlib.sha256(data).hexdigest()
+    if record.predictions is None or sha256 != record.predictions.sha256:
         expected = "none" if record.predictions is None else record.predictions.sha256
-        raise LeaderboardError(f"{path}: sha256 {found}; expected {expected}, as the record says")
+        raise LeaderboardError(f"{path}: sha256 {sha256}; expected {expected}, as the record says")
     try:
         check_sizes(data)
     except ValueError as error:

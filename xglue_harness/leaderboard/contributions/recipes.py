@@ -1,0 +1,45 @@
+"""Which recipe a result was made with: the paper's, or one with a name of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from xglue_harness.benchmark import TaskSpec
+from xglue_harness.recipe import Options, resolve
+
+PAPER = "paper"
+"""Name of the paper's recipe: all defaults."""
+
+MAY_DIFFER = frozenset({"task", "seed", "key", "precision", "pooling", "compile", "dev"})
+"""Entries of a recipe that two runs of one recipe need not share: what names the run, its hardware, the backbone's own
+convention (which its YAML states), and dev sets that are looked at and don't decide."""
+
+
+def is_paper(spec: TaskSpec, recipe: Mapping[str, Any], rule: str) -> bool:
+    """Whether a run followed the paper: every option at its default, the last epoch's weights."""
+    return rule == Options().select and recipe_terms(recipe) == paper_terms(spec)
+
+
+def paper_terms(spec: TaskSpec) -> dict[str, Any]:
+    """The entries of the paper's recipe for a task that all runs under its name share."""
+    return recipe_terms(resolve(Options(), spec, seed=0, precision="fp32", pooling="first").model_dump())
+
+
+def recipe_terms(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a recipe that all runs under its name share, task by task."""
+    return {key: value for key, value in recipe.items() if key not in MAY_DIFFER}
+
+
+def changed_options(recipe: Mapping[str, Any], rule: str, spec: TaskSpec) -> dict[str, Any]:
+    """The options of a run that are not at their defaults.
+
+    Args:
+        recipe: as its record has it.
+        rule: by which the epoch was selected.
+        spec: the task.
+    """
+    defaults, own = paper_terms(spec), recipe_terms(recipe)
+    names = Options.model_fields
+    found = {key: own[key] for key in defaults if key in names and key in own and own[key] != defaults[key]}
+    return found if rule == Options().select else {**found, "select": rule}

@@ -1,0 +1,84 @@
+"""What language models, translation models and continued models score, and how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from xglue_harness.leaderboard.ranking.contrasts import contrast
+from xglue_harness.leaderboard.ranking.rows import TaskBoard
+from xglue_harness.leaderboard.ranking.statistics import Estimate
+from xglue_harness.published.families import FAMILIES, Family
+
+
+@dataclass(frozen=True)
+class FamilyScore:
+    """The mean of a family's backbones.
+
+    Attributes:
+        family: LM, MT or CP.
+        members: names of the backbones.
+        score: their mean. Its interval is over trainings and test rows, for these backbones, not for others to come.
+    """
+
+    family: Family
+    members: tuple[str, ...]
+    score: Estimate
+
+
+@dataclass(frozen=True)
+class FamilyDifference:
+    """A difference that the paper's question asks for.
+
+    Attributes:
+        first: a family (``LM``) or a backbone.
+        second: what is taken from it.
+        difference: the first minus the second.
+    """
+
+    first: str
+    second: str
+    difference: Estimate
+
+    def minus(self, subtracted: str) -> Estimate:
+        """The difference with one of the two taken from the other.
+
+        Args:
+            subtracted: name of that one.
+        """
+        return self.difference if subtracted == self.second else -self.difference
+
+
+@dataclass(frozen=True)
+class Families:
+    """The families' answer for one task, or for all.
+
+    Attributes:
+        scores: of each family that has a backbone here.
+        versus: differences between them, each pair once.
+        continued: each CP minus the language model that it was continued from, where both are here.
+    """
+
+    scores: tuple[FamilyScore, ...]
+    versus: tuple[FamilyDifference, ...]
+    continued: tuple[FamilyDifference, ...]
+
+
+def compare_families(tasks: Sequence[TaskBoard]) -> Families:
+    """What each family scores on the mean of some tasks, with the backbones that have all of them."""
+    names = [name for name in tasks[0].names if all(name in board.names for board in tasks)]
+    known = {name: row.backbone for name in names if (row := tasks[0].row(name))}
+    members = {family: tuple(name for name in names if known[name].family == family) for family in FAMILIES}
+    means = {family: dict.fromkeys(there, 1 / len(there)) for family, there in members.items() if there}
+    scores = tuple(FamilyScore(family, members[family], contrast(tasks, mean)) for family, mean in means.items())
+    versus = []
+    for first, second in combinations(means, 2):
+        weights = {**means[first], **{name: -share for name, share in means[second].items()}}
+        versus.append(FamilyDifference(first, second, contrast(tasks, weights)))
+    continued = tuple(
+        FamilyDifference(name, base, contrast(tasks, {name: 1.0, base: -1.0}))
+        for name in names
+        if (base := known[name].continued_from) in known and base is not None
+    )
+    return Families(scores, tuple(versus), continued)

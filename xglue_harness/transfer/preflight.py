@@ -1,0 +1,153 @@
+"""All that a run will need is tried on next to nothing, before a training that may take hours.
+
+What fails here fails for nothing; after the training it would have failed for all of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xglue_harness.benchmark import SOURCE_LANGUAGE
+from xglue_harness.diagnostics.context import LEAST, Documents, bare_model
+from xglue_harness.diagnostics.run import diagnose
+from xglue_harness.encoders.checks import check_ids, is_larger
+from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
+from xglue_harness.errors import DataError, StoreError
+from xglue_harness.files import cache_root
+from xglue_harness.prediction.predict import Prepared, predict, prepare
+from xglue_harness.store.token_cache import cached
+from xglue_harness.store.trainings import Entry, Store
+from xglue_harness.training.distributed import World
+from xglue_harness.training.finetune import training_key
+from xglue_harness.transfer.job import compared, look_at
+
+if TYPE_CHECKING:
+    from xglue_harness.encoders.fingerprint import Identity
+    from xglue_harness.transfer.job import Job
+
+logger = logging.getLogger(__name__)
+
+_ROWS = 2
+"""Documents of each language that are predicted."""
+
+
+def try_out(identity: Identity, job: Job) -> Entry | None:
+    """Try whatever comes after a training: predictions of each language, diagnostics, the places that are written to.
+
+    A training that lies in the store has nothing to lose: only its predictions are tried.
+
+    Args:
+        identity: hashes of the backbone.
+        job: what will be done.
+
+    Returns:
+        The training, where it lies in the store; its files have been checked.
+
+    Raises:
+        EncoderError: where the encoder can't read some of the text.
+        DataError: where a cache can't be written.
+        StoreError: where the store can't be written, or its disk has no room for the training.
+        RecipeError: where a diagnostic fails.
+        TrainingError: where the pretrained encoder's scores are not finite.
+    """
+    backbone, spec, recipe, world = job.backbone, job.spec, job.recipe, World.current()
+    store = Store()
+    key = training_key(backbone, identity, recipe, job.data)
+    entry = world.on_main(lambda: store.find(key))
+    diagnosed = bool(job.options.diagnostics) and entry is None
+    _check_texts(job)
+    few: dict[str, tuple[Documents, Prepared]] = {}
+    for leaf in job.leaves:
+        documents = dict(islice(leaf.documents.items(), LEAST if diagnosed else _ROWS))
+        few[leaf.language] = documents, prepare(backbone, spec, recipe, list(documents.values()), leaf.language)
+    model = bare_model(backbone, spec, recipe.pooling)
+    look = look_at(job, few, world, wanted=LEAST) if diagnosed else None
+    parts = [prepared for _, prepared in few.values()]
+    predict(model, backbone, recipe, parts, progress=False, watch=None if look is None else look.watch)
+    if look is not None:
+        diagnose(job.options.diagnostics, look.study(recipe, model, compared(job)))
+    if entry is None:
+        world.on_main(lambda: _check_room(store, key, job))
+    world.on_main(
+        lambda: check_writable(cache_root() / "predictions", "set XGLUE_CACHE to a folder that can be written")
+    )
+    return entry
+
+
+def _check_texts(job: Job) -> None:
+    """Look at the ids of all texts, where the tokenizer has any that the encoder's table has no row for.
+
+    What is tokenised for it is kept, and `prepare` looks at all that it gives.
+    """
+    backbone, spec, recipe = job.backbone, job.spec, job.recipe
+    if not is_larger(backbone.encoder, backbone.tokenizer):
+        return
+    tokens = cached(spec, job.data.train, backbone.tokenizer, SOURCE_LANGUAGE, recipe.max_length)
+    check_ids(backbone.encoder, backbone.tokenizer, tokens.ids, f"{spec.title}, training set")
+    for language, documents in job.data.dev.items():
+        prepare(backbone, spec, recipe, documents, language)
+    for leaf in job.leaves:
+        prepare(backbone, spec, recipe, list(leaf.documents.values()), leaf.language)
+
+
+def _check_room(store: Store, key: str, job: Job) -> None:
+    """Refuse a store that can't be written, or has less room than the least that a training takes.
+
+    A checkpoint holds weights and two states of the optimizer; the next one is written before it goes, and the weights
+    of an epoch are kept beside.
+    """
+    try:
+        check_writable(store.root, "set XGLUE_STORE to a folder that can be written")
+    except DataError as error:
+        raise StoreError(str(error)) from None
+    encoder = job.backbone.encoder
+    numbers = sum(parameter.numel() for parameter in encoder.parameters())
+    if why_not_trimmable(encoder, job.recipe.weight_decay) is None:  # of the embedding table only some rows are trained
+        numbers -= encoder.get_input_embeddings().weight.numel()  # type: ignore[operator]
+    working = store.working_folder(key)
+    held = sum(path.stat().st_size for path in working.glob("*") if path.is_file()) if working.is_dir() else 0
+    needed, free = 4 * numbers * (3 + 3 + 1), shutil.disk_usage(_existing(store.root)).free + held
+    if free < needed:
+        raise StoreError(
+            f"{store.root} has {free / 1e9:.1f} GB left, and training {job.backbone.name} takes {needed / 1e9:.1f} GB "
+            "or more there (checkpoints, and the weights of an epoch): make room (`xglue-harness store prune`), or set "
+            "XGLUE_STORE"
+        )
+
+
+def check_writable(folder: Path, way_out: str) -> None:
+    """Refuse a folder that can't be written or made; nothing is left behind, and it is not made.
+
+    Raises:
+        DataError: naming the folder.
+    """
+    place = _existing(folder)
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise DataError(f"{folder} can't be written ({error.strerror or error}): {way_out}") from None
+
+
+def check_outputs(paths: Sequence[str]) -> None:
+    """Refuse lm-eval's ``--output_path`` where results could not be written: it would say so after the run.
+
+    Raises:
+        DataError: naming the path.
+    """
+    for path in map(Path, paths):
+        check_writable(path.parent if path.suffix == ".json" else path, "choose another --output_path")
+
+
+def _existing(folder: Path) -> Path:
+    """A folder, or the nearest one above it that is there."""
+    folder = folder.expanduser().absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder

@@ -1,0 +1,167 @@
+"""Run a job: fine-tune once, predict every language with the weights of each epoch that a selection rule leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from xglue_harness.benchmark import Kind
+from xglue_harness.collapse import constant
+from xglue_harness.diagnostics.run import diagnose
+from xglue_harness.prediction.predict import Predictions, Prepared, predict, prepare
+from xglue_harness.records.cost_meter import CostMeter
+from xglue_harness.records.schema import Cost, Diagnostics, EpochScores, Evaluation, Rule, RuleScore, Selection
+from xglue_harness.scoring import document_score, score
+from xglue_harness.training.determinism import seeded
+from xglue_harness.training.finetune import FineTuned, finetune
+from xglue_harness.training.selection import RULES, selected
+from xglue_harness.transfer.job import Job, compared, look_at
+from xglue_harness.transfer.record import record
+
+if TYPE_CHECKING:
+    from xglue_harness.encoders.fingerprint import Identity
+    from xglue_harness.scoring import Prediction
+    from xglue_harness.store.trainings import Entry
+    from xglue_harness.training.distributed import World
+    from xglue_harness.transfer.leaf import Leaf
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a leaf.
+
+    Attributes:
+        predictions: of its documents, by number, with the weights of the epoch that counts.
+        scores: of the same, by number, as `xglue_harness.records.predictions` keeps them.
+        record: all that a reader needs to judge its number, as JSON.
+    """
+
+    predictions: dict[int, Prediction]
+    scores: dict[int, Any]
+    record: dict[str, Any]
+
+
+@dataclass
+class _LeafRun:
+    """A leaf while it is predicted: with the weights of which epochs, and what has come of it."""
+
+    leaf: Leaf
+    prepared: Prepared
+    epochs: dict[Rule, float]
+    epoch_scores: dict[float, float | None] = field(default_factory=dict)
+    predictions: dict[int, Prediction] = field(default_factory=dict)
+    scores: dict[int, Any] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    constant: str | None = None
+
+    @property
+    def headline(self) -> float:
+        """The epoch whose predictions are the answer."""
+        return self.epochs[self.leaf.options.select]
+
+
+def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progress: bool) -> list[Outcome]:
+    """Fine-tune, or take from the store, and predict; every selection rule is scored, one gives the answer.
+
+    Args:
+        identity: hashes of the backbone.
+        job: what is to be done.
+        entry: the training, where the store is known to have it.
+        progress: show bars.
+
+    Returns:
+        What came of each of the job's leaves.
+    """
+    backbone, spec, recipe, options = job.backbone, job.spec, job.recipe, job.options
+    diagnostics: dict[str, Diagnostics] = {}
+    seconds = 60 * options.checkpoint_minutes
+    with seeded(recipe.seed, backbone.device):
+        tuned = finetune(
+            backbone, identity, spec, recipe, job.data, entry=entry, checkpoint_seconds=seconds, progress=progress
+        )
+        bars = progress and tuned.world.is_main_process
+        runs = [_leaf_run(job, tuned, leaf, progress=bars) for leaf in job.leaves]
+        model = tuned.model(backbone, spec, recipe)
+        scored = {run.leaf.language: (run.leaf.documents, run.prepared) for run in runs}
+        look = look_at(job, scored, tuned.world, wanted=options.diagnostic_rows) if options.diagnostics else None
+        for epoch in sorted({epoch for run in runs for epoch in run.epochs.values()}):
+            tuned.load(model, epoch, backbone.device)
+            wanted = [run for run in runs if epoch in run.epochs.values()]
+            with CostMeter(backbone.device) as meter:
+                parts = [run.prepared for run in wanted]
+                watch = look.watch if look is not None and epoch == runs[0].headline else None
+                predictions = predict(model, backbone, recipe, parts, progress=bars, watch=watch)
+            whole = sum(prediction.padded_tokens for prediction in predictions)
+            for run, prediction in zip(wanted, predictions, strict=True):
+                cost = meter.cost(prediction.real_tokens, share=prediction.padded_tokens / whole if whole else 0.0)
+                _note(run, epoch, prediction, cost, tuned.world)
+            if look is not None and watch is not None:
+                diagnostics = diagnose(options.diagnostics, look.study(recipe, model, compared(job)))
+    return [_outcome(job, run, identity, tuned, diagnostics.get(run.leaf.language)) for run in runs]
+
+
+def _leaf_run(job: Job, tuned: FineTuned, leaf: Leaf, *, progress: bool) -> _LeafRun:
+    documents = list(leaf.documents.values())
+    prepared = prepare(job.backbone, job.spec, job.recipe, documents, leaf.language, progress=progress)
+    epochs = {rule: selected(tuned.training.epochs, rule, leaf.language) for rule in RULES}
+    return _LeafRun(leaf, prepared, {rule: epoch for rule, epoch in epochs.items() if epoch is not None})
+
+
+def _note(run: _LeafRun, epoch: float, part: Predictions, cost: Cost, world: World) -> None:
+    """Score predictions, put together from all processes; those of the epoch that counts are kept."""
+    leaf, spec, prepared = run.leaf, run.leaf.spec, run.prepared
+    own_values = dict(zip(leaf.documents, part.values, strict=True))
+    own_golds = {number: document[spec.label_column] for number, document in leaf.documents.items()}
+    counts = (prepared.truncated, part.missing_words, part.duplicates, part.real_tokens, part.padded_tokens)
+    shares = world.gather((own_golds, own_values, counts))
+    golds = {number: gold for share, _, _ in shares for number, gold in share.items()}
+    values = {number: value for _, share, _ in shares for number, value in share.items()}
+    items = [document_score(spec, golds[number], values[number]) for number in sorted(golds)]
+    run.epoch_scores[epoch] = None if leaf.is_predicted_only else score(spec, items)
+    if epoch != run.headline:
+        return
+    run.predictions, run.scores = own_values, dict(zip(leaf.documents, part.scores, strict=True))
+    run.constant = constant(spec, values.values(), golds.values())
+    truncated, missing, duplicates, real, padded = (
+        sum(column) for column in zip(*(counts for _, _, counts in shares), strict=True)
+    )
+    run.evaluation = Evaluation(
+        documents=len(items),
+        truncated=truncated,
+        missing_words=missing,
+        duplicates=duplicates,
+        real_tokens=real,
+        padded_tokens=padded,
+        padding_ratio=padded / real if real else 1.0,
+        single_row_queries_left_out=leaf.single_row_queries if spec.kind is Kind.RANKING else None,
+        cost=cost,
+    )
+
+
+def _outcome(job: Job, run: _LeafRun, identity: Identity, tuned: FineTuned, diagnostics: Diagnostics | None) -> Outcome:
+    assert run.evaluation is not None
+    selection = _selection(run, tuned.training.epochs)
+    written = record(job, run.leaf, identity, tuned, selection, run.evaluation, run.constant, diagnostics)
+    return Outcome(run.predictions, run.scores, written)
+
+
+def _selection(run: _LeafRun, epochs: Sequence[EpochScores]) -> Selection:
+    """What each rule leads to, and why the others have no score."""
+    dev = run.leaf.options.dev
+    reasons = {
+        "en_dev": "the data have no English dev set",
+        "all_dev": "the data have dev sets of less than two languages",
+        "oracle": f"the data have no dev set of {run.leaf.language}",
+    }
+    return Selection(
+        rule=run.leaf.options.select,
+        epoch=run.headline,
+        scores={rule: RuleScore(epoch=epoch, score=run.epoch_scores[epoch]) for rule, epoch in run.epochs.items()},
+        unavailable={
+            rule: reasons[rule] if dev == "all" else f'the option dev is "{dev}"'
+            for rule in RULES
+            if rule not in run.epochs
+        },
+        dev_languages=sorted(epochs[-1].dev),
+    )
