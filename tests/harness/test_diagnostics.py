@@ -22,7 +22,7 @@ from xglue_harness.prediction.hidden_states import HiddenStateRecorder
 from xglue_harness.prediction.predict import predict, prepare
 from xglue_harness.records.schema import RunRecord, comparable
 from xglue_harness.training.distributed import World
-from xglue_harness.training.trainer import build_model
+from xglue_harness.training.model import build_model
 
 BOTH = {"diagnostics": ["cka", "spectra"]}
 

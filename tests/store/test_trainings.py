@@ -113,7 +113,7 @@ def test_files_are_whole_or_absent(tmp_path, monkeypatch):
 TWO = """
 import sys
 from pathlib import Path
-from tests.transfer.test_finetune import _finetune
+from tests.training.test_finetune import _finetune
 from xglue_harness.store.trainings import Store
 print("ready", flush=True)
 sys.stdin.readline()
@@ -123,7 +123,7 @@ print(_finetune(Store(Path(sys.argv[1]))).session.trained_steps)
 
 @pytest.mark.processes
 def test_two_processes_on_one_recipe_train_once(tmp_path):
-    from tests.transfer.test_finetune import _finetune
+    from tests.training.test_finetune import _finetune
 
     command, pipe = [sys.executable, "-c", TWO, str(tmp_path)], subprocess.PIPE
     other = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)

@@ -214,6 +214,15 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(kill, 
     assert store.folders("working") == []
 
 
+def test_a_checkpoint_says_room_for_the_limit_of_a_microbatch_as_ever(tmp_path):
+    folder = checkpoint.CheckpointFolder(tmp_path / ("0" * 32))
+    folder.save(checkpoint.Progress(counters=checkpoint.Counters(max_tokens=64)), {"weight": torch.ones(2)})
+    stored = json.loads((folder.folder / "progress.json").read_text())["counters"]
+    assert stored["room"] == 64
+    assert "max_tokens" not in stored
+    assert folder.load()[0].counters.max_tokens == 64
+
+
 def test_dropout_makes_the_test_above_one_of_the_generators(unbroken, tmp_path):
     assert not _equal(_weights(_finetune(Store(tmp_path), dropout=0.0)), _weights(unbroken))
 

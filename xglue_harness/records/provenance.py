@@ -59,8 +59,7 @@ def code_sha256(package: Path = PACKAGE) -> str:
         sources.extend(sorted((package / folder).glob("*.py")))
     digest = hashlib.sha256()
     for source in sources:
-        sha256 = file_sha256(source)
-        digest.update(f"{source.relative_to(package).as_posix()}\0{sha256}\n".encode())
+        digest.update(f"{source.relative_to(package).as_posix()}\0{file_sha256(source)}\n".encode())
     return digest.hexdigest()
 
 
@@ -75,7 +74,7 @@ def git_revision(package: Path = PACKAGE) -> str | None:
         40 hex digits (of the checkout, or of the commit that pip installed from, PEP 610), with ``-dirty`` behind them
         where tracked files of the package were changed since; ``None`` where no commit is known, as for a release.
     """
-    # A virtual environment may lie inside a repository, which counts only where it tracks the package's files.
+    # A virtual environment may lie inside somebody's repository: it counts only where it tracks the package's files.
     if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return _installed_commit()
     commit = _git(package, "rev-parse", "--verify", "HEAD")

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from xglue_harness.atomic import flush_folder
 from xglue_harness.errors import StoreError
-from xglue_harness.exclusive import locked
+from xglue_harness.exclusive import is_locked, locked
 from xglue_harness.files import cache_root, variable_path
 from xglue_harness.seal import DamagedFileError, unsealed_json
 from xglue_harness.store.files import VARIABLE, read_tensors, unwritable, write_sealed
@@ -112,6 +112,9 @@ class Store:
         """Where an unfinished training keeps its checkpoints."""
         return self.root / "working" / key
 
+    def _lock(self, key: str) -> Path:
+        return self.root / "locks" / f"{key}.lock"
+
     def find(self, key: str) -> Entry | None:
         """The sound entry of a key; ``None`` where there is none, or only a damaged one, which the log names."""
         folder = self.entry_folder(key)
@@ -137,7 +140,7 @@ class Store:
         Raises:
             StoreError: where the store can't be written.
         """
-        path = self.root / "locks" / f"{key}.lock"
+        path = self._lock(key)
         with ExitStack() as stack:
             try:
                 stack.enter_context(locked(path, f"store: another process trains {key}; waiting for it"))
@@ -203,7 +206,7 @@ class Store:
         Returns:
             Whether it was removed.
         """
-        path = self.root / "locks" / f"{folder.name}.lock"
+        path = self._lock(folder.name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path, timeout=0):
@@ -218,14 +221,7 @@ class Store:
 
     def is_locked(self, key: str) -> bool:
         """Whether a process trains a key right now."""
-        path = self.root / "locks" / f"{key}.lock"
-        if not path.exists():
-            return False
-        try:
-            with FileLock(path, timeout=0):
-                return False
-        except Timeout:
-            return True
+        return is_locked(self._lock(key))
 
     def empty_trash(self) -> None:
         """Remove what a killed `remove` left."""
