@@ -91,10 +91,10 @@ def state(store: Path) -> str:
 
 def damaged(store: Path) -> list[str]:
     """What `xglue-harness store verify` finds."""
-    from xglue_harness.cli.store import problems_of
+    from xglue_harness.housekeeping import training_problems
     from xglue_harness.store.trainings import Store
 
-    return [problem for folder in Store(store).folders("entries") for problem in problems_of(folder)]
+    return [problem for folder in Store(store).folders("entries") for problem in training_problems(folder)]
 
 
 def main() -> None:

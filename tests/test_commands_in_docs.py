@@ -331,10 +331,10 @@ def _evaluate(words: list[str]) -> None:
 
 
 def _command(words: list[str]) -> None:
-    from xglue_harness.cli.backbone import _EXAMPLES
+    from xglue_harness.leaderboard.contributions.answers import EXAMPLES
 
     if words[:2] == ["backbone", "new"]:  # what would be asked at the terminal
-        answers = {**_EXAMPLES, "hub": "", "pretraining.languages": "en"}
+        answers = {**EXAMPLES, "hub": "", "pretraining.languages": "en"}
         words = [*words, *(word for key, value in answers.items() for word in ("--set", f"{key}={value}"))]
     words = [*words, *FEWER_DRAWS.get(tuple(words[:2]), ())]
     with pytest.raises(SystemExit) as end:

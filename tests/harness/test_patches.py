@@ -60,6 +60,5 @@ def test_a_method_a_class_method_and_one_that_is_not_there():
     assert Owner().new() is None
 
 
-@pytest.mark.skipif(not ARCHITECTURE.exists(), reason="docs/architecture.md is not there")
 def test_the_documentation_shows_the_table():
     assert as_markdown() in ARCHITECTURE.read_text(encoding="utf-8")

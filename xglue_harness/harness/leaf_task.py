@@ -11,9 +11,9 @@ from lm_eval.api.task import ConfigurableTask
 from xglue_harness.benchmark import Kind, TaskSpec
 from xglue_harness.encoders.tokenising import joined
 from xglue_harness.harness.few_shot import FewShotSampler
-from xglue_harness.harness.protocol import DOCUMENT
+from xglue_harness.harness.protocol import DOCUMENT, Metadata
 from xglue_harness.interrupt import told_how_to_go_on
-from xglue_harness.transfer.leaf import Leaf, load_leaf
+from xglue_harness.transfer.leaf import Document, Leaf, load_leaf
 
 if TYPE_CHECKING:
     from xglue_harness.harness.language_model import LanguageModel
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 OUTPUT_TYPE = "xglue_transfer"
 """The type of our requests: the name of the method of lm-eval's models that answers them."""
-
-Metadata = tuple[str, int, int]
-"""lm-eval's name of the task, the document's number, and how often its request is repeated."""
 
 
 class TransferRequest(Instance):
@@ -38,7 +35,12 @@ RequestT = TypeVar("RequestT", bound=Instance)
 
 
 def new_request(
-    kind: type[RequestT], request_type: str, doc: Any, arguments: tuple[Any, ...], metadata: Metadata, idx: int = 0
+    kind: type[RequestT],
+    request_type: str,
+    doc: Document,
+    arguments: tuple[object, ...],
+    metadata: Metadata,
+    idx: int = 0,
 ) -> RequestT:
     """A request of a document, as lm-eval 0.4 and 0.5 make them.
 
@@ -70,7 +72,7 @@ class LeafTask(ConfigurableTask):
     leaf: Leaf
     protocol: EvaluationProtocol
 
-    def __init__(self, config: Mapping[str, Any], spec: TaskSpec, language: str, options: Options) -> None:
+    def __init__(self, config: Mapping[str, object], spec: TaskSpec, language: str, options: Options) -> None:
         """Load the language's test set.
 
         Raises:
@@ -93,7 +95,7 @@ class LeafTask(ConfigurableTask):
         """Settle how a model is used; returns what its user should know."""
         raise NotImplementedError
 
-    def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
+    def download(self, dataset_kwargs: object = None, **_: object) -> None:
         """Load the test set from the source that ``data`` names."""
         with told_how_to_go_on():
             self.leaf, documents = load_leaf(self.spec, self.language, self.options)
@@ -107,7 +109,7 @@ class LeafTask(ConfigurableTask):
         self.fewshot_seed = seed
         super().set_fewshot_seed(seed)
 
-    def readable(self, doc: Mapping[str, Any]) -> str:
+    def readable(self, doc: Document) -> str:
         """A document for a human to read."""
         if self.spec.kind is Kind.TAGGING:
             return " ".join(doc["words"])
@@ -125,7 +127,7 @@ class LeafTask(ConfigurableTask):
 
     # ---------------------------------------------------------------- lm-eval 0.5
 
-    def _build_scorers(self) -> list[Any]:
+    def _build_scorers(self) -> list[object]:
         """Our own scorer: lm-eval can't infer one for `OUTPUT_TYPE`."""
         from xglue_harness.harness.scorers import scorers
 

@@ -8,16 +8,18 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xglue_harness.harness import evaluation, hf
 from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.resources import tasks_folder
 
+if TYPE_CHECKING:
+    from xglue_harness.harness.language_model import Function, LanguageModel
+    from xglue_harness.harness.leaf_task import TransferRequest
+
 MARK = "_xglue_harness"
 """Attribute of a function that stands in the place of one of lm_eval's (`xglue_harness.hook` has it, too)."""
-
-Function = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,12 @@ def _including_tasks(original: Function) -> Function:
     ours = tasks_folder()
 
     def __init__(  # noqa: N807
-        self: Any,
-        verbosity: Any = None,
+        self: object,
+        verbosity: object = None,
         include_path: Any = None,
         include_defaults: bool = True,
-        *args: Any,
-        **kwargs: Any,
+        *args: object,
+        **kwargs: object,
     ) -> None:
         if include_defaults and not _are_discovered(ours):
             given = include_path if isinstance(include_path, (list, tuple)) else [include_path] if include_path else []
@@ -77,7 +79,7 @@ def _are_discovered(ours: Path) -> bool:
 def _answering(_: None) -> Function:
     """Answer requests of type ``xglue_transfer``: fine-tune once for each recipe, predict every language."""
 
-    def xglue_transfer(lm: Any, requests: list[Any], disable_tqdm: bool = False) -> list[Any]:
+    def xglue_transfer(lm: LanguageModel, requests: list[TransferRequest], disable_tqdm: bool = False) -> list[Any]:
         from xglue_harness.harness.requests import answer
 
         with told_how_to_go_on():
@@ -89,7 +91,7 @@ def _answering(_: None) -> Function:
 def _making_from_string(original: Function) -> Function:
     """Note a model's arguments, and patch what was loaded meanwhile."""
 
-    def create_from_arg_string(cls: Any, arg_string: str, additional_config: Any = None) -> Any:
+    def create_from_arg_string(cls: object, arg_string: str, additional_config: object = None) -> object:
         from lm_eval.utils import simple_parse_args_string
 
         return _noted(simple_parse_args_string(arg_string), lambda: original(cls, arg_string, additional_config))
@@ -100,13 +102,13 @@ def _making_from_string(original: Function) -> Function:
 def _making_from_object(original: Function) -> Function:
     """As `_making_from_string`."""
 
-    def create_from_arg_obj(cls: Any, arg_dict: Any, additional_config: Any = None) -> Any:
+    def create_from_arg_obj(cls: object, arg_dict: Mapping[str, object], additional_config: object = None) -> object:
         return _noted(arg_dict, lambda: original(cls, arg_dict, additional_config))
 
     return create_from_arg_obj
 
 
-def _noted(arguments: Mapping[str, Any], make: Callable[[], Any]) -> Any:
+def _noted(arguments: Mapping[str, object], make: Callable[[], object]) -> object:
     from xglue_harness.harness import model_arguments
 
     model_arguments.begin(arguments)
@@ -164,7 +166,7 @@ PATCHES = (
         "HFLM._get_backend",
         hf.loading_encoders,
         "`hf` can't load families without a causal head (ModernBERT, DeBERTa-v2, ...)",
-        "issue 1840 (closed: encoder-only models are unlikely to be supported)",
+        "issue 1840 (closed): encoder-only models are unlikely to be supported",
     ),
     Patch(
         "lm_eval.models.huggingface",
@@ -172,7 +174,7 @@ PATCHES = (
         hf.making,
         "several processes on CPUs, or with one GPU a machine, don't know their ranks; over several machines, the rank "
         "within the machine is taken for the rank; what can't be loaded ends in a traceback",
-        "issue 1081 (open: several machines)",
+        "issue 1081 (open): other numbers on several machines",
     ),
     Patch(
         "lm_eval.evaluator",

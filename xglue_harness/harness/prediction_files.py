@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def keep_predictions(task: LeafTask, scored: Sequence[Scored]) -> dict[str, Any]:
+def keep_predictions(task: LeafTask, scored: Sequence[Scored]) -> dict[str, object]:
     """Write the predictions of a leaf into the cache.
 
     Args:

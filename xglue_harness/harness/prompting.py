@@ -6,7 +6,7 @@ The context (instruction, few-shot examples, chat template) is built by lm-eval,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.instance import Instance
@@ -16,13 +16,14 @@ from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.leaf_task import new_request
 from xglue_harness.harness.prompt_record import prompt_record
-from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol
+from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol, Metadata
 from xglue_harness.prompting import labels
 from xglue_harness.prompting.prompts import content_free, load_prompts
 from xglue_harness.prompting.tags import read_tags, strict_answer
 from xglue_harness.records.schema import PromptSettings
 from xglue_harness.resources import tasks_folder
 from xglue_harness.scoring import document_score, rows_of
+from xglue_harness.transfer.leaf import Document
 
 if TYPE_CHECKING:
     from xglue_harness.harness.language_model import LanguageModel
@@ -77,18 +78,18 @@ class Prompting(EvaluationProtocol):
 
     # ---------------------------------------------------------------- questions
 
-    def question(self, row: Mapping[str, Any]) -> str:
+    def question(self, row: Document) -> str:
         """The question about a row."""
         return str(ConfigurableTask.doc_to_text(self.task, row))
 
-    def target(self, row: Mapping[str, Any]) -> str:
+    def target(self, row: Document) -> str:
         """The right answer, as few-shot examples show it."""
         spec, gold = self.task.spec, row[self.task.spec.label_column]
         if spec.kind is Kind.TAGGING:
             return strict_answer(row["words"], [spec.labels[label] for label in gold])
         return str(self.choices[gold])
 
-    def contexts(self, doc: Mapping[str, Any], **arguments: Any) -> list[str]:
+    def contexts(self, doc: Document, **arguments: Any) -> list[str]:
         """Prompt of each row; for a class, the prompt without content last, where this document needs its own.
 
         All of them show the same few-shot examples: rows of a query are ranked against each other, and what calibrates
@@ -111,7 +112,13 @@ class Prompting(EvaluationProtocol):
         return "acc_pmi" in self.metrics
 
     def requests(
-        self, doc: Any, contexts: Sequence[str], metadata: Any, *, apply_chat_template: bool = False, **_: Any
+        self,
+        doc: Document,
+        contexts: Sequence[str],
+        metadata: Metadata,
+        *,
+        apply_chat_template: bool = False,
+        **_: object,
     ) -> list[Instance]:
         """A likelihood for each class of each row, or one generation for a sentence."""
         delimiter = "" if apply_chat_template else self.prompts.delimiter
@@ -147,7 +154,7 @@ class Prompting(EvaluationProtocol):
 
     # ---------------------------------------------------------------- answers
 
-    def answer(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
+    def answer(self, doc: Document, results: Sequence[Any]) -> Answer:
         """What the model's answers for a document mean.
 
         Raises:
@@ -166,7 +173,7 @@ class Prompting(EvaluationProtocol):
         expected = [labels.expected_grade(row) for row in rows]
         return Answer(grades, rows, {"ndcg_expected": document_score(spec, gold, expected)})
 
-    def _classified(self, doc: Mapping[str, Any], values: Sequence[float]) -> Answer:
+    def _classified(self, doc: Document, values: Sequence[float]) -> Answer:
         neutral = [float(request.resps[0][0]) for request in self._neutral[doc[DOCUMENT]]]
         gold = doc[self.task.spec.label_column]
         others = (labels.likeliest_by_length(values, self.choices), labels.likeliest_calibrated(values, neutral))

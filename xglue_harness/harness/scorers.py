@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lm_eval.api.metrics import mean, mean_stderr
 from lm_eval.scorers import Scorer
+
+from xglue_harness.harness.language_model import Function
 
 
 @dataclass(kw_only=True)
@@ -19,10 +20,10 @@ class TaskScorer(Scorer):
 
     def aggregate(
         self,
-        reduced_docs: Mapping[int, Mapping[str, Any]],
+        reduced_docs: Mapping[int, Mapping[str, object]],
         bootstrap_iters: int | None = None,
-        aggregation_overrides: Mapping[str, Callable[[list[Any]], Any]] | None = None,
-    ) -> tuple[dict[str, Any], int]:
+        aggregation_overrides: Mapping[str, Function] | None = None,
+    ) -> tuple[dict[str, object], int]:
         """From documents to the language.
 
         Args:
@@ -33,11 +34,11 @@ class TaskScorer(Scorer):
         Returns:
             Values and standard errors as lm-eval names them, and the number of documents.
         """
-        by_metric: dict[str, list[Any]] = {}
+        by_metric: dict[str, list[object]] = {}
         for document in reduced_docs.values():
             for metric, value in document.items():
                 by_metric.setdefault(metric, []).append(value)
-        results: dict[str, Any] = {}
+        results: dict[str, object] = {}
         for metric, values in by_metric.items():
             aggregation = (aggregation_overrides or {})[metric]
             is_known = aggregation is mean and bool(bootstrap_iters) and len(values) > 1

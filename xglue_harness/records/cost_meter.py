@@ -84,7 +84,7 @@ def _largest(*values: float | None) -> float | None:
 def now(device: torch.device) -> float:
     """The clock in s, all work that a GPU was given done."""
     if device.type == "cuda":
-        torch.cuda.synchronize(device)  # a GPU works on after its kernels were launched
+        torch.cuda.synchronize(device)  # launched kernels go on running
     return time.perf_counter()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -11,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from xglue_harness.files import file_sha256
 from xglue_harness.records.schema import Environment
 from xglue_harness.resources import PACKAGE
 
@@ -28,21 +30,37 @@ PACKAGES = (
     "numpy",
 )
 
+_DECIDING = ("encoders", "kinds", "prediction", "store", "training")
+_DECIDING_FILES = ("benchmark.py", "data/official.py", "metrics.py", "recipe.py", "records/schema.py", "scoring.py")
 _GIT_SECONDS = 5
 _REPOSITORY_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 """Set by git while it runs a hook; they would point at the hook's repository instead of the package's."""
 
 
-def environment(device: Any, code_sha256: str) -> Environment:
+def environment(device: Any) -> Environment:
     """Software and hardware of this process.
 
     Args:
         device: the torch device that the work runs on.
-        code_sha256: sha256 (hex) over the code that trains and predicts.
     """
     return Environment(
-        versions=versions(), hardware=hardware(device), git_revision=git_revision(), code_sha256=code_sha256
+        versions=versions(), hardware=hardware(device), git_revision=git_revision(), code_sha256=code_sha256()
     )
+
+
+@cache
+def code_sha256(package: Path = PACKAGE) -> str:
+    """Hash (hex) of the code that decides a score: it reads, trains, predicts and scores.
+
+    It is for people who compare two records: any edit changes it, a comment's too, so that no key has it in it.
+    """
+    sources = [package / name for name in _DECIDING_FILES]
+    for folder in _DECIDING:
+        sources.extend(sorted((package / folder).glob("*.py")))
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(f"{source.relative_to(package).as_posix()}\0{file_sha256(source)}\n".encode())
+    return digest.hexdigest()
 
 
 @cache

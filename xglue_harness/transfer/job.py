@@ -118,7 +118,7 @@ def compared(job: Job) -> dict[str, Backbone]:
     return backbones
 
 
-def look_at(
+def context_builder(
     job: Job, scored: Mapping[str, tuple[Documents, Prepared]], world: World, *, wanted: int | None
 ) -> ContextBuilder:
     """Choose the documents that diagnostics look at.

@@ -133,7 +133,7 @@ def read_result(path: Path) -> TaskResult:
     if protocols != {"finetune"}:
         other = next(protocol for protocol in protocols if protocol != "finetune")
         raise LeaderboardError(f"{path}: protocol {other!r}: {ONE_PROTOCOL}")
-    for language, item in value["languages"].items():  # one by one: what is wrong with what they share is told once
+    for language, item in value["languages"].items():  # one by one, so that a fault in what they share is reported once
         try:
             item["record"] = RunRecord.model_validate(item["record"], strict=True, context="json")
         except ValidationError as error:

@@ -85,7 +85,7 @@ def spectra_of(results: Sequence[TaskResult], model: str) -> dict[tuple[int, str
                 norms[layer, role].append(norm)
                 if distance is not None:
                     distances[layer, role].append(distance)
-            break  # all languages have those of the one encoder
+            break  # every language has those of the same encoder
     return {
         key: (sum(values) / len(values), sum(distances[key]) / len(distances[key]) if key in distances else None)
         for key, values in norms.items()
