@@ -259,11 +259,11 @@ def _honest(tree: Path, rng: Random) -> str:
 
         found = replace(found, predictions=[drawn(label) for label in found.labels])
         file.write_bytes(encoded(found))
-        score, stderr, official, *_ = rescored(found)
-        item |= {"score": score, "stderr": stderr, "official": official.official}
-        item["record"] |= asdict(official)
+        scores = rescored(found)
+        item |= {"score": scores.score, "stderr": scores.stderr, "official": scores.official.official}
+        item["record"] |= asdict(scores.official)
         selection = item["record"].setdefault("selection", json.loads(json.dumps(value["record"].get("selection"))))
-        selection["scores"]["last"]["score"] = score
+        selection["scores"]["last"]["score"] = scores.score
         flags = {"collapsed": True, "reasons": ["x" * rng.choice((1, 300))] * rng.choice((1, 50))}
         item["record"]["flags"] = flags
     if what == "reasons":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.collapse import chance
 from xglue_harness.encoders.batching import epoch_batches
 from xglue_harness.encoders.checks import check_ids
@@ -22,6 +22,7 @@ from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.told_languages import keep_languages, language_number
 from xglue_harness.encoders.trimmed_embedding import trim, why_not_trimmable
+from xglue_harness.kinds import kind_of
 from xglue_harness.records.cost_meter import CostMeter
 from xglue_harness.records.provenance import environment
 from xglue_harness.records.schema import Cost, EpochScores, Session, Training
@@ -84,7 +85,7 @@ def build_model(backbone: Backbone, spec: TaskSpec, recipe: Recipe, used: Iterab
     if recipe.compile:
         encoder.compile(dynamic=True)  # in place: names of weights stay
     head_dropout = {} if recipe.dropout is None else {"dropout": recipe.dropout}
-    tagging = spec.kind is Kind.TAGGING
+    tagging = kind_of(spec).per_word
     return TransferModel(encoder, len(spec.labels), tagging=tagging, pooling=recipe.pooling, **head_dropout)
 
 
