@@ -94,7 +94,7 @@ def changed(tree: Path, base: Path) -> set[str]:
     """Names of the regular files that differ between two trees."""
 
     def contents(folder: Path) -> dict[str, bytes]:
-        found = {}
+        contents = {}
         below = [folder]
         while below:
             for path in below.pop().iterdir():
@@ -102,8 +102,8 @@ def changed(tree: Path, base: Path) -> set[str]:
                 if path.is_dir() and not path.is_symlink() and name.count("/") < 6:  # a file is never so deep
                     below.append(path)
                 elif path.is_file() and not path.is_symlink():
-                    found[name] = path.read_bytes()
-        return found
+                    contents[name] = path.read_bytes()
+        return contents
 
     if tree.is_symlink():
         return set()
@@ -148,9 +148,9 @@ def peak_memory() -> float:
 def serve(folder: Path) -> None:
     """Check the tree in the folder each time that a line comes in, and answer with a line of JSON."""
     for _ in sys.stdin:
-        found = [*problems(folder / "tree" / "leaderboard", folder / "base" / "leaderboard", folder / "site")]
+        faults = [*problems(folder / "tree" / "leaderboard", folder / "base" / "leaderboard", folder / "site")]
         peak = peak_memory()
-        sys.stdout.write(json.dumps({"found": found, "peak": peak}) + "\n")
+        sys.stdout.write(json.dumps({"faults": faults, "peak": peak}) + "\n")
         sys.stdout.flush()
 
 
@@ -183,15 +183,15 @@ def campaign(mutations: int, seed: int) -> dict[str, Any]:
             if answer := server.stdout.readline():
                 record = json.loads(answer)
             else:
-                record = {"found": [["crash", f"the process died with {server.wait()}"]], "peak": 0.0}
+                record = {"faults": [["crash", f"the process died with {server.wait()}"]], "peak": 0.0}
                 server = None
             peak = max(peak, record["peak"])
-            for sort, words in record["found"]:
+            for sort, words in record["faults"]:
                 counts[sort] += 1
                 if sort not in ("validated", "refused"):
                     bad.append(f"{number}, {what}: {sort} {words}")
             for place in (tree.parent, folder / "site"):
-                subprocess.run(["rm", "-rf", str(place)], validate=True)  # deeper than rmtree goes
+                subprocess.run(["rm", "-rf", str(place)], check=True)  # deeper than rmtree goes
         if server is not None and server.stdin is not None:
             server.stdin.close()
             server.wait()
@@ -209,17 +209,17 @@ def main() -> None:
         serve(given.serve)
         return
     began = time.perf_counter()
-    found = campaign(given.mutations, given.seed)
-    counts = found["counts"]
-    print("mutations:", ", ".join(f"{count} {kind}" for kind, count in sorted(found["kinds"].items())))
-    print(*found["bad"], sep="\n", end="\n" * bool(found["bad"]))
+    outcome = campaign(given.mutations, given.seed)
+    counts = outcome["counts"]
+    print("mutations:", ", ".join(f"{count} {kind}" for kind, count in sorted(outcome["kinds"].items())))
+    print(*outcome["bad"], sep="\n", end="\n" * bool(outcome["bad"]))
     print(
         f"{given.mutations} mutations, seed {given.seed}: {counts['refused']} refused, {counts['validated']} taken; "
         f"{counts['crash']} crashes, {counts['validates, but']} that validate and don't build or show, "
-        f"{counts['unlisted']} changed files that are not listed; peak memory {found['peak']:.0f} MB; "
+        f"{counts['unlisted']} changed files that are not listed; peak memory {outcome['peak']:.0f} MB; "
         f"{time.perf_counter() - began:.0f} s"
     )
-    sys.exit(bool(found["bad"]) or found["peak"] > 500)
+    sys.exit(bool(outcome["bad"]) or outcome["peak"] > 500)
 
 
 if __name__ == "__main__":

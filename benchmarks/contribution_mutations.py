@@ -203,7 +203,7 @@ def _parquet(tree: Path, rng: Random) -> str:
     elif what == "double":
         table = pa.table([*table.columns, table.column(number)], [*table.schema.names, name])
     elif what == "rename":
-        table = table.rename_columns([rng.choice((own, own.upper(), "x")) for own in table.schema.names])
+        table = table.rename_columns([rng.choice((name, name.upper(), "x")) for name in table.schema.names])
     elif what == "header":
         header = json.loads(metadata[b"xglue_harness"])
         header[rng.choice([*header, "x"])] = rng.choice(VALUES)
@@ -247,19 +247,19 @@ def _honest(tree: Path, rng: Random) -> str:
     what = rng.choice(("random", "right", "wrong", "constant", "reasons"))
     for language, item in value["languages"].items():
         file = path.with_name(f"{path.stem}.{language}.parquet")
-        found = read(file)
-        classes = range(len(found.spec.labels))
+        rows = read(file)
+        classes = range(len(rows.spec.labels))
 
         def drawn(label: Any, classes: range = classes) -> Any:
             if isinstance(label, list):
-                return [drawn(own) for own in label]
+                return [drawn(word) for word in label]
             return {
                 "right": label, "wrong": (label + 1) % len(classes), "constant": 0, "reasons": label
             }.get(what, rng.choice(classes))  # fmt: skip
 
-        found = replace(found, predictions=[drawn(label) for label in found.labels])
-        file.write_bytes(encoded(found))
-        scores = rescored(found)
+        rows = replace(rows, predictions=[drawn(label) for label in rows.labels])
+        file.write_bytes(encoded(rows))
+        scores = rescored(rows)
         item |= {"score": scores.score, "stderr": scores.stderr, "official": scores.official.official}
         item["record"] |= asdict(scores.official)
         selection = item["record"].setdefault("selection", json.loads(json.dumps(value["record"].get("selection"))))
@@ -323,7 +323,7 @@ def _tree(tree: Path, rng: Random) -> str:
         shutil.rmtree(folder)
         folder.write_text("{}")
     elif what == "seed":
-        source = rng.choice([own for own in folders if own.name == "1"])
+        source = rng.choice([folder for folder in folders if folder.name == "1"])
         shutil.copytree(source, source.with_name(rng.choice(("7", "01", "-1", "x", "1e3", "4294967296"))))
     elif what == "many":
         for number in range(2500):

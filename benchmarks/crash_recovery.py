@@ -91,10 +91,10 @@ def state(store: Path) -> str:
 
 def damaged(store: Path) -> list[str]:
     """What `xglue-harness store verify` finds."""
-    from xglue_harness.cli.store import problems_of
+    from xglue_harness.housekeeping import training_problems
     from xglue_harness.store.trainings import Store
 
-    return [problem for folder in Store(store).folders("entries") for problem in problems_of(folder)]
+    return [problem for folder in Store(store).folders("entries") for problem in training_problems(folder)]
 
 
 def main() -> None:
@@ -137,10 +137,10 @@ def main() -> None:
             output.unlink(missing_ok=True)
             if start(encoder, store, output).wait() == 0:
                 resumed += 1
-                found = json.loads(output.read_text())
-                same = found["facts"] == expected
+                again = json.loads(output.read_text())
+                same = again["facts"] == expected
                 equal += same
-                sessions = found["sessions"].values()
+                sessions = again["sessions"].values()
                 went_on = any(s["from_store"] or s["resumed_from_step"] is not None for s in sessions)
                 from_checkpoint += went_on
                 outcome = f"{'equal' if same else 'DIFFERENT'}, {'went on' if went_on else 'began anew'}"

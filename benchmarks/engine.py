@@ -77,8 +77,8 @@ class Ours:
             golds = dataset[self._spec.label_column]
             pairs = list(zip(golds, predicted[language], strict=True))
             if kind_of(self._spec).per_word:
-                pairs = [pair for gold, found in pairs for pair in zip(gold, found, strict=True)]
-            shares.append(sum(gold == found for gold, found in pairs) / len(pairs))
+                pairs = [pair for gold, guess in pairs for pair in zip(gold, guess, strict=True)]
+            shares.append(sum(gold == guess for gold, guess in pairs) / len(pairs))
         return Evaluated(sum(map(len, tests.values())), seconds, tokenising, sum(shares) / len(shares))
 
     # ---------------------------------------------------------------- the package's entry points
@@ -121,10 +121,10 @@ class Ours:
             model = self._tuned.model(backbone, spec, recipe)
             self._tuned.load(model, self._tuned.training.epochs[-1].epoch, self.device)
             began = now(self.device)
-            found = predict(model, backbone, recipe, prepared, progress=False)
+            predictions = predict(model, backbone, recipe, prepared, progress=False)
             seconds = now(self.device) - began
-        self.evaluated_tokens = sum(part.real_tokens for part in found)
-        return seconds, tokenising, {language: part.values for language, part in zip(tests, found, strict=True)}
+        self.evaluated_tokens = sum(part.real_tokens for part in predictions)
+        return seconds, tokenising, {language: part.values for language, part in zip(tests, predictions, strict=True)}
 
     def _own_folders(self, cache: str | None = None) -> Any:
         """A store and a cache of the benchmark's own, so that nothing is taken from elsewhere."""
@@ -151,11 +151,11 @@ class _Watch:
         forward = TransferModel.forward
 
         def watched(model: TransferModel, **tensors: Any) -> dict[str, Any]:
-            found = forward(model, **tensors)
+            output = forward(model, **tensors)
             if model.training:
-                self._loss += found["loss"].detach()
+                self._loss += output["loss"].detach()
                 self._labels += (tensors["labels"] != IGNORED).sum()
-            return found
+            return output
 
         def stepped(optimizer: Any, *_: Any) -> None:
             self._losses.append(self._loss / self._labels)

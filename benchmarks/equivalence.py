@@ -53,12 +53,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     given = parser.parse_args()
     setting = Setting.of(given)
-    found: list[dict[str, Any]] = []
+    runs: list[dict[str, Any]] = []
     for seed in tqdm(given.seeds, desc="seeds"):
         ours, plain = score(setting, seed, plain=False), score(setting, seed, plain=True)
-        found.append({"seed": seed, "ours": ours, "plain": plain})
+        runs.append({"seed": seed, "ours": ours, "plain": plain})
         if given.json:
-            figures = {"setting": asdict(setting), "seeds": found}
+            figures = {"setting": asdict(setting), "seeds": runs}
             write_figures(given.json, "equivalence", figures, default_device())
         for name, side in (("ours", ours), ("plain", plain)):
             speed, padding = side["real_tokens"] / side["seconds"], side["padded_tokens"] / side["real_tokens"]
@@ -69,7 +69,7 @@ def main() -> None:
             )
         print(f"seed {seed} difference {ours['score'] - plain['score']:+.2f} points", flush=True)
     for name in ("ours", "plain"):
-        scores = [entry[name]["score"] for entry in found]
+        scores = [entry[name]["score"] for entry in runs]
         spread = statistics.stdev(scores) if len(scores) > 1 else float("nan")
         print(f"{name:6} mean {statistics.mean(scores):.2f}, standard deviation over seeds {spread:.2f}")
 

@@ -1,4 +1,6 @@
-"""Which families of encoders work, found out by doing it: python -m benchmarks.families
+"""Which families of encoders work, found out by doing it.
+
+python -m benchmarks.families
 
 For each family a small random checkpoint is made, saved by the family's own classes. It is loaded with ``--model hf``
 and with ``--model hf-encoder``, the hidden states of both are compared with those of the whole model, bit by bit, and
@@ -36,9 +38,9 @@ def check(family: str, folder: Path) -> dict[str, str | None]:
 
     families.FAMILIES[family](folder)
     loaded: dict[str, Any] = {}
-    found: dict[str, str | None] = {}
+    failures: dict[str, str | None] = {}
     for name, model in (("hf", HFLM), ("hf-encoder", EncoderLM)):
-        found[name] = _reason(lambda name=name, model=model: loaded.update({name: model(str(folder), device="cpu")}))
+        failures[name] = _reason(lambda name=name, model=model: loaded.update({name: model(str(folder), device="cpu")}))
 
     def same() -> None:
         encoders = [encoder_of(loaded["hf"].model), loaded["hf-encoder"].model]
@@ -57,10 +59,10 @@ def check(family: str, folder: Path) -> dict[str, str | None]:
             scores.append(evaluate(folder, [leaf], options, model=name, limit=4)["results"][leaf]["score,none"])
         assert scores[0] == scores[1], f"hf scores {scores[0]}, hf-encoder {scores[1]}"
 
-    found["states equal"] = _reason(same)
+    failures["states equal"] = _reason(same)
     for title, leaf in LEAVES.items():
-        found[title] = _reason(lambda leaf=leaf: run(leaf))
-    return found
+        failures[title] = _reason(lambda leaf=leaf: run(leaf))
+    return failures
 
 
 def _reason(act: Callable[[], None]) -> str | None:
@@ -87,9 +89,11 @@ def main() -> None:
     print(f"{'family':12}" + "".join(f"{column:>14}" for column in COLUMNS))
     with tempfile.TemporaryDirectory() as folder:
         for family in families.FAMILIES:
-            found = check(family, Path(folder) / family)
-            print(f"{family:12}" + "".join(f"{'no' if found[column] else 'yes':>14}" for column in COLUMNS), flush=True)
-            reasons += [f"{family}, {column}: {found[column]}" for column in COLUMNS if found[column]]
+            failures = check(family, Path(folder) / family)
+            print(
+                f"{family:12}" + "".join(f"{'no' if failures[column] else 'yes':>14}" for column in COLUMNS), flush=True
+            )
+            reasons += [f"{family}, {column}: {failures[column]}" for column in COLUMNS if failures[column]]
     print(*reasons, sep="\n", end="")
     sys.exit(1 if reasons else 0)
 

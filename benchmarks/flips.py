@@ -147,12 +147,12 @@ def outcome(ground: Ground, path: Path) -> tuple[str, str]:
     names = (str(path), path.name, path.parent.name)
     listed = any(name in ground.verified() for name in names)
     try:
-        found, said = ground.run()
+        result, said = ground.run()
     except XGlueError as error:
         return ("refused" if any(name in str(error) for name in names) else "SILENT"), str(error)
     except Exception as error:
         return "TRACEBACK", f"{type(error).__name__}: {error}"
-    if found != ground.expected:
+    if result != ground.expected:
         return "WRONG", said
     if any(name in said for name in names):
         return "rebuilt", said
@@ -177,9 +177,9 @@ def measure(flips: int, seed: int, folder: Path, tell: Callable[[str], None] = p
     counted: Counter[tuple[str, str]] = Counter()
     read = {
         path
-        for task, own in LEAVES.items()
+        for task, tested in LEAVES.items()
         for split, language, path in benchmark.TASKS[task].files()
-        if split != "test" or language == own
+        if split != "test" or language == tested
     }
     places = [
         (
@@ -202,10 +202,10 @@ def measure(flips: int, seed: int, folder: Path, tell: Callable[[str], None] = p
         path = ground.live / chance.choice(files)
         bit = chance.randrange(8 * path.stat().st_size)
         flip(path, bit)
-        found, said = outcome(ground, path)
-        counted[kind, found] += 1
-        if found in FAULTS:
-            tell(f"{number}: {found}: bit {bit} of {path.relative_to(ground.live)} ({state}): {said}")
+        fate, said = outcome(ground, path)
+        counted[kind, fate] += 1
+        if fate in FAULTS:
+            tell(f"{number}: {fate}: bit {bit} of {path.relative_to(ground.live)} ({state}): {said}")
     return counted
 
 

@@ -9,13 +9,13 @@ Rows are shared by all backbones, and by all languages where they are translatio
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
 
+from benchmarks.rounds import parser_of
 from xglue_harness.leaderboard.ranking.bootstrap import bootstrap
 from xglue_harness.leaderboard.ranking.significance import compare_all
 from xglue_harness.leaderboard.ranking.statistics import Block, Estimate, TaskRuns, estimate
@@ -77,7 +77,7 @@ def truth(setting: Setting, abilities: Sequence[float], backbone: int) -> float:
 
 
 @dataclass
-class Found:
+class Shares:
     """Shares of the simulated leaderboards.
 
     Attributes:
@@ -93,7 +93,7 @@ class Found:
     naive: float
 
 
-def simulate(setting: Setting, leaderboards: int, *, seed: int = 0, naive: bool = False) -> Found:
+def simulate(setting: Setting, leaderboards: int, *, seed: int = 0, naive: bool = False) -> Shares:
     """Draw leaderboards of backbones that differ, and of equal ones.
 
     Args:
@@ -111,9 +111,9 @@ def simulate(setting: Setting, leaderboards: int, *, seed: int = 0, naive: bool 
         tasks = [draw(setting, abilities, generator) for _ in range(setting.tasks)]
         one, other = np.zeros((size, 1)), np.zeros((size, 1))
         one[0], other[0], other[-1] = 1, 1, -1
-        own, pair = (estimate([(task, sign * weight) for task in tasks]) for sign in (one, other))
+        score, pair = (estimate([(task, sign * weight) for task in tasks]) for sign in (one, other))
         first, last = truth(setting, abilities, 0), truth(setting, abilities, -1)
-        hits[0] += own.low <= first <= own.high
+        hits[0] += score.low <= first <= score.high
         hits[1] += pair.low <= first - last <= pair.high
         if naive:
             drawn = bootstrap([(task, other * weight) for task in tasks], replicates=1000, seed=number)
@@ -126,9 +126,9 @@ def simulate(setting: Setting, leaderboards: int, *, seed: int = 0, naive: bool 
             sign[i], sign[j] = 1, -1
             return estimate([(task, sign * weight) for task in tasks])
 
-        hits[2] += any(found.winner is not None for found in compare_all(size, difference))
+        hits[2] += any(pair.winner is not None for pair in compare_all(size, difference))
     shares = hits / leaderboards
-    return Found(shares[0], shares[1], shares[2], shares[3] if naive else float("nan"))
+    return Shares(shares[0], shares[1], shares[2], shares[3] if naive else float("nan"))
 
 
 SETTINGS = (
@@ -150,14 +150,14 @@ SETTINGS = (
 
 def main() -> None:
     """Print a line for each setting."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--leaderboards", type=int, default=2000)
     parser.add_argument("--bootstrap", action="store_true", help="also the percentile bootstrap (slow)")
     options = parser.parse_args()
     print("share of intervals that hold the truth: score, difference; equal backbones parted; percentile bootstrap")
     for setting in SETTINGS:
-        found = simulate(setting, options.leaderboards, naive=options.bootstrap)
-        print(f"{found.score:.3f} {found.difference:.3f} {found.false_positive:.3f} {found.naive:.3f}  {setting}")
+        shares = simulate(setting, options.leaderboards, naive=options.bootstrap)
+        print(f"{shares.score:.3f} {shares.difference:.3f} {shares.false_positive:.3f} {shares.naive:.3f}  {setting}")
 
 
 if __name__ == "__main__":

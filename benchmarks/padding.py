@@ -1,4 +1,6 @@
-"""Whose answer depends on padding, asked of every encoder in transformers: python -m benchmarks.padding [FAMILY ...]
+"""Whose answer depends on padding, asked of every encoder in transformers.
+
+python -m benchmarks.padding [FAMILY ...]
 
 Each family that ``AutoModel`` knows is built small, with random weights of some size, and probed as a run would: the
 states of an input alone and beside longer ones. A line a family: what may share a batch with an input, the difference
@@ -103,13 +105,13 @@ def probed(family: str, tokenizer: Any, max_length: int) -> dict[str, Any]:
     try:
         backbone = backbone_of(family, tokenizer)
         limit = position_limit(backbone)
-        found = probe_padding(backbone, min(max_length, limit or max_length))
+        probe = probe_padding(backbone, min(max_length, limit or max_length))
     except EncoderError as error:
         return {"family": family, "reason": str(error)}
     except Exception as error:  # building is this table's business, not the harness's
         return {"family": family, "unbuilt": f"{type(error).__name__}: {' '.join(str(error).split())}"}
     seconds = time.perf_counter() - began
-    return {"family": family, "company": found.company, "difference": found.difference, "limit": limit, "s": seconds}
+    return {"family": family, "company": probe.company, "difference": probe.difference, "limit": limit, "s": seconds}
 
 
 def main() -> None:

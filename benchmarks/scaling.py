@@ -1,7 +1,7 @@
 """How our cost grows with the training set and with the languages, and whether it does so linearly.
 
 python -m benchmarks.scaling --encoder FacebookAI/xlm-roberta-base --data xglue_full_dataset.tar.gz
-python -m benchmarks.scaling --encoder DIR --data sample --rows 24 --eval-rows 10 --rounds 5 --json growth.json
+python -m benchmarks.scaling --encoder DIR --data sample --rows 24 --eval-rows 10 --rounds 5 --json scaling.json
 
 One epoch on 1, 2, 4 and 8 times as many rows (drawn at random from the first 8 times as many, each choice containing
 the smaller ones), and the test sets of 1, 3, 9 and 18 languages with the same number of rows each, in this order, round
@@ -40,7 +40,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, Sizes]:
     names = sorted(tests, key=lambda language: language != SOURCE_LANGUAGE)
     counts = sorted({min(count, len(names)) for count in LANGUAGES})
     ours = Ours(setting)
-    found: dict[str, Sizes] = {
+    figures: dict[str, Sizes] = {
         "training": {count: [] for count in rows},
         "evaluation": {count: [] for count in counts},
         "tokenising": {rows[-1]: []},
@@ -52,21 +52,21 @@ def measure(setting: Setting, rounds: int) -> dict[str, Sizes]:
             for count in rows:
                 bar.set_description(f"training on {count} rows")
                 trained = ours.train(train.select(range(count)), 1)
-                found["training"][count].append(_figures(trained.seconds, trained.real_tokens) | asdict(trained))
+                figures["training"][count].append(_figures(trained.seconds, trained.real_tokens) | asdict(trained))
                 bar.update()
             for count in counts:
                 bar.set_description(f"evaluating {count} languages")
                 evaluated = ours.evaluate({name: tests[name] for name in names[:count]})
                 seconds = evaluated.tokenising_seconds + evaluated.seconds
-                found["evaluation"][count].append(_figures(seconds, ours.evaluated_tokens) | asdict(evaluated))
+                figures["evaluation"][count].append(_figures(seconds, ours.evaluated_tokens) | asdict(evaluated))
                 bar.update()
             bar.set_description(f"tokenising {rows[-1]} rows")
             one_step = 1 / setting.steps(rows[-1], 1)
             first = ours.train(train.select(range(rows[-1])), one_step).tokenising_seconds
             second = ours.train(train.select(range(rows[-1])), one_step, seed=setting.seed + 1, anew=False)
-            found["tokenising"][rows[-1]].append({"first": first, "second": second.tokenising_seconds})
+            figures["tokenising"][rows[-1]].append({"first": first, "second": second.tokenising_seconds})
             bar.update()
-    return found
+    return figures
 
 
 def _figures(seconds: float, tokens: int) -> dict[str, float]:
@@ -85,15 +85,15 @@ def ratios(sizes: Sizes) -> dict[int, tuple[float, float, float]]:
 def print_sizes(what: str, unit: str, sizes: Sizes) -> None:
     """Print one line a size, and the largest deviation from linear."""
     print(f"{what}\n{unit:>10}{'real tokens':>13}{'total s':>10}{f's/{unit[:-1]}':>12}{'us/token':>10}  ratio")
-    found = ratios(sizes)
+    by_size = ratios(sizes)
     for size, rounds in sizes.items():
         middles = {name: statistics.median(one[name] for one in rounds) for name in ("tokens", "total", "us")}
-        ratio, least, largest = found[size]
+        ratio, least, largest = by_size[size]
         print(
             f"{size:10}{middles['tokens']:13.0f}{middles['total']:10.3f}{middles['total'] / size:12.4f}"
             f"{middles['us']:10.2f}  {ratio:.2f} ({least:.2f} to {largest:.2f})"
         )
-    size, (ratio, _, _) = max(found.items(), key=lambda item: abs(item[1][0] - 1))
+    size, (ratio, _, _) = max(by_size.items(), key=lambda item: abs(item[1][0] - 1))
     print(f"largest deviation from linear: {ratio - 1:+.1%}, at {size} {unit}\n")
 
 
@@ -113,13 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args(arguments)
     setting = Setting.of(given, rows=given.rows * TIMES[-1])
-    found = measure(setting, given.rounds)
+    figures = measure(setting, given.rounds)
     print(f"{setting.spec.title}, {given.precision}, {given.rounds} rounds; {given.eval_rows} test rows a language\n")
-    print_sizes("Training", "rows", found["training"])
-    print_sizes("Evaluation, with tokenising", "languages", found["evaluation"])
-    print_tokenising(found["tokenising"])
+    print_sizes("Training", "rows", figures["training"])
+    print_sizes("Evaluation, with tokenising", "languages", figures["evaluation"])
+    print_tokenising(figures["tokenising"])
     if given.json:
-        write_figures(given.json, "growth", {"setting": asdict(setting), **found}, default_device())
+        write_figures(given.json, "scaling", {"setting": asdict(setting), **figures}, default_device())
 
 
 if __name__ == "__main__":

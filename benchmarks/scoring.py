@@ -112,7 +112,7 @@ def compare_prompts(rounds: int) -> None:
     register()
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={"data": "sample"})
     [ours] = manager.load(["xglue_xnli_zs_de"])["tasks"].values()
-    ours.meet(DummyLM())
+    ours.bind_model(DummyLM())
     ours.set_config("num_fewshot", 0)
     prompt = ours.protocol.prompt
     config = {

@@ -94,15 +94,15 @@ def run(command: list[str], folder: Path, **variables: str) -> str:
 
 def times(commands: Mapping[str, list[str]], folder: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
     """Of each command, the milliseconds of each round; the commands in turn, every second round backwards."""
-    found: dict[str, dict[str, list[float]]] = {name: {"wall": [], "cpu": []} for name in commands}
+    milliseconds: dict[str, dict[str, list[float]]] = {name: {"wall": [], "cpu": []} for name in commands}
     for number in range(-1, rounds):
         for name in in_turn(commands, number):
             began, before = time.perf_counter(), _children()
             run(commands[name], folder)
             if number >= 0:  # the round before only fills the page cache
-                found[name]["wall"].append(1000 * (time.perf_counter() - began))
-                found[name]["cpu"].append(1000 * (_children() - before))
-    return found
+                milliseconds[name]["wall"].append(1000 * (time.perf_counter() - began))
+                milliseconds[name]["cpu"].append(1000 * (_children() - before))
+    return milliseconds
 
 
 def _children() -> float:
@@ -113,11 +113,11 @@ def _children() -> float:
 
 def compare(name: str, arguments: list[str], pythons: Mapping[str, Path], folder: Path, rounds: int) -> None:
     """Print one command with the plug-in, without it and without it again."""
-    found = times({side: [str(python), *arguments] for side, python in pythons.items()}, folder, rounds)
+    sides = times({side: [str(python), *arguments] for side, python in pythons.items()}, folder, rounds)
     print(f"{name}, {rounds} rounds")
     for clock in ("wall", "cpu"):
-        base = found["without"][clock]
-        for side, clocks in found.items():
+        base = sides["without"][clock]
+        for side, clocks in sides.items():
             values = clocks[clock]
             medians, fastest = statistics.median(values) / statistics.median(base), min(values) / min(base)
             shown = f"{spread(values, '.1f')} ms"
@@ -141,9 +141,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         ours, without = (environment(folder / name, plugin=name == "with") for name in ("with", "without"))
-        found = times({name: [str(ours), *command] for name, command in OURS.items()}, folder, given.rounds)
+        measured = times({name: [str(ours), *command] for name, command in OURS.items()}, folder, given.rounds)
         print(f"our command line, {given.rounds} rounds")
-        for name, clocks in found.items():
+        for name, clocks in measured.items():
             print(f"  {name:21} wall {spread(clocks['wall'], '.1f') + ' ms':30} cpu {spread(clocks['cpu'], '.1f')} ms")
         pythons = {"with": ours, "without": without, "again": without}
         for commands, rounds in ((LM_EVAL, given.rounds), (SCAN, given.scans)):

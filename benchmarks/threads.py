@@ -29,7 +29,7 @@ POLICIES: dict[str, dict[str, str]] = {
     "spin 20000": {"GOMP_SPINCOUNT": "20000"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
-"""Ours first: the others are told by their ratio to it."""
+"""Ours first: the others are given as ratios to it."""
 
 SHAPES = {
     "the demonstration's encoder": {"width": 96, "layers": 2, "heads": 4, "batch": 16, "length": 24},
@@ -38,7 +38,7 @@ SHAPES = {
 
 
 def serve(shapes: Mapping[str, int], seconds: float) -> None:
-    """Train random weights on random subwords; for each line that comes in, tell the seconds of a step."""
+    """Train random weights on random subwords; for each line that is read, print the seconds of a step."""
     import torch
     from transformers import BertConfig, BertModel
 

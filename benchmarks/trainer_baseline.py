@@ -108,10 +108,10 @@ class Plain:
         encoded = {language: self._encode(rows) for language, rows in tests.items()}
         tokenising = time.perf_counter() - began
         began = now(self.device)
-        found = {language: self._trainer.predict(rows) for language, rows in encoded.items()}
+        outputs = {language: self._trainer.predict(rows) for language, rows in encoded.items()}
         seconds = now(self.device) - began
         shares = []
-        for output in found.values():
+        for output in outputs.values():
             labelled = output.label_ids != IGNORED
             shares.append(float((output.predictions == output.label_ids)[labelled].mean()))
         return Evaluated(sum(map(len, tests.values())), seconds, tokenising, sum(shares) / len(shares))

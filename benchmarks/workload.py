@@ -57,7 +57,7 @@ class Setting:
 
     @classmethod
     def of(cls, given: argparse.Namespace, **others: Any) -> Setting:
-        """What a command line says, and what it does not say or says otherwise."""
+        """The options of a command line; ``others`` add to them, or take their place."""
         said = {field.name: getattr(given, field.name) for field in fields(cls) if hasattr(given, field.name)}
         return cls(**said | others)
 

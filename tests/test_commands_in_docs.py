@@ -33,7 +33,7 @@ FILES = [
 ]
 BY_CI = ("demo command", "test command")
 REASON = "not run: "
-FOUND_ELSEWHERE = {"git", "cd", ".", "mkdir", "export", "venv", "pytest", "pre-commit", "build", "twine"}
+OTHER_PROGRAMS = {"git", "cd", ".", "mkdir", "export", "venv", "pytest", "pre-commit", "build", "twine"}
 """Programs whose options are not ours to look at."""
 STAND_INS = {
     "facebook/mbart-large-50-many-to-many-mmt": "TINY",
@@ -78,7 +78,7 @@ class Block:
 
 def blocks_of(text: str, name: str) -> list[Block]:
     """All blocks of commands in a Markdown text."""
-    found: list[Block] = []
+    blocks: list[Block] = []
     lines = text.splitlines()
     mark, number = None, 0
     while number < len(lines):
@@ -92,17 +92,17 @@ def blocks_of(text: str, name: str) -> list[Block]:
             inside = "\n".join(lines[start + 1 : number])
             number += 1
             if fence[1] == "sh":
-                found.append(Block(f"{name}:{start + 1}", mark, textwrap.dedent(inside)))
+                blocks.append(Block(f"{name}:{start + 1}", mark, textwrap.dedent(inside)))
             assert fence[1] in ("sh", "python", "toml") or not _commands_in(inside), f"{name}:{start + 1}: is it sh?"
             mark = None
         elif line.startswith("    ") and not lines[start - 1].strip():
             while number < len(lines) and (lines[number].startswith("    ") or not lines[number].strip()):
                 number += 1
-            found.append(Block(f"{name}:{start + 1}", mark, textwrap.dedent("\n".join(lines[start:number]))))
+            blocks.append(Block(f"{name}:{start + 1}", mark, textwrap.dedent("\n".join(lines[start:number]))))
             mark = None
         elif line.strip():
             mark = None
-    return found
+    return blocks
 
 
 def _commands_in(text: str) -> list[str]:
@@ -111,7 +111,7 @@ def _commands_in(text: str) -> list[str]:
 
 def commands_of(text: str) -> list[list[str]]:
     """The words of each command; of a loop, those of its first turn."""
-    found = []
+    commands = []
     for line in text.replace("\\\n", " ").splitlines():
         if loop := re.fullmatch(r"for (\w+) in (\S+) .*; do", line):
             text = text.replace(f"${loop[1]}", loop[2])
@@ -121,9 +121,9 @@ def commands_of(text: str) -> list[list[str]]:
             if word != "&&":
                 words.append(word)
             elif words:
-                found.append(words)
+                commands.append(words)
                 words = []
-    return found
+    return commands
 
 
 BLOCKS = [block for path in FILES for block in blocks_of(path.read_text("utf-8"), path.relative_to(ROOT).as_posix())]
@@ -170,7 +170,7 @@ def look_at(words: list[str]) -> None:
     elif program == "tox":
         _look_at_environments(rest[rest.index("-e") + 1])
     else:
-        assert program in FOUND_ELSEWHERE, f"{program}: say here what can be looked at"
+        assert program in OTHER_PROGRAMS, f"{program}: say here what can be looked at"
 
 
 def _look_at_lm_eval(words: list[str]) -> None:
@@ -331,10 +331,10 @@ def _evaluate(words: list[str]) -> None:
 
 
 def _command(words: list[str]) -> None:
-    from xglue_harness.cli.backbone import _EXAMPLES
+    from xglue_harness.leaderboard.contributions.answers import EXAMPLES
 
     if words[:2] == ["backbone", "new"]:  # what would be asked at the terminal
-        answers = {**_EXAMPLES, "hub": "", "pretraining.languages": "en"}
+        answers = {**EXAMPLES, "hub": "", "pretraining.languages": "en"}
         words = [*words, *(word for key, value in answers.items() for word in ("--set", f"{key}={value}"))]
     words = [*words, *FEWER_DRAWS.get(tuple(words[:2]), ())]
     with pytest.raises(SystemExit) as end:

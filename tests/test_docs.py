@@ -75,10 +75,22 @@ def test_every_page_is_in_the_readme() -> None:
     assert [page.name for page in DOCS if page.parent.name == "docs" and f"](docs/{page.name})" not in readme] == []
 
 
-def test_the_map_names_every_package_and_module() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`([\w/]+(?:/|\.py))`", text.partition("## The map")[2].partition("\n## ")[0]))
+def test_the_map_has_every_package_and_module_in_the_order_of_the_layers() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## The map")[2]
+    places = re.findall(r"^\| (`.*?`) \|", text.partition("Beside the package")[0], flags=re.MULTILINE)
+    named = [name for place in places for name in re.findall(r"`([\w/]+(?:/|\.py))`", place)]
     package = ROOT / "xglue_harness"
-    rooms = {path.name for path in package.glob("*.py")} | {f"{path.parent.name}/" for path in package.glob("*/*.py")}
-    rooms |= {f"{path.parent.name}/" for path in package.glob("leaderboard/*/*.py")}
-    assert rooms - {"__init__.py"} - named == set()
+    modules = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    assert set(named) == modules | {f"{path.parent.name}/" for path in package.glob("*/*.py")}
+    contract = (
+        (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition('"Imports run one way"')[2].partition("]")[0]
+    )
+    layers = re.findall(r'"xglue_harness\.(\w+)"', contract)
+    assert [name.removesuffix("/").removesuffix(".py") for name in named] == layers[::-1]
+
+
+def test_the_map_has_the_rooms_of_the_leaderboard() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in (ROOT / "xglue_harness" / "leaderboard").glob("*/__init__.py")}
+    assert rooms
+    assert [room for room in rooms if f"`{room}/`" not in text] == []

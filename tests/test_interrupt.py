@@ -42,8 +42,8 @@ def test_a_notebook_keeps_its_interrupt(capsys: pytest.CaptureFixture[str]) -> N
         (["demo"], "xglue_harness.harness.demo.run_demo"),
         (["data", "get"], "xglue_harness.data.hub_archive.fetch_folder"),
         (["data", "check", "."], "xglue_harness.data.check.check"),
-        (["score", "--predictions", "."], "xglue_harness.cli.submission.score_folder"),
-        (["store", "ls"], "xglue_harness.cli.store._rows"),
+        (["score", "--predictions", "."], "xglue_harness.submission.score.score_folder"),
+        (["store", "ls"], "xglue_harness.housekeeping.kept_trainings"),
     ],
 )
 def test_every_command_of_ours(

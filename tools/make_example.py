@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 
 from xglue_harness.benchmark import LANGUAGES, TASKS
-from xglue_harness.cli.backbone import new_command
 from xglue_harness.harness.demo import build_encoder, evaluate_sample
 from xglue_harness.leaderboard.add import add
+from xglue_harness.leaderboard.contributions.new_backbone import new_backbone
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "leaderboard" / "example"
 RECIPE = "toy"
@@ -64,7 +64,7 @@ def _describe(name: str, folder: Path) -> None:
     }
     (folder / "backbones").mkdir(parents=True, exist_ok=True)
     (folder / "backbones" / f"{name}.yaml").unlink(missing_ok=True)
-    new_command(name, name, folder, answers | ({"continued_from": parent} if parent else {}), ask=False)
+    new_backbone(name, name, folder, answers | ({"continued_from": parent} if parent else {}))
 
 
 def _evaluate(name: str, seed: int, tasks: tuple[str, ...], folder: Path) -> None:

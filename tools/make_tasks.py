@@ -42,16 +42,16 @@ def group(name: str, members: list[str], metrics: list[str]) -> str:
 
 def files() -> dict[str, str]:
     """Every file below ``tasks/`` with its content."""
-    found = {
+    files = {
         BASE_NAME: BASE,
         f"{ALL_GROUP}.yaml": group(ALL_GROUP, [s.group for s in TASKS.values()], ["score", "official"]),
     }
     for spec in TASKS.values():
         members = [spec.leaf(language) for language in spec.languages]
-        found[f"{spec.name}/{spec.group}.yaml"] = group(spec.group, members, [spec.metric, "score", "official"])
+        files[f"{spec.name}/{spec.group}.yaml"] = group(spec.group, members, [spec.metric, "score", "official"])
         for language in spec.languages:
-            found[f"{spec.name}/{spec.leaf(language)}.yaml"] = leaf(spec, language)
-    return found
+            files[f"{spec.name}/{spec.leaf(language)}.yaml"] = leaf(spec, language)
+    return files
 
 
 def main() -> int:
@@ -59,10 +59,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file differs")
     wanted = files()
-    found = [
+    paths = [
         path for path in FOLDER.rglob("*") if path.is_file() and path.suffix != ".yml"
     ]  # prompts are written by hand
-    present = {str(path.relative_to(FOLDER)): path.read_text() for path in found}
+    present = {str(path.relative_to(FOLDER)): path.read_text() for path in paths}
     differing = sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
     if parser.parse_args().check:
         for name in differing:

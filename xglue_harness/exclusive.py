@@ -51,7 +51,7 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
     Raises:
         OSError: where it can't be written.
     """
-    from filelock import FileLock, Timeout  # which not every look at data needs
+    from filelock import FileLock, Timeout  # not every command takes a lock
 
     path.parent.mkdir(parents=True, exist_ok=True)
     lock, patience = FileLock(path), 0.0

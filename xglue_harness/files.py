@@ -66,7 +66,7 @@ def cache_root() -> Path:
     Raises:
         DataError: as `variable_path`.
     """
-    from platformdirs import user_cache_path  # which nothing needs before there is a cache to look at
+    from platformdirs import user_cache_path  # not every command looks at the cache
 
     if chosen := os.environ.get("XGLUE_CACHE"):
         return variable_path("XGLUE_CACHE", chosen)
@@ -80,6 +80,11 @@ def unwritable_cache(folder: Path, error: Exception) -> DataError:
         f"cannot write the cache folder {folder} ({reason}); "
         "set the environment variable XGLUE_CACHE to a folder that can be written and has room"
     )
+
+
+def nearest_existing(path: Path) -> Path:
+    """A path, or the nearest folder above it that is there."""
+    return next(place for place in (path, *path.absolute().parents) if place.exists())
 
 
 def is_folder(path: Path) -> bool:
@@ -131,7 +136,7 @@ def read_regular(path: Path, limit: int = MOST_BYTES) -> bytes:
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        data = file.read(size) if size <= limit else b""  # as much memory is taken as is asked for
+        data = file.read(size) if size <= limit else b""  # read() takes as much memory as it is asked for
         while len(data) == size <= limit and (more := file.read(1 << 16)):  # it grows, or has no size: /proc
             data += more
             size = len(data)

@@ -2,7 +2,7 @@
 
 lm-eval 0.4.13 discovers only its own folder and ``--include_path``. ``xglue_harness.pth`` imports this module when the
 interpreter starts; it puts one finder on ``sys.meta_path`` that waits for those modules of lm_eval that the plug-in
-adapts (`TARGETS`) and, when lm_eval loads one, calls `xglue_harness.harness.plugin.register`. Nothing else is
+patches (`TARGETS`) and, when lm_eval loads one, calls `xglue_harness.harness.plugin.register`. Nothing else is
 imported before, and nothing here raises: a broken plug-in warns and leaves lm_eval as it is.
 """
 
@@ -20,6 +20,8 @@ TARGETS = {
 }
 PARSER = "lm_eval._cli.utils"
 """Reads the options of lm_eval's command line, long before it knows any task."""
+MARK = "_xglue_harness"
+"""Attribute of a function that stands in the place of one of lm_eval's."""
 waiting = {*TARGETS, PARSER}
 """Those of these modules that lm_eval has not loaded yet."""
 
@@ -63,9 +65,12 @@ class _Finder:
 
 
 def _refuse_depth(module: "Any") -> None:
-    """Options (``--metadata``) whose JSON is nested too deeply are refused as other bad options are."""
+    """Options (``--metadata``) whose JSON is nested too deeply are refused as other bad options are.
+
+    A row of the table in `xglue_harness.harness.patches`, which may not be imported yet.
+    """
     original = getattr(module, "try_parse_json", None)
-    if original is None:
+    if original is None or hasattr(original, MARK):
         return
 
     def try_parse_json(value: "Any") -> "Any":
@@ -76,6 +81,7 @@ def _refuse_depth(module: "Any") -> None:
 
             raise ArgumentError(None, "an option's JSON is nested too deeply") from None
 
+    setattr(try_parse_json, MARK, True)
     module.try_parse_json = try_parse_json
 
 

@@ -1,6 +1,6 @@
-"""What ends a command is one line: an error of ours (exit status 2), Ctrl-C with how to go on (130).
+"""A command ends with one line: the message of an error of ours (exit status 2), or on Ctrl-C how to go on (130).
 
-That holds where the process is a command; in a notebook, or another program, errors and interrupts are its own.
+That is for commands; in a notebook, or in another program, errors and interrupts are raised as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LINE = (
 
 @contextmanager
 def told_how_to_go_on() -> Iterator[None]:
-    """End lm_eval's command line with `LINE` on Ctrl-C; where others called us, the interrupt is theirs.
+    """End lm_eval's command line with `LINE` on Ctrl-C; any other caller gets the interrupt.
 
     Raises:
         SystemExit: with `STATUS`.
@@ -46,12 +46,12 @@ def told_in_one_line() -> Iterator[None]:
 
     Raises:
         SystemExit: with 2.
-        Exception: whatever else is raised, and ours where the process is not lm_eval's command line.
+        Exception: anything else, and errors of ours where the process is not lm_eval's command line.
     """
     try:
         yield
     except Exception as error:
-        from xglue_harness.errors import XGlueError  # which a run without our tasks does not import
+        from xglue_harness.errors import XGlueError  # a run without our tasks does not import it
 
         if not (isinstance(error, XGlueError) and is_lm_eval()):
             raise

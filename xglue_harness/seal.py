@@ -1,7 +1,7 @@
 """How a cached file vouches for its content: a checksum over the content and over the file's own key.
 
-Every file that a run takes numbers from bears one, and it is compared with the very bytes that are used. So a file that
-was damaged, and one that was put in another's place, are found when they are read; who reads names and rebuilds them.
+Every file that a run takes numbers from bears one, and it is checked against the very bytes that are used. So a file
+that was damaged, or put in another's place, is noticed when it is read; the reader names it and rebuilds it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class DamagedFileError(ValueError):
 
 
 def seal(key: str, content: Iterable[Buffer]) -> str:
-    """sha256 (hex) over a key and the parts of a content, which are taken as one.
+    """sha256 (hex) over a key and a content; how the content is cut into parts does not matter.
 
     Args:
         key: what the file is of; part of its name.
@@ -59,11 +59,11 @@ def unsealed_json(key: str, data: bytes) -> dict[str, Any]:
         raise DamagedFileError(f"it is no JSON as it was written ({error})") from None
     if not isinstance(value, dict) or whole != data:
         raise DamagedFileError("it is no JSON as it was written")
-    own, sha256 = value.pop("key", None), value.pop("sha256", None)
-    if own is None or sha256 is None:
+    written_for, sha256 = value.pop("key", None), value.pop("sha256", None)
+    if written_for is None or sha256 is None:
         raise DamagedFileError("it bears no checksum of its own; an older version may have written it")
-    if own != key:
-        raise DamagedFileError(f"it belongs to {str(own)[:80]}, not to {key}")
+    if written_for != key:
+        raise DamagedFileError(f"it belongs to {str(written_for)[:80]}, not to {key}")
     if sha256 != seal(key, [_json(value)]):
         raise DamagedFileError("its checksum is not its own")
     return value

@@ -1,10 +1,10 @@
 """How many threads torch may use, and how they wait for one another: chosen before torch starts.
 
-Threads of OpenMP spin while they wait, for milliseconds. Where others use the same cores, that takes the time of the
-very thread that is waited for, and a training step takes many times as long. Those that sleep at once lose as much as
-half again where the cores are free; those that spin a little first lose a tenth, and are as good on busy ones (`python
--m benchmarks.threads`). OpenMP reads its variables when torch is loaded, so this runs before,
-and only where the process is ours: our command line, or lm_eval's with a task of ours. What the user has set stays.
+OpenMP's threads spin for milliseconds while they wait. Where other processes use the same cores, that takes time from
+the very thread that is waited for, and a training step takes many times as long. Threads that sleep at once make a step
+up to half as long again on free cores; threads that spin a little first cost a tenth, and do as well on busy cores
+(`python -m benchmarks.threads`). OpenMP reads its variables when torch is loaded, so this runs before that, and only in
+processes of ours: our command line, or lm_eval's with a task of ours. What the user has set stays.
 
 Imports nothing heavy: the command line starts with it.
 """
@@ -33,16 +33,16 @@ _settled: list[str] = []
 
 
 def settle() -> None:
-    """Choose for this process, where torch is not loaded yet and the user has not; a second call does nothing."""
+    """Choose for this process, unless torch is loaded already or the user has chosen; a second call does nothing."""
     if _settled or "torch" in sys.modules:
         return
     reasons = []
     if given := [name for name in COUNTS if name in os.environ]:
         reasons.append(f"{given[0]} is set")
     else:
-        found = limits()
-        allowed, why = min((count, name) for name, count in found.items())
-        if allowed < found["cores here"]:  # else torch finds them itself
+        counts = limits()
+        allowed, why = min((count, name) for name, count in counts.items())
+        if allowed < counts["cores here"]:  # else torch finds them itself
             os.environ["OMP_NUM_THREADS"] = str(allowed)
         reasons.append(_WORDS[why])
     if given := [name for name in WAITING if name in os.environ]:
@@ -79,7 +79,7 @@ def line(threads: int) -> str:
 
 
 def is_lm_eval() -> bool:
-    """Whether this process is lm_eval's command line, and no other program that imports lm_eval."""
+    """Whether this process is lm_eval's command line, not some other program that imports lm_eval."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     return "lm_eval.__main__" in sys.modules or getattr(spec, "name", None) == "lm_eval.__main__"
 
@@ -97,20 +97,20 @@ def limits(environment: Mapping[str, str] | None = None, root: Path = Path("/"))
         down) and ``slurm`` where there are such.
     """
     environment = os.environ if environment is None else environment
-    tasks = _first_number(environment.get("SLURM_STEP_TASKS_PER_NODE")) or 1  # that srun has started on this node
-    local = _first_number(environment.get("LOCAL_WORLD_SIZE")) or 1  # that torchrun or accelerate has
-    beside = max(1, local // tasks)  # where srun starts them all, each has its own share already
+    tasks = _first_number(environment.get("SLURM_STEP_TASKS_PER_NODE")) or 1  # started by srun on this node
+    local = _first_number(environment.get("LOCAL_WORLD_SIZE")) or 1  # started by torchrun or accelerate
+    beside = max(1, local // tasks)  # if srun started them all, each has its share already
     cores = _cores(root)
-    found = {"cores here": cores}
+    counts = {"cores here": cores}
     if beside > 1:
-        found["cores"] = cores // beside
+        counts["cores"] = cores // beside
     if quota := min(_quotas(root), default=None):
-        found["cgroup"] = int(quota / beside)
+        counts["cgroup"] = int(quota / beside)
     if given := _first_number(environment.get("SLURM_CPUS_PER_TASK")):
-        found["slurm"] = given // beside
+        counts["slurm"] = given // beside
     elif given := _first_number(environment.get("SLURM_CPUS_ON_NODE")):
-        found["slurm"] = given // tasks // beside
-    return {name: max(1, count) for name, count in found.items()}
+        counts["slurm"] = given // tasks // beside
+    return {name: max(1, count) for name, count in counts.items()}
 
 
 def _first_number(text: str | None) -> int | None:
@@ -125,7 +125,7 @@ def _cores(root: Path) -> int:
         return os.cpu_count() or 1
     cpus = os.sched_getaffinity(0)
     siblings = (_read(root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") for cpu in cpus)
-    return len({found or f"{cpu}" for cpu, found in zip(cpus, siblings, strict=True)})
+    return len({threads or f"{cpu}" for cpu, threads in zip(cpus, siblings, strict=True)})
 
 
 def _quotas(root: Path) -> Iterator[float]:
@@ -140,7 +140,7 @@ def _quotas(root: Path) -> Iterator[float]:
             continue
         parts = [part for part in path.split("/") if part not in ("", "..")]
         for mount in mounts:
-            # Within a container the path may be that of the host: then only the top is there.
+            # Inside a container the path may be the host's: then only the top is there.
             for depth in range(len(parts) + 1):
                 folder = root.joinpath(mount, *parts[:depth])
                 quota, period = (*_read(folder / "cpu.max").split(), "", "")[:2]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from xglue_analysis.arrays import Array, tensor
-from xglue_analysis.cka import rounding
+from xglue_analysis.cka import centred_features
 from xglue_analysis.errors import AnalysisError
 
 
@@ -59,8 +59,8 @@ def anc(x: Array, y: Array) -> Correlation:
     """
     x, y = _same_shape(x, y, least=3)
     n = x.shape[0]
-    (a, moves_a), (b, moves_b) = _scaled(x), _scaled(y)
-    kept = moves_a & moves_b
+    (a, varies_a), (b, varies_b) = _scaled(x), _scaled(y)
+    kept = varies_a & varies_b
     r = (a * b).sum(0)[kept]
     constant = int((~kept).sum())
     mean = (float(r.abs().mean()), float(r.mean())) if len(r) else (math.nan, math.nan)
@@ -75,8 +75,8 @@ def retrieval(x: Array, y: Array, *, csls: int | None = None) -> Retrieval:
     Args:
         x: ``[n, d]``, one language.
         y: ``[n, d]``, the translations.
-        csls: neighbours for cross-domain similarity local scaling (Conneau et al. 2018, section 2.3), which takes hubs
-            their advantage; they used 10. ``None``: plain cosine.
+        csls: neighbours for cross-domain similarity local scaling (Conneau et al. 2018, section 2.3), which takes
+            away the advantage of hubs; they used 10. ``None``: plain cosine.
 
     Raises:
         AnalysisError: for different shapes, or as few sentences as neighbours, or none of the latter.
@@ -89,11 +89,11 @@ def retrieval(x: Array, y: Array, *, csls: int | None = None) -> Retrieval:
         near_x = similarity.topk(csls, dim=1).values.mean(1)
         near_y = similarity.topk(csls, dim=0).values.mean(0)
         similarity = 2 * similarity - near_x[:, None] - near_y[None]
-    own = similarity.diagonal().clone()
+    aligned = similarity.diagonal().clone()
     similarity.fill_diagonal_(-torch.inf)
     slack = 1e-12
-    forward = (own > similarity.amax(1) + slack).double().mean()
-    backward = (own > similarity.amax(0) + slack).double().mean()
+    forward = (aligned > similarity.amax(1) + slack).double().mean()
+    backward = (aligned > similarity.amax(0) + slack).double().mean()
     return Retrieval(float(forward), float(backward))
 
 
@@ -110,11 +110,8 @@ def _same_shape(x: Array, y: Array, least: int) -> tuple[torch.Tensor, torch.Ten
 
 def _scaled(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Centred features of norm 1, and which of them vary beyond their rounding."""
-    precise = x.detach().double()
-    free = precise - precise.mean(0)
-    norms = free.norm(dim=0)
-    moves = norms > rounding(x) * precise.norm(dim=0)
-    return free / torch.where(moves, norms, 1.0), moves
+    free, varies = centred_features(x)
+    return free / torch.where(varies, free.norm(dim=0), 1.0), varies
 
 
 def _unit(x: torch.Tensor) -> torch.Tensor:

@@ -103,10 +103,10 @@ def own_hsic(squares: torch.Tensor, diagonals: torch.Tensor, precision: float, s
         precision: share of what was summed that may be rounding.
         side: what was summed: by features the diagonals are, too.
     """
-    traces, own = diagonals.sum(1), diagonals.square().sum(1)
-    found = hsic1(squares, traces, traces, own, diagonals.shape[1])
-    summed = squares if side == "gram" else squares + own
-    return torch.where(found > precision * summed, found, 0.0)
+    traces, squared_diagonals = diagonals.sum(1), diagonals.square().sum(1)
+    values = hsic1(squares, traces, traces, squared_diagonals, diagonals.shape[1])
+    summed = squares if side == "gram" else squares + squared_diagonals
+    return torch.where(values > precision * summed, values, 0.0)
 
 
 def cka(x: Array, y: Array, *, debiased: bool = True) -> float:
@@ -207,7 +207,7 @@ def centred(layers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """
     if not len(layers):
         raise AnalysisError("no layers are given")
-    found = []
+    centred_layers = []
     for place, layer in enumerate(layers):
         if layer.dim() != 2 or layer.shape[0] != layers[0].shape[0]:
             raise AnalysisError(f"layer {place} has shape {tuple(layer.shape)}: give [n, d] with the same n for all")
@@ -220,8 +220,8 @@ def centred(layers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         free = precise - precise.mean(0)
         if free.norm() <= rounding(layer) * precise.norm():
             free = torch.zeros_like(free)
-        found.append(free.to(kept))
-    return found
+        centred_layers.append(free.to(kept))
+    return centred_layers
 
 
 def standardised(layer: Array) -> torch.Tensor:
@@ -236,11 +236,15 @@ def standardised(layer: Array) -> torch.Tensor:
     Returns:
         ``[n, d]`` float64.
     """
-    layer = tensor(layer, "layer")
+    free, varies = centred_features(tensor(layer, "layer"))
+    return torch.where(varies, free / free.square().mean(0).sqrt().clamp_min(1e-300), 0.0)
+
+
+def centred_features(layer: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features less their means, ``[n, d]`` float64, and which of them vary beyond their rounding, ``[d]`` bool."""
     precise = layer.detach().double()
     free = precise - precise.mean(0)
-    varies = free.norm(dim=0) > rounding(layer) * precise.norm(dim=0)
-    return torch.where(varies, free / free.square().mean(0).sqrt().clamp_min(1e-300), 0.0)
+    return free, free.norm(dim=0) > rounding(layer) * precise.norm(dim=0)
 
 
 def rounding(layer: torch.Tensor) -> float:

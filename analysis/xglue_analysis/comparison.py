@@ -50,8 +50,8 @@ def compare(
 
     Returns:
         a * b rows with ``layer_a``, ``layer_b``, ``n``, ``d_a``, ``d_b`` and the values above; ``None`` for what can't
-        be had: values of a layer that is the same vector for all sentences, and all that needs permutations, replicates
-        or leaving out where there are more than `nulls.PAIRWISE_LIMIT` sentences.
+        be computed: values of a layer that is the same vector for all sentences, and all that needs permutations,
+        replicates or leaving out where there are more than `resampling.PAIRWISE_LIMIT` sentences.
 
     Raises:
         AnalysisError: as `cka.cka_grid`.
@@ -112,5 +112,5 @@ def _uncertain(null: Null, interval: Interval, change: torch.Tensor) -> dict[str
 
 def known(value: torch.Tensor) -> float | None:
     """A number for a table: ``None`` where it is NaN."""
-    found = float(value)
-    return found if math.isfinite(found) else None
+    number = float(value)
+    return number if math.isfinite(number) else None

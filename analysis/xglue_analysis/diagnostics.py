@@ -1,7 +1,7 @@
 """The diagnostics ``cka`` and ``spectra`` of the harness (entry points of the group ``xglue_harness.diagnostics``).
 
-A study is what the harness hands over: it knows ``languages``, ``source``, ``encoders``, ``parallel``, ``seed``, and
-gives ``states(encoder, language)`` (``[layers + 1, n, d]``) and ``weights(encoder)`` (a state dict).
+Their context is what the harness hands over: it knows ``languages``, ``source``, ``encoders``, ``parallel`` and
+``seed``, and gives ``states(encoder, language)`` (``[layers + 1, n, d]``) and ``weights(encoder)`` (a state dict).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class DiagnosticResult:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def cka(study: DiagnosticContext) -> DiagnosticResult:
+def cka(context: DiagnosticContext) -> DiagnosticResult:
     """Debiased CKA, mean over the layers above the embeddings; values by layer are in the details.
 
     - ``cka_en``: a language against English in the fine-tuned encoder, where test sets are translations.
@@ -68,14 +68,14 @@ def cka(study: DiagnosticContext) -> DiagnosticResult:
     """
     languages: dict[str, dict[str, Metric]] = {}
     details: dict[str, Any] = {}
-    for language in study.languages:
-        tuned = study.states("finetuned", language)
-        others = {f"cka_{name}": study.states(name, language) for name in study.encoders if name != "finetuned"}
-        if study.parallel and language != study.source:
-            others[f"cka_{study.source}"] = study.states("finetuned", study.source)
+    for language in context.languages:
+        tuned = context.states("finetuned", language)
+        others = {f"cka_{name}": context.states(name, language) for name in context.encoders if name != "finetuned"}
+        if context.parallel and language != context.source:
+            others[f"cka_{context.source}"] = context.states("finetuned", context.source)
         languages[language], details[language] = {}, {}
         for name, other in others.items():
-            languages[language][name], details[language][name] = compared(tuned, other, study.seed)
+            languages[language][name], details[language][name] = compared(tuned, other, context.seed)
     return DiagnosticResult(languages, details=details)
 
 
@@ -98,12 +98,12 @@ def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[Metric, dict[
     return Metric(mean, spread.mean_stderr), {"n": grid.n, "columns": columns, "rows": rows}
 
 
-def spectra(study: DiagnosticContext) -> DiagnosticResult:
+def spectra(context: DiagnosticContext) -> DiagnosticResult:
     """Norm of all singular values of the fine-tuned encoder's matrices, and their distance from the pretrained one's.
 
     Both go over K, Q, V, Out, FC up and FC down of all layers as one vector; the details have them by layer and role.
     """
-    base, tuned = (MemoryWeights(study.weights(name)) for name in ("pretrained", "finetuned"))
+    base, tuned = (MemoryWeights(context.weights(name)) for name in ("pretrained", "finetuned"))
     rows = table(base, {"finetuned": tuned}, base_name="pretrained")
     whole = totals(rows)[1]
     assert whole["sigma_distance"] is not None  # only the base has none

@@ -27,7 +27,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 Row: TypeAlias = Mapping[str, object]
-"""One tidy row, as the commands write them; ``None`` and NaN are values that lack."""
+"""One tidy row, as the commands write them; ``None`` and NaN are missing values."""
 Line: TypeAlias = dict[tuple[int, ...], float]
 """Values by the layers they are of: one line, or the cells of one matrix."""
 Values: TypeAlias = dict[tuple[str, ...], Line]
@@ -86,18 +86,18 @@ def values(rows: Sequence[Row], column: str, names: Sequence[str], layers: Seque
     """
     if not rows:
         raise ValueError("there are no rows to draw")
-    found: Values = {}
+    lines: Values = {}
     for i, row in enumerate(rows):
         lacking = [key for key in (*names, *layers, column) if key not in row]
         if lacking:
             raise ValueError(f"row {i} has no {lacking[0]!r}; it has {', '.join(row) or 'nothing'}")
-        line = found.setdefault(tuple(str(row[key]) for key in names), {})
+        line = lines.setdefault(tuple(str(row[key]) for key in names), {})
         place = tuple(_layer(row[key], f"{key!r} of row {i}") for key in layers)
         if place in line:
             same = ", ".join(f"{key} {row[key]}" for key in (*names, *layers))
             raise ValueError(f"row {i} is the second of {same}: draw the rows of one comparison at a time")
         line[place] = number(row[column], f"{column!r} of row {i}")
-    return found
+    return lines
 
 
 def _layer(value: object, where: str) -> int:
@@ -133,7 +133,7 @@ def need_value(array: NDArray[np.float64], what: str) -> None:
     """Refuse to draw nothing.
 
     Raises:
-        ValueError: no entry of ``array`` is a number; the message says that ``what`` lacks.
+        ValueError: no entry of ``array`` is a number; the message says that ``what`` is missing.
     """
     if not np.isfinite(array).any():
         raise ValueError(f"there is no {what}: every value is None, NaN or absent")

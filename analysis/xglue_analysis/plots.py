@@ -2,8 +2,8 @@
 
 Every function takes a list of rows, draws one :class:`matplotlib.figure.Figure` and touches no file; :func:`save`
 writes it. Languages, models and tasks come in the order in which the rows first name them. A value that is ``None`` or
-NaN, or whose row is absent, is a gap; a line or a panel without any value is an error that says what lacks, and so are
-two rows of the same.
+NaN, or whose row is absent, is a gap; a line or a panel without any value is an error that says what is missing, and so
+are two rows of the same.
 
 matplotlib is an optional dependency: import this module only where a figure is asked for.
 """
@@ -45,6 +45,7 @@ from xglue_analysis.figures import (
     short,
     values,
 )
+from xglue_analysis.roles import ROLES
 
 __all__ = ["cka_heatmaps", "cka_lines", "correlation", "language_lines", "language_matrix", "save", "spectra_lines"]
 
@@ -57,7 +58,6 @@ MEASURES = {
     "p1_cosine": "P@1 (cosine)",
     "p1_csls": "P@1 (CSLS)",
 }
-ROLES = ("K", "Q", "V", "Out", "FC up", "FC down")
 BANDS = 6
 """Most languages whose intervals are drawn."""
 NAMED = 12
@@ -127,8 +127,8 @@ def cka_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
 def cka_heatmaps(rows: Sequence[Row], *, title: str | None = None, name_a: str = "A", name_b: str = "B") -> Figure:
     """Draw the debiased CKA of every layer of one model with every layer of another: one panel a language.
 
-    The first panel is the mean over the languages where there are several; a pair of layers that lacks in one of them
-    is a gap there. All panels share colours from 0 to 1: the few values below 0 are drawn as 0.
+    The first panel is the mean over the languages where there are several; a pair of layers that one of them lacks is
+    a gap there. All panels share colours from 0 to 1: the few values below 0 are drawn as 0.
 
     Args:
         rows: of keys ``language``, ``layer_a``, ``layer_b`` and ``cka``.
@@ -142,10 +142,10 @@ def cka_heatmaps(rows: Sequence[Row], *, title: str | None = None, name_a: str =
     Raises:
         ValueError: a panel has no value.
     """
-    found = values(rows, "cka", ("language",), ("layer_a", "layer_b"))
-    up, right = layers_of(found.values(), 0), layers_of(found.values(), 1)
+    grids = values(rows, "cka", ("language",), ("layer_a", "layer_b"))
+    up, right = layers_of(grids.values(), 0), layers_of(grids.values(), 1)
     panels: dict[str, NDArray[np.float64]] = {}
-    for (language,), cells in found.items():
+    for (language,), cells in grids.items():
         panels[language] = np.array([[cells.get((a, b), math.nan) for b in right] for a in up])
         need_value(panels[language], f"cka of {language}")
     if len(panels) > 1:
@@ -196,16 +196,16 @@ def language_matrix(rows: Sequence[Row], *, measure: str, layer: int, title: str
     """
     if measure not in MEASURES:
         raise ValueError(f"unknown measure {measure!r}: expected one of {', '.join(MEASURES)}")
-    found = values(rows, measure, ("language_a", "language_b"), ("layer",))
-    known = layers_of(found.values())
+    lines = values(rows, measure, ("language_a", "language_b"), ("layer",))
+    known = layers_of(lines.values())
     if layer not in known:
         raise ValueError(f"no row is of layer {layer}: there are {', '.join(map(str, known))}")
-    names = list(dict.fromkeys(name for pair in found for name in pair))
+    names = list(dict.fromkeys(name for pair in lines for name in pair))
     cells = np.full((len(names), len(names)), math.nan)
     for i, a in enumerate(names):
         for j, b in enumerate(names):
             if a != b:
-                cells[i, j] = _pair(found.get((a, b)), found.get((b, a)), layer, measure in SYMMETRIC)
+                cells[i, j] = _pair(lines.get((a, b)), lines.get((b, a)), layer, measure in SYMMETRIC)
     need_value(cells, f"{measure} of two languages in layer {layer}")
 
     signed = measure == "anc" and float(np.nanmin(cells)) < -0.005  # what is printed as negative
@@ -242,7 +242,7 @@ def _pair(there: Line | None, back: Line | None, layer: int, symmetric: bool) ->
 def language_lines(rows: Sequence[Row], *, pivot: str = "en", title: str | None = None) -> Figure:
     """Draw how near every language is to one, layer by layer: CKA, ANC and P@1 below each other.
 
-    P@1 is the mean of both directions (a gap where one lacks), by CSLS where the rows have that, else by cosine.
+    P@1 is the mean of both directions (a gap where one is missing), by CSLS where the rows have that, else by cosine.
 
     Args:
         rows: of keys ``language_a``, ``language_b``, ``layer``, ``cka``, ``anc`` and ``p1_csls`` or ``p1_cosine``, of
@@ -263,12 +263,12 @@ def language_lines(rows: Sequence[Row], *, pivot: str = "en", title: str | None 
     figure = blank(COLUMN, 3.9, title)
     above: Axes | None = None
     for place, measure in enumerate(("cka", "anc", retrieval)):
-        found = values(pairs, measure, ("language_a", "language_b"), ("layer",))
-        layers = layers_of(found.values())
-        names = list(dict.fromkeys(b if a == pivot else a for a, b in found))
+        lines = values(pairs, measure, ("language_a", "language_b"), ("layer",))
+        layers = layers_of(lines.values())
+        names = list(dict.fromkeys(b if a == pivot else a for a, b in lines))
         axes = figure.add_subplot(3, 1, place + 1, sharex=above)
         for i, name in enumerate(names):
-            one, other, same = found.get((pivot, name)), found.get((name, pivot)), measure in SYMMETRIC
+            one, other, same = lines.get((pivot, name)), lines.get((name, pivot)), measure in SYMMETRIC
             both = [[_pair(one, other, layer, same), _pair(other, one, layer, same)] for layer in layers]
             y = np.array([sum(directions) / 2 for directions in both])
             need_value(y, f"{measure} of {name} with {pivot}")
@@ -317,14 +317,14 @@ def spectra_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
 
     figure = blank(PAGE, 2.7, title)
     left: Axes | None = None
-    for line, (found, label) in enumerate(((norms, r"$\Vert\sigma\Vert$"), (distances, "$d$ from the base"))):
+    for line, (curves, label) in enumerate(((norms, r"$\Vert\sigma\Vert$"), (distances, "$d$ from the base"))):
         for column, role in enumerate(ROLES):
             first = column in (0, 4)  # K, Q, V and Out share one scale; FC up and FC down another
             axes = figure.add_subplot(2, len(ROLES), line * len(ROLES) + column + 1, sharey=None if first else left)
             left = axes if first else left
-            layers = layers_of(each for (its, _), each in found.items() if its == role)
-            for model in models if found is norms else [m for m in models if m in moved]:
-                y = over(layers, found.get((role, model), {}))
+            layers = layers_of(each for (its, _), each in curves.items() if its == role)
+            for model in models if curves is norms else [m for m in models if m in moved]:
+                y = over(layers, curves.get((role, model), {}))
                 need_value(y, f"{('norm', 'distance')[line]} of {model} in {role}")
                 axes.plot(layers, y, label=model, **styles[model])
             layer_axis(axes, layers, ticks=4)
@@ -336,7 +336,7 @@ def spectra_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
 
 @paper_style
 def correlation(
-    rows: Sequence[Row], found: Sequence[Row], *, x: str, y: str = "score", title: str | None = None
+    rows: Sequence[Row], correlations: Sequence[Row], *, x: str, y: str = "score", title: str | None = None
 ) -> Figure:
     """Draw one quantity of the models against another: one panel a task, one point a model.
 
@@ -346,8 +346,8 @@ def correlation(
 
     Args:
         rows: of keys ``model``, ``task``, ``x`` and ``y``.
-        found: of keys ``task``, ``rho``, ``p`` (either may be ``None``: too few points), ``models`` (how many) and
-            ``points`` (as many as models where it is absent).
+        correlations: of keys ``task``, ``rho``, ``p`` (either may be ``None``: too few points), ``models`` (how many)
+            and ``points`` (as many as models where it is absent).
         x: key of the horizontal quantity.
         y: key of the vertical quantity.
         title: what stands above.
@@ -356,10 +356,10 @@ def correlation(
         A figure of as many panels as there are tasks.
 
     Raises:
-        ValueError: the tasks of ``rows`` and ``found`` differ, or a task has no model with both quantities.
+        ValueError: the tasks of ``rows`` and ``correlations`` differ, or a task has no model with both quantities.
     """
     across, up = (values(rows, key, ("task", "model")) for key in (x, y))
-    corners = {str(row.get("task")): corner(row) for row in found}
+    corners = {str(row.get("task")): corner(row) for row in correlations}
     tasks, models = (list(dict.fromkeys(key[part] for key in across)) for part in (0, 1))
     if different := set(tasks) ^ set(corners):
         raise ValueError(f"task {min(different)!r} is only in one of the points and the correlations")

@@ -135,7 +135,7 @@ def states_of(
     ids, segments = encoded["input_ids"], encoded.get("token_type_ids")
     device = next(encoder.parameters()).device
     encoder.eval()
-    found: torch.Tensor | None = None
+    states: torch.Tensor | None = None
     bar = tqdm(total=len(ids), desc=note, unit="ex", disable=not progress, leave=False)
     with torch.no_grad(), bar:
         for batch in _batches([len(one) for one in ids], _SUBWORDS_A_BATCH.get(device.type, _SUBWORDS), batches):
@@ -146,12 +146,12 @@ def states_of(
             arguments = {name: tensor.to(device) for name, tensor in arguments.items()}
             output = encoder(**arguments, output_hidden_states=True)
             vectors = pooled(layers_of(output), arguments["attention_mask"], pooling).cpu()
-            if found is None:
-                found = torch.empty(vectors.shape[0], len(ids), vectors.shape[2])
-            found[:, batch] = vectors
+            if states is None:
+                states = torch.empty(vectors.shape[0], len(ids), vectors.shape[2])
+            states[:, batch] = vectors
             bar.update(len(batch))
-    assert found is not None
-    return found
+    assert states is not None
+    return states
 
 
 def _batches(lengths: Sequence[int], budget: int, batches: Batches) -> Iterator[list[int]]:

@@ -146,15 +146,15 @@ class Pairwise:
             own_b = [weights.hsic(gram, gram, s, s) for gram, s in zip(self._b, sums_b, strict=True)]
         shape = (len(own_a), len(own_b))
         wanted = [(i, j) for i in range(shape[0]) for j in range(shape[1])] if pairs is None else list(pairs)
-        found = torch.full((*shape, replicates), math.nan, dtype=torch.float64)
+        values = torch.full((*shape, replicates), math.nan, dtype=torch.float64)
         for i, j in tqdm(wanted, desc="bootstrap", unit="pair", disable=not progress, leave=False):
             cross = weights.hsic(self._a[i], self._b[j], sums_a[i], sums_b[j])
             scale = (own_a[i].clamp_min(0) * own_b[j].clamp_min(0)).sqrt()
-            found[i, j] = torch.where(scale > 0, cross / scale, torch.nan).cpu()
+            values[i, j] = torch.where(scale > 0, cross / scale, torch.nan).cpu()
         tail = (1 - level) / 2
-        low, high = torch.nanquantile(found, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=-1)
-        means = torch.stack([found[i, j] for i, j in average]).nanmean(0) if average else torch.full((2,), math.nan)
-        return Interval(low, high, _deviation(found), float(_deviation(means)), replicates)
+        low, high = torch.nanquantile(values, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=-1)
+        means = torch.stack([values[i, j] for i, j in average]).nanmean(0) if average else torch.full((2,), math.nan)
+        return Interval(low, high, _deviation(values), float(_deviation(means)), replicates)
 
     def leave_one_out(self) -> torch.Tensor:
         """Debiased CKA without each sentence in turn, in closed form.
@@ -194,7 +194,7 @@ class _Weights:
     def hsic(self, k: torch.Tensor, l: torch.Tensor, sums_k: Sums, sums_l: Sums) -> torch.Tensor:  # noqa: E741
         """``E[K_ij L_ij + K_ij L_qr - 2 K_ij L_iq]`` over four different sentences (Gretton et al. 2005, lemma 1).
 
-        All three terms go over tuples of four, so that the origin of the features is of no account in a replicate,
+        All three terms go over tuples of four, so that the origin of the features does not matter in a replicate,
         either. ``[replicates]``; NaN where fewer than four different sentences were drawn.
         """
         w, w2, s1 = self._w, self._w2, self._s1
@@ -206,8 +206,8 @@ class _Weights:
         two = (s1**2 - self._s2) * p11 - 4 * s1 * p12 + 4 * p13 + 2 * p22
         three = s1 * (both - p12) - (squared - p22) - ((w * k2 * l1).sum(0) - p13) - ((w * k1 * l2).sum(0) - p13)
         four = (w * k1).sum(0) * (w * l1).sum(0) - 4 * (squared - p22) - 2 * p22
-        found: torch.Tensor = (two + four - 2 * three) / self._fours
-        return found
+        mean: torch.Tensor = (two + four - 2 * three) / self._fours
+        return mean
 
 
 def jackknife_stderr(values: Array) -> float:
@@ -231,11 +231,11 @@ def _without(gram_k: torch.Tensor, gram_l: torch.Tensor, k: torch.Tensor, l: tor
         l: diagonal of L.
     """
     small = len(k) - 1
-    own = (gram_k * gram_l).sum(1, dtype=torch.float64)
-    cross = own.sum() - 2 * own
+    products = (gram_k * gram_l).sum(1, dtype=torch.float64)
+    cross = products.sum() - 2 * products
     sums_k, sums_l = 2 * k - k.sum(), 2 * l - l.sum()
     meeting = (gram_l @ k.to(gram_l.dtype) + gram_k @ l.to(gram_k.dtype)).double()
-    rows = k @ l - k * l + meeting + own
+    rows = k @ l - k * l + meeting + products
     return hsic1(cross, sums_k, sums_l, rows, small)  # its traces and diagonals stand for sums of K̃, L̃ and K̃ L̃
 
 

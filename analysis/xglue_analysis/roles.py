@@ -195,27 +195,27 @@ def locate(shapes: Mapping[str, tuple[int, ...]]) -> list[Place]:
                 stacks[_Stack(convention, match[1])].append((int(match[2]), part, name))
 
     stack = _fullest(stacks)
-    found: dict[tuple[int, str], Place] = {}
+    places: dict[tuple[int, str], Place] = {}
     for layer, part, name in stacks[stack]:
-        if (layer, part.role) in found:
+        if (layer, part.role) in places:
             raise AnalysisError(
-                f"layer {layer} has two matrices {part.role}: {found[layer, part.role].name} and {name}. Save the "
+                f"layer {layer} has two matrices {part.role}: {places[layer, part.role].name} and {name}. Save the "
                 "checkpoint anew with save_pretrained"
             )
-        found[layer, part.role] = Place(layer, part.role, name, _rows(name, shapes[name], part))
-    layers = range(max(layer for layer, _ in found) + 1)
+        places[layer, part.role] = Place(layer, part.role, name, _rows(name, shapes[name], part))
+    layers = range(max(layer for layer, _ in places) + 1)
     for layer in layers:
-        if missing := [role for role in ROLES if (layer, role) not in found]:
+        if missing := [role for role in ROLES if (layer, role) not in places]:
             raise AnalysisError(
                 f"layer {layer} of {stack} lacks {', '.join(missing)}: the checkpoint is not whole, or holds an "
                 "adapter (merge it first)"
             )
-    return [found[layer, role] for layer in layers for role in ROLES]
+    return [places[layer, role] for layer in layers for role in ROLES]
 
 
 def _fullest(stacks: Mapping[_Stack, list[tuple[int, Part, str]]]) -> _Stack:
     """The stack with most roles: conventions share some names, as BART's and EuroBERT's keys."""
-    counts = {stack: len({part.role for _, part, _ in found}) for stack, found in stacks.items()}
+    counts = {stack: len({part.role for _, part, _ in entries}) for stack, entries in stacks.items()}
     best = [stack for stack, count in counts.items() if count == max(counts.values())]
     if not best:
         known = "; ".join(convention.families for convention in CONVENTIONS)

@@ -2,9 +2,9 @@
 
 For each of K, Q, V, Out, FC up and FC down of every encoder layer, with σ the vector of its singular values in
 descending order, Ji et al. 2024 (arXiv:2403.16777, sections 3.3 and B.2) give ``‖σ‖`` (Table 2) and the Euclidean
-distance ``d = ‖σ - σ'‖`` between a model and its base (Table 5). As ``‖σ‖`` is the Frobenius norm and grows with the
-size of the matrix, and as a random matrix has one, too, each row here also has numbers that are free of scale, and
-those of a Gaussian initialisation of the same shape. Layers count from 0 as in Table 5; the 12th layer of Table 2 is
+distance ``d = ‖σ - σ'‖`` between a model and its base (Table 5). ``‖σ‖`` is the Frobenius norm: it grows with the size
+of the matrix, and a random matrix has one, too. So each row here also has numbers without a scale, and those of a
+Gaussian initialisation of the same shape. Layers count from 0 as in Table 5; the 12th layer of Table 2 is
 layer 11.
 
 All numbers are float64.
@@ -110,11 +110,6 @@ def norm(sigma: Array) -> float:
     return float(torch.linalg.vector_norm(tensor(sigma, "sigma")))
 
 
-def frobenius(matrix: Array) -> float:
-    """The Frobenius norm of a matrix ``[m, n]`` in float64: ``‖σ‖`` without its singular values."""
-    return float(torch.linalg.vector_norm(tensor(matrix, "matrix").detach(), dtype=torch.float64))
-
-
 def stable_rank(sigma: Array) -> float:
     """``‖σ‖² / σ₁²`` of singular values ``[k]``, descending: from 1 to k; 0 for a matrix of zeros.
 
@@ -215,16 +210,16 @@ def spectra(weights: Weights | Mapping[str, Array], *, progress: bool = False) -
     weights = MemoryWeights(weights) if isinstance(weights, Mapping) else weights
     if not hasattr(weights, "shapes"):
         raise AnalysisError(f"weights of type {type(weights).__name__}: give open_weights(...) or model.state_dict()")
-    found = []
+    measured = []
     for place in tqdm(locate(weights.shapes()), desc="spectra", unit="matrix", disable=not progress):
         matrix = weights.read(place)
         shape = (matrix.shape[0], matrix.shape[1])
         try:
-            found.append(Spectrum(place.layer, place.role, shape, singular_values(matrix)))
+            measured.append(Spectrum(place.layer, place.role, shape, singular_values(matrix)))
         except AnalysisError as error:
             raise AnalysisError(f"{place.name}: {error}") from error
         del matrix  # else it would be there while the next is read
-    return found
+    return measured
 
 
 @lru_cache(maxsize=64)
@@ -317,15 +312,15 @@ def totals(rows: Sequence[Row]) -> list[Total]:
         One entry a model, in the order of the rows: ``sqrt(Σ norm²)`` and ``sqrt(Σ distance²)``; the latter is ``None``
         for the base.
     """
-    found: list[Total] = []
+    sums: list[Total] = []
     for model in dict.fromkeys(row["model"] for row in rows):
         its = [row for row in rows if row["model"] == model]
         far = [row["distance"] for row in its if row["distance"] is not None]
-        found.append(
+        sums.append(
             {
                 "model": model,
                 "sigma_norm": math.hypot(*(row["norm"] for row in its)),
                 "sigma_distance": math.hypot(*far) if far else None,
             }
         )
-    return found
+    return sums

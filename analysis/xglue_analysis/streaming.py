@@ -14,8 +14,8 @@ from xglue_analysis.errors import AnalysisError
 class MinibatchCKA:
     """Debiased CKA from the mean of ``HSIC₁`` over minibatches (Nguyen et al. 2021, equations 2 and 3).
 
-    ``HSIC₁`` of a minibatch has the expectation of that of all sentences, whatever its size, so the sums do, too. Each
-    minibatch counts once: draw them at random, of one size. More than one pass with other minibatches lowers the noise.
+    ``HSIC₁`` of a minibatch has the same expectation as that of all sentences, whatever its size, and so have the sums.
+    Each minibatch counts once: draw them at random, of one size. More passes with other minibatches lower the noise.
     """
 
     def __init__(self) -> None:
@@ -38,15 +38,15 @@ class MinibatchCKA:
         """
         grid = cka_grid(xs, ys)
         n = grid.n
-        found = [part / (n * (n - 3)) for part in grid.hsic()]
+        sums = [part / (n * (n - 3)) for part in grid.hsic()]
         if self._sums is not None:
-            if self._sums[0].shape != found[0].shape:
-                shapes = tuple(self._sums[0].shape), tuple(found[0].shape)
+            if self._sums[0].shape != sums[0].shape:
+                shapes = tuple(self._sums[0].shape), tuple(sums[0].shape)
                 raise AnalysisError(
                     f"minibatches of {shapes[0]} layers before and {shapes[1]} now: give the same layers"
                 )
-            found = [old + new for old, new in zip(self._sums, found, strict=True)]
-        self._sums = found
+            sums = [old + new for old, new in zip(self._sums, sums, strict=True)]
+        self._sums = sums
         self.batches += 1
         self.sentences += n
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, cast
@@ -49,13 +49,15 @@ class MemoryWeights:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all parameters, by name."""
-        found = {name: own if hasattr(own, "shape") else tensor(own, name) for name, own in self._tensors.items()}
-        return {name: tuple(own.shape) for name, own in found.items()}
+        arrays = {
+            name: value if hasattr(value, "shape") else tensor(value, name) for name, value in self._tensors.items()
+        }
+        return {name: tuple(array.shape) for name, array in arrays.items()}
 
     def read(self, place: Place) -> torch.Tensor:
         """One matrix, ``[rows, columns]``: a view where it lies on the CPU, so don't write into it."""
-        own = self._tensors[place.name]
-        return (own if isinstance(own, torch.Tensor) else tensor(own, place.name))[_rows(place)].detach().cpu()
+        value = self._tensors[place.name]
+        return (value if isinstance(value, torch.Tensor) else tensor(value, place.name))[_rows(place)].detach().cpu()
 
 
 class FileWeights:
@@ -70,9 +72,9 @@ class FileWeights:
         find: gives the path of a shard by the name that the index has for it.
     """
 
-    def __init__(self, path: Path, find: _Find) -> None:
+    def __init__(self, path: Path, find: Callable[[str], Path]) -> None:
         self._find = find
-        self._files: dict[Path, _File] = {}
+        self._files: dict[Path, Weights] = {}
         self._place = dict.fromkeys(self._open(path).shapes(), path) if path.suffix != ".json" else self._shards(path)
 
     def __enter__(self) -> FileWeights:
@@ -103,7 +105,7 @@ class FileWeights:
         """
         return self._of(place.name).read(place)
 
-    def _of(self, name: str) -> _File:
+    def _of(self, name: str) -> Weights:
         """The file that has a parameter."""
         file = self._open(self._place[name])
         if name not in file.shapes():
@@ -112,7 +114,7 @@ class FileWeights:
             )
         return file
 
-    def _open(self, path: Path) -> _File:
+    def _open(self, path: Path) -> Weights:
         if path not in self._files:
             self._files[path] = _Safetensors(path) if path.suffix == ".safetensors" else _Bin(path)
         return self._files[path]
@@ -145,12 +147,12 @@ def open_weights(name: str | Path, *, revision: str = "main", subfolder: str = "
 
     def find(file: str) -> Path | None:
         try:
-            found = cached_file(
+            path = cached_file(
                 str(name), file, revision=revision, subfolder=subfolder, _raise_exceptions_for_missing_entries=False
             )
         except OSError as error:
             raise AnalysisError(f"{name} (revision {revision}) can't be read: {error}") from error
-        return None if found is None else Path(found)
+        return None if path is None else Path(path)
 
     def find_shard(file: str) -> Path:
         if (path := find(file)) is None:
@@ -174,25 +176,15 @@ def _rows(place: Place) -> slice:
     return slice(*place.rows) if place.rows else slice(None)
 
 
-class _Find(Protocol):
-    def __call__(self, file: str) -> Path: ...
-
-
-class _File(Protocol):
-    def shapes(self) -> Mapping[str, tuple[int, ...]]: ...
-
-    def read(self, place: Place) -> torch.Tensor: ...
-
-
 class _Safetensors:
-    """One ``.safetensors`` file, opened for each matrix: what was read of an open file stays in memory."""
+    """One ``.safetensors`` file, opened for each matrix: what has been read from an open file stays in memory."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._open() as file:
             self._shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
-    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+    def shapes(self) -> dict[str, tuple[int, ...]]:
         return self._shapes
 
     def read(self, place: Place) -> torch.Tensor:
@@ -223,7 +215,7 @@ class _Bin:
         self._tensors = MemoryWeights({k: v for k, v in content.items() if isinstance(v, torch.Tensor)})
         self._shapes = self._tensors.shapes()
 
-    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+    def shapes(self) -> dict[str, tuple[int, ...]]:
         return self._shapes
 
     def read(self, place: Place) -> torch.Tensor:

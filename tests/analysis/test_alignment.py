@@ -37,17 +37,17 @@ def test_anc_is_pearsons_r_of_each_neuron(n: int, d: int, dtype: torch.dtype, to
     y[:, ::2] *= -40
     x, y = (x + 10).to(dtype), y.to(dtype)
     r = [scipy.stats.pearsonr(x[:, at].double().numpy(), y[:, at].double().numpy()).statistic for at in range(d)]
-    found = anc(x, y)
-    assert found.absolute == pytest.approx(np.mean(np.abs(r)), abs=tolerance)
-    assert found.signed == pytest.approx(np.mean(r), abs=tolerance)
-    assert found.constant == 0
+    actual = anc(x, y)
+    assert actual.absolute == pytest.approx(np.mean(np.abs(r)), abs=tolerance)
+    assert actual.signed == pytest.approx(np.mean(r), abs=tolerance)
+    assert actual.constant == 0
 
 
 @pytest.mark.parametrize("n", [40, 120])
 def test_the_null_is_what_unrelated_sentences_give(n: int) -> None:
-    found = anc(gaussian(n, 20_000, seed=1), gaussian(n, 20_000, seed=2))
-    assert found.absolute == pytest.approx(found.null, rel=0.02)
-    assert abs(found.signed) < 4 / math.sqrt(20_000 * (n - 1))
+    actual = anc(gaussian(n, 20_000, seed=1), gaussian(n, 20_000, seed=2))
+    assert actual.absolute == pytest.approx(actual.null, rel=0.02)
+    assert abs(actual.signed) < 4 / math.sqrt(20_000 * (n - 1))
 
 
 @pytest.mark.parametrize("n", [3, 10, 80])
@@ -63,17 +63,17 @@ def test_constant_neurons_are_left_out_and_counted() -> None:
     y[:, 7] = 3.3 * (1 + 1e-7 * gaussian(30, seed=5))  # rounding
     assert y[:, 7].unique().numel() > 1
     kept = [0, 2, 3, 5]
-    found, expected = anc(x, y), anc(x[:, kept], y[:, kept])
-    assert found.constant == 4
-    assert (found.absolute, found.signed) == pytest.approx((expected.absolute, expected.signed), abs=1e-12)
+    actual, expected = anc(x, y), anc(x[:, kept], y[:, kept])
+    assert actual.constant == 4
+    assert (actual.absolute, actual.signed) == pytest.approx((expected.absolute, expected.signed), abs=1e-12)
 
 
 def test_where_no_neuron_varies_there_is_no_mean() -> None:
     x = gaussian(1, 6, seed=1).expand(10, 6)
-    found = anc(x, gaussian(10, 6, seed=2))
-    assert math.isnan(found.absolute)
-    assert math.isnan(found.signed)
-    assert found.constant == 6
+    actual = anc(x, gaussian(10, 6, seed=2))
+    assert math.isnan(actual.absolute)
+    assert math.isnan(actual.signed)
+    assert actual.constant == 6
 
 
 def test_anc_forgives_scale_and_shift_of_a_neuron_but_no_rotation() -> None:
@@ -119,8 +119,8 @@ def nearest(x: torch.Tensor, y: torch.Tensor, csls: int | None) -> tuple[float, 
 def test_retrieval_is_that_of_plain_loops(n: int, d: int, noise: float, csls: int | None, seed: int) -> None:
     x, y = translations(n, d + 1, noise, seed)
     neighbours = None if csls is None else min(csls, n - 1)
-    found = retrieval(x, y, csls=neighbours)
-    assert (found.forward, found.backward) == nearest(x, y, neighbours)
+    actual = retrieval(x, y, csls=neighbours)
+    assert (actual.forward, actual.backward) == nearest(x, y, neighbours)
 
 
 def test_the_two_directions_and_the_two_scores_differ() -> None:
@@ -146,14 +146,14 @@ def test_csls_takes_hubs_their_advantage() -> None:
 def test_identical_spaces_are_found_whatever_the_length_of_vectors(dtype: torch.dtype, csls: int | None) -> None:
     x = gaussian(50, 16, seed=6).to(dtype)
     lengths = torch.linspace(0.01, 100, 50, dtype=dtype)[:, None]
-    found = retrieval(x, x * lengths, csls=csls)
-    assert (found.forward, found.backward) == (1, 1)
+    actual = retrieval(x, x * lengths, csls=csls)
+    assert (actual.forward, actual.backward) == (1, 1)
 
 
 def test_unrelated_spaces_are_found_by_chance() -> None:
-    found = retrieval(gaussian(500, 16, seed=1), gaussian(500, 16, seed=2))
-    assert found.forward < 0.02
-    assert found.backward < 0.02
+    actual = retrieval(gaussian(500, 16, seed=1), gaussian(500, 16, seed=2))
+    assert actual.forward < 0.02
+    assert actual.backward < 0.02
 
 
 @pytest.mark.parametrize("csls", [None, 3])
@@ -163,14 +163,14 @@ def test_ties_are_misses(csls: int | None) -> None:
     assert retrieval(same, same, csls=csls).backward == 0
     twice = gaussian(12, 8, seed=2)
     twice[3] = 2.5 * twice[9]
-    found = retrieval(twice, twice)
-    assert found.forward == found.backward == pytest.approx(10 / 12)
+    actual = retrieval(twice, twice)
+    assert actual.forward == actual.backward == pytest.approx(10 / 12)
     one_side = gaussian(12, 8, seed=3)
     doubled = one_side.clone()
     doubled[5] = one_side[2]
-    found = retrieval(one_side, doubled)
-    assert found.forward == pytest.approx(10 / 12)  # 2 finds two that are alike, 5 finds another
-    assert found.backward == pytest.approx(11 / 12)  # both find 2
+    actual = retrieval(one_side, doubled)
+    assert actual.forward == pytest.approx(10 / 12)  # 2 finds two that are alike, 5 finds another
+    assert actual.backward == pytest.approx(11 / 12)  # both find 2
 
 
 def test_a_vector_of_zeros_is_nobodys_neighbour() -> None:

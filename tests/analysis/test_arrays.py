@@ -37,9 +37,9 @@ BERT += ("attention.output.dense", "intermediate.dense", "output.dense")
 
 
 def minibatches(x: Any, y: Any) -> torch.Tensor:
-    found = MinibatchCKA()
-    found.update([x], [y])
-    return found.value()
+    actual = MinibatchCKA()
+    actual.update([x], [y])
+    return actual.value()
 
 
 FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {

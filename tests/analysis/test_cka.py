@@ -63,8 +63,8 @@ def debiased_by_ckatorch(x: torch.Tensor, y: torch.Tensor) -> float:
     return float(ckatorch.core.cka_base(x, y, unbiased=True, method="fro_norm"))
 
 
-def everywhere(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
-    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+def everywhere(actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
 # Other implementations and the definition
@@ -102,8 +102,8 @@ def test_debiased_cka_is_the_u_statistic_over_tuples_of_four(
 ) -> None:
     x, y = related(*shape, seed=3, mean=mean, dtype=dtype)
     for side in SIDES:
-        found = float(cka_grid([x], [y], side=side).debiased)
-        assert found == pytest.approx(debiased_by_definition(x, y), abs=TOLERANCES[dtype])
+        actual = float(cka_grid([x], [y], side=side).debiased)
+        assert actual == pytest.approx(debiased_by_definition(x, y), abs=TOLERANCES[dtype])
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -144,8 +144,8 @@ def test_half_precision_is_not_computed_in_half_precision(dtype: torch.dtype) ->
 def test_inputs_that_require_gradients_and_views_are_left_as_they_are() -> None:
     x = gaussian(10, 6, seed=1, mean=9.0).requires_grad_()
     before = x.detach().clone()
-    found = cka_grid([x], [x.detach().T.contiguous().T])
-    assert not found.cross.requires_grad
+    actual = cka_grid([x], [x.detach().T.contiguous().T])
+    assert not actual.cross.requires_grad
     assert torch.equal(x, before)
 
 
@@ -268,9 +268,9 @@ def test_features_that_do_not_vary_become_zero() -> None:
     x = gaussian(30, 6, seed=1, mean=20.0).float()
     x[:, 2] = 0
     x[:, 4] = 12.3456 * (1 + 1e-7 * torch.arange(30) % 3)
-    found = standardised(x)
-    assert (found[:, [2, 4]] == 0).all()
-    assert (found[:, [0, 1, 3, 5]].square().mean(0) - 1).abs().max() < 1e-9
+    actual = standardised(x)
+    assert (actual[:, [2, 4]] == 0).all()
+    assert (actual[:, [0, 1, 3, 5]].square().mean(0) - 1).abs().max() < 1e-9
 
 
 def test_the_features_of_the_largest_variance_are_dropped_in_place() -> None:
@@ -316,8 +316,8 @@ def test_a_constant_layer_is_nan_and_no_noise(noise: float, dtype: torch.dtype, 
 
 def test_small_differences_on_a_large_mean_are_no_rounding() -> None:
     x, y = related(30, 20, 20, seed=8)
-    found = cka((1e3 + x).float(), (1e3 + y).float())
-    assert found == pytest.approx(cka(x, y), abs=1e-3)
+    actual = cka((1e3 + x).float(), (1e3 + y).float())
+    assert actual == pytest.approx(cka(x, y), abs=1e-3)
 
 
 def test_sentences_all_equally_far_apart_are_nan_and_no_noise() -> None:
@@ -401,11 +401,11 @@ def multiplications(n: int, widths_a: list[int], widths_b: list[int], same: bool
 def test_the_side_with_fewer_multiplications_is_taken(n: int, a: list[int], b: list[int], same: bool) -> None:
     other = a if same else b
     counts = multiplications(n, a, other, same)
-    found = cheaper(n, a, other, same=same)
-    assert counts[found] == min(counts.values())
+    actual = cheaper(n, a, other, same=same)
+    assert counts[actual] == min(counts.values())
     layers = [gaussian(n, d, seed=i) for i, d in enumerate(a)]
     others = None if same else [gaussian(n, d, seed=50 + i) for i, d in enumerate(b)]
-    assert cka_grid(layers, others).side == found
+    assert cka_grid(layers, others).side == actual
 
 
 def test_few_wide_layers_go_by_gram_and_many_sentences_by_features() -> None:

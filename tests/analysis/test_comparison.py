@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from xglue_analysis import comparison, languages
-from xglue_analysis import resampling as nulls
+from xglue_analysis import comparison, languages, resampling
 from xglue_analysis.alignment import anc, retrieval
 from xglue_analysis.cka import cka, null_deviation, standardised, without_dominant
 from xglue_analysis.comparison import VALUES, compare, known, matched
@@ -129,7 +128,7 @@ def test_a_constant_layer_has_no_values(noise: float) -> None:
 
 @pytest.mark.parametrize(("n", "limit"), [(4, 4096), (13, 12)])
 def test_without_gram_matrices_the_rest_is_there(n: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (comparison, nulls):
+    for module in (comparison, resampling):
         monkeypatch.setattr(module, "PAIRWISE_LIMIT", limit)
     x, y = gaussian(n, 6, seed=1), gaussian(n, 9, seed=2)
     (row,) = compare([x], [y])
@@ -194,11 +193,11 @@ def by_key(rows: list[dict[str, Any]]) -> dict[tuple[int, str, str], dict[str, A
 def test_rows_of_languages_are_the_values_of_the_functions(n: int, neighbours: int) -> None:
     given = states(n)
     rows = compare_languages(given, permutations=20, replicates=30, seed=4)
-    found = by_key(rows)
+    actual = by_key(rows)
     ordered = {(layer, a, b) for layer in range(3) for a in given for b in given if a != b}
-    assert set(found) == ordered
+    assert set(actual) == ordered
     assert len(rows) == len(ordered) == 18
-    for (layer, a, b), row in found.items():
+    for (layer, a, b), row in actual.items():
         x, y = given[a][layer], given[b][layer]
         correlation = anc(x, y)
         expected = {
@@ -217,22 +216,22 @@ def test_rows_of_languages_are_the_values_of_the_functions(n: int, neighbours: i
         }
         for name, value in expected.items():
             assert row[name] == pytest.approx(value, abs=1e-7), name
-        back = found[layer, b, a]
+        back = actual[layer, b, a]
         shared = set(row) - {"language_a", "language_b", "p1_cosine", "p1_csls"}
         assert {name: row[name] for name in shared} == {name: back[name] for name in shared}
-    assert any(found[layer, a, b]["p1_cosine"] != found[layer, b, a]["p1_cosine"] for layer, a, b in ordered)
-    assert any(found[layer, a, b]["p1_csls"] != found[layer, b, a]["p1_csls"] for layer, a, b in ordered)
+    assert any(actual[layer, a, b]["p1_cosine"] != actual[layer, b, a]["p1_cosine"] for layer, a, b in ordered)
+    assert any(actual[layer, a, b]["p1_csls"] != actual[layer, b, a]["p1_csls"] for layer, a, b in ordered)
 
 
 def test_intervals_and_percentiles_of_languages() -> None:
     given = states()
-    found = by_key(compare_languages(given, permutations=20, replicates=30, seed=4))
+    actual = by_key(compare_languages(given, permutations=20, replicates=30, seed=4))
     for layer in range(3):
         at = [given[name][layer] for name in given]
         pairwise = Pairwise(at, at)
         interval, null = pairwise.bootstrap(replicates=30, seed=4), pairwise.null(permutations=20, seed=4)
         for i, j, a, b in ((0, 1, "en", "de"), (0, 2, "en", "th"), (1, 2, "de", "th")):
-            for row in (found[layer, a, b], found[layer, b, a]):
+            for row in (actual[layer, a, b], actual[layer, b, a]):
                 assert row["low"] == pytest.approx(float(interval.low[i, j]), abs=1e-9)
                 assert row["high"] == pytest.approx(float(interval.high[i, j]), abs=1e-9)
                 assert row["null_p95"] == pytest.approx(float(null.debiased_p95[i, j]), abs=1e-9)
@@ -240,9 +239,9 @@ def test_intervals_and_percentiles_of_languages() -> None:
 
 
 def test_languages_that_are_alike_score_higher() -> None:
-    found = by_key(compare_languages(states(60), permutations=5, replicates=5))
+    actual = by_key(compare_languages(states(60), permutations=5, replicates=5))
     for layer in range(3):
-        near, far = found[layer, "en", "de"], found[layer, "en", "th"]
+        near, far = actual[layer, "en", "de"], actual[layer, "en", "th"]
         assert all(near[name] > far[name] for name in ("cka", "anc", "anc_signed", "p1_csls"))
 
 
@@ -250,20 +249,20 @@ def test_constant_neurons_and_layers_of_languages() -> None:
     given = states()
     given["de"][1, :, 2] = 5
     given["th"][2] = given["th"][2][0].clone()
-    found = by_key(compare_languages(given, permutations=5, replicates=5))
-    assert {key: row["constant"] for key, row in found.items() if row["constant"]} == {
+    actual = by_key(compare_languages(given, permutations=5, replicates=5))
+    assert {key: row["constant"] for key, row in actual.items() if row["constant"]} == {
         **dict.fromkeys([(1, "en", "de"), (1, "de", "en"), (1, "de", "th"), (1, "th", "de")], 1),
         **dict.fromkeys([(2, "en", "th"), (2, "th", "en"), (2, "de", "th"), (2, "th", "de")], 8),
     }
     for name in ("cka", "cka_biased", "low", "high", "null_p95", "null_mean_biased", "anc", "anc_signed"):
-        assert {key for key, row in found.items() if row[name] is None} == {
+        assert {key for key, row in actual.items() if row[name] is None} == {
             (2, a, b) for a, b in (("en", "th"), ("th", "en"), ("de", "th"), ("th", "de"))
         }, name
-    assert found[2, "en", "th"]["p1_cosine"] == 0  # ties
+    assert actual[2, "en", "th"]["p1_cosine"] == 0  # ties
 
 
 def test_more_sentences_of_languages_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (languages, nulls):
+    for module in (languages, resampling):
         monkeypatch.setattr(module, "PAIRWISE_LIMIT", 19)
     given = states()
     row = by_key(compare_languages(given))[0, "en", "de"]

@@ -505,10 +505,10 @@ def test_spectra_lines_need_roles_and_values() -> None:
 
 
 def test_correlation_is_a_panel_a_task_and_a_point_a_model() -> None:
-    rows, found = score_rows(["nc", "pos", "ner"], 4)
-    found[1] |= {"rho": 1.0, "p": 0.0001}
-    found[2] |= {"rho": None, "p": None}
-    figure = plots.correlation(rows, found, x="cka")
+    rows, correlations = score_rows(["nc", "pos", "ner"], 4)
+    correlations[1] |= {"rho": 1.0, "p": 0.0001}
+    correlations[2] |= {"rho": None, "p": None}
+    figure = plots.correlation(rows, correlations, x="cka")
     assert [axes.get_title() for axes in figure.axes] == ["nc", "pos", "ner"]
     texts = [axes.texts[0].get_text() for axes in figure.axes]
     assert texts == ["ρ = −.50, p = .042, n = 4", "ρ = 1.00, p < .001, n = 4", "n = 4"]
@@ -524,9 +524,9 @@ def test_correlation_is_a_panel_a_task_and_a_point_a_model() -> None:
 
 
 def test_correlation_counts_the_points_that_it_shows() -> None:
-    rows, found = score_rows(["nc"], 6)
+    rows, correlations = score_rows(["nc"], 6)
     for models, text in ((1, "n = 6, 1 model"), (2, "n = 6, 2 models"), (6, "n = 6")):
-        axes = plots.correlation(rows, [{**found[0], "models": models, "points": 6}], x="cka").axes[0]
+        axes = plots.correlation(rows, [{**correlations[0], "models": models, "points": 6}], x="cka").axes[0]
         assert axes.texts[0].get_text() == f"ρ = −.50, p = .042, {text}"
 
 
@@ -546,27 +546,27 @@ def test_correlation_keeps_its_text_above_the_points() -> None:
 
 
 def test_correlation_leaves_out_models_without_a_value() -> None:
-    rows, found = score_rows(["nc", "pos"], 3)
+    rows, correlations = score_rows(["nc", "pos"], 3)
     rows[0] |= {"score": None}
     rows[1] |= {"cka": math.nan}
     del rows[-1]
-    nc, pos = plots.correlation(rows, found, x="cka").axes
+    nc, pos = plots.correlation(rows, correlations, x="cka").axes
     assert list(lines(nc)) == ["m2"]
     assert list(lines(pos)) == ["m0", "m1"]
 
 
 def test_correlation_needs_tasks_and_values() -> None:
-    rows, found = score_rows(["nc", "pos"], 3)
+    rows, correlations = score_rows(["nc", "pos"], 3)
     with pytest.raises(ValueError, match="task 'pos' is only in one"):
-        plots.correlation(rows, found[:1], x="cka")
+        plots.correlation(rows, correlations[:1], x="cka")
     with pytest.raises(ValueError, match="task 'pos' is only in one"):
-        plots.correlation(rows[:3], found, x="cka")
+        plots.correlation(rows[:3], correlations, x="cka")
     with pytest.raises(ValueError, match="no model with both cka and score in pos"):
-        plots.correlation(rows[:3] + [row | {"score": None} for row in rows[3:]], found, x="cka")
+        plots.correlation(rows[:3] + [row | {"score": None} for row in rows[3:]], correlations, x="cka")
     with pytest.raises(ValueError, match="the correlation of task 'nc' has no 'models'"):
-        plots.correlation(rows, [{"task": "nc", "rho": 1, "p": 1}, found[1]], x="cka")
+        plots.correlation(rows, [{"task": "nc", "rho": 1, "p": 1}, correlations[1]], x="cka")
     with pytest.raises(ValueError, match="row 0 has no 'anc'"):
-        plots.correlation(rows, found, x="anc")
+        plots.correlation(rows, correlations, x="anc")
 
 
 # save

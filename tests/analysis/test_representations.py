@@ -49,8 +49,8 @@ def by_hand(encoder: Any, tokenizer: Any, text: str, **options: Any) -> list[tor
     return [layer[0] for layer in (*output.hidden_states[:-1], output.last_hidden_state)]
 
 
-def close(found: torch.Tensor, expected: torch.Tensor, tolerance: float = 2e-6) -> None:
-    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+def close(actual: torch.Tensor, expected: torch.Tensor, tolerance: float = 2e-6) -> None:
+    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
 def pool(layer: torch.Tensor, pooling: Pooling) -> torch.Tensor:
@@ -68,15 +68,15 @@ def test_pooling_is_that_of_loops(pooling: Pooling, dtype: torch.dtype) -> None:
     draw = torch.Generator().manual_seed(1)
     states = [torch.randn(4, 5, d, generator=draw).to(dtype) for _ in range(3)]
     mask = torch.tensor([[1] * length + [0] * (5 - length) for length in lengths])
-    found = pooled(states, mask, pooling)
-    assert found.dtype == torch.float32
-    assert found.shape == (3, 4, d)
+    actual = pooled(states, mask, pooling)
+    assert actual.dtype == torch.float32
+    assert actual.shape == (3, 4, d)
     for layer, state in enumerate(states):
         for row, length in enumerate(lengths):
             real = [[float(value) for value in state[row, place]] for place in range(length)]
             columns = list(zip(*real, strict=True))
             expected = {"mean": [sum(column) / length for column in columns], "first": real[0], "last": real[-1]}
-            close(found[layer, row], torch.tensor(expected[pooling]), 1e-6)
+            close(actual[layer, row], torch.tensor(expected[pooling]), 1e-6)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -97,14 +97,14 @@ def test_every_family_gives_its_layers_whatever_stands_beside_a_sentence(family:
     encoder.train()
     alone = [by_hand(encoder.eval(), tokenizer, text) for text in TEXTS]
     encoder.train()
-    found = layer_states(encoder, tokenizer, TEXTS)
+    actual = layer_states(encoder, tokenizer, TEXTS)
     assert not encoder.training
-    assert found.dtype == torch.float32
-    assert found.shape == (LAYERS[family] + 1, len(TEXTS), encoder.config.hidden_size)
+    assert actual.dtype == torch.float32
+    assert actual.shape == (LAYERS[family] + 1, len(TEXTS), encoder.config.hidden_size)
     for place, layers in enumerate(alone):
-        close(found[:, place], torch.stack([layer.mean(0) for layer in layers]), 1e-5)
-    assert (found[0] - found[-1]).abs().max() > 1e-2
-    assert (found[-1, 0] - found[-1, 1]).abs().max() > 1e-3
+        close(actual[:, place], torch.stack([layer.mean(0) for layer in layers]), 1e-5)
+    assert (actual[0] - actual[-1]).abs().max() > 1e-2
+    assert (actual[-1, 0] - actual[-1, 1]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -138,18 +138,18 @@ def test_a_bar_changes_nothing(loaded: Loaded, capfd: pytest.CaptureFixture[str]
 
 def test_layer_0_is_what_the_embeddings_give(loaded: Loaded) -> None:
     encoder, tokenizer = loaded("mbert")
-    found = layer_states(encoder, tokenizer, TEXTS)
+    actual = layer_states(encoder, tokenizer, TEXTS)
     for place, text in enumerate(TEXTS):
         encoded = tokenizer([text], return_tensors="pt")
         with torch.no_grad():
-            close(found[0, place], encoder.embeddings(encoded["input_ids"]).mean((0, 1)))
+            close(actual[0, place], encoder.embeddings(encoded["input_ids"]).mean((0, 1)))
     encoder, tokenizer = loaded("m2m100")
-    found = layer_states(encoder, tokenizer, TEXTS)
+    actual = layer_states(encoder, tokenizer, TEXTS)
     for place, text in enumerate(TEXTS):
         ids = tokenizer([text], return_tensors="pt")["input_ids"]
         with torch.no_grad():
             embedded = encoder.embed_tokens(ids)
-            close(found[0, place], (embedded + encoder.embed_positions(ids, embedded)).mean((0, 1)))
+            close(actual[0, place], (embedded + encoder.embed_positions(ids, embedded)).mean((0, 1)))
 
 
 @pytest.mark.parametrize("family", NORM_AT_THE_END)
@@ -160,10 +160,10 @@ def test_the_last_layer_is_after_the_norm_at_the_end(family: str, loaded: Loaded
         norm.weight.mul_(torch.linspace(-3, 3, len(norm.weight)))
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     norm.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
-    found = layer_states(encoder, tokenizer, TEXTS[:1])
+    actual = layer_states(encoder, tokenizer, TEXTS[:1])
     ((before, after),) = seen
-    close(found[-1, 0], after[0].mean(0))
-    assert (found[-1, 0] - before[0].mean(0)).abs().max() > 0.1
+    close(actual[-1, 0], after[0].mean(0))
+    assert (actual[-1, 0] - before[0].mean(0)).abs().max() > 0.1
 
 
 def test_the_last_of_the_states_is_replaced_by_the_encoders_output() -> None:
@@ -177,22 +177,22 @@ def test_segments_are_the_tokenizers(loaded: Loaded) -> None:
     encoder, tokenizer = loaded("mbert")
     encoded = tokenizer(["the cat", "dog dog dog"], ["a", "sees the dog and more"])
     assert any(1 in row for row in encoded["token_type_ids"])
-    found = states_of(encoder, encoded, pad=tokenizer.pad_token_id)
+    actual = states_of(encoder, encoded, pad=tokenizer.pad_token_id)
     for place in range(2):
         one = {name: torch.tensor([encoded[name][place]]) for name in ("input_ids", "token_type_ids")}
         with torch.no_grad():
-            close(found[-1, place], encoder(**one).last_hidden_state.mean((0, 1)))
+            close(actual[-1, place], encoder(**one).last_hidden_state.mean((0, 1)))
     without = states_of(encoder, {"input_ids": encoded["input_ids"]}, pad=tokenizer.pad_token_id)
-    assert (found - without).abs().max() > 1e-3
+    assert (actual - without).abs().max() > 1e-3
 
 
 def test_longer_texts_are_cut(loaded: Loaded) -> None:
     encoder, tokenizer = loaded("mbert")
-    found = layer_states(encoder, tokenizer, TEXTS, max_length=6)
+    actual = layer_states(encoder, tokenizer, TEXTS, max_length=6)
     ids = [tokenizer(text, truncation=True, max_length=6)["input_ids"] for text in TEXTS]
     assert max(map(len, ids)) == 6
-    assert torch.equal(found, states_of(encoder, {"input_ids": ids}, pad=tokenizer.pad_token_id))
-    assert (found - layer_states(encoder, tokenizer, TEXTS)).abs().max() > 1e-3
+    assert torch.equal(actual, states_of(encoder, {"input_ids": ids}, pad=tokenizer.pad_token_id))
+    assert (actual - layer_states(encoder, tokenizer, TEXTS)).abs().max() > 1e-3
 
 
 # Languages
@@ -201,11 +201,11 @@ def test_longer_texts_are_cut(loaded: Loaded) -> None:
 @pytest.mark.parametrize("family", CODES)
 def test_the_language_is_set_and_set_back(family: str, loaded: Loaded) -> None:
     encoder, tokenizer = loaded(family)
-    code, own = CODES[family]
-    assert tokenizer.src_lang == own
+    code, language = CODES[family]
+    assert tokenizer.src_lang == language
     plain = layer_states(encoder, tokenizer, TEXTS, pooling="first")
     german = layer_states(encoder, tokenizer, TEXTS, pooling="first", language_code=code)
-    assert tokenizer.src_lang == own
+    assert tokenizer.src_lang == language
     assert torch.equal(layer_states(encoder, tokenizer, TEXTS, pooling="first"), plain)
     assert (german[0] - plain[0]).abs().max() > 1e-3
     tokenizer.src_lang = code
@@ -254,6 +254,6 @@ def test_an_encoder_without_hidden_states(states: tuple[()] | None, loaded: Load
 
 
 def test_what_is_given_is_an_ordinary_tensor(loaded: Loaded) -> None:
-    found = layer_states(*loaded("mbert"), ["a", "dog"])
-    assert not found.is_inference()
-    found -= found.mean(1, keepdim=True)
+    actual = layer_states(*loaded("mbert"), ["a", "dog"])
+    assert not actual.is_inference()
+    actual -= actual.mean(1, keepdim=True)

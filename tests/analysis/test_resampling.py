@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from xglue_analysis import resampling as nulls
+from xglue_analysis import resampling
 from xglue_analysis.cka import cka, cka_grid, null_deviation
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.resampling import Pairwise, _Weights, jackknife_stderr
@@ -67,16 +67,16 @@ def test_the_null_of_all_permutations_has_that_95th_percentile() -> None:
 def test_percentiles_are_those_of_cka_with_shuffled_sentences(dtype: torch.dtype, tolerance: float) -> None:
     xs = [layer.to(dtype) for layer in (related(15, 1)[0], gaussian(15, 40, seed=5))]
     ys = [layer.to(dtype) for layer in (related(15, 1)[1], gaussian(15, 3, seed=6) + 4, gaussian(15, 20, seed=7))]
-    found = Pairwise(xs, ys).null(permutations=40, seed=11)
+    actual = Pairwise(xs, ys).null(permutations=40, seed=11)
     generator = torch.Generator().manual_seed(11)
     orders = [torch.randperm(15, generator=generator) for _ in range(40)]
     grids = [cka_grid(xs, [y[order] for y in ys]) for order in orders]
     debiased = torch.stack([grid.debiased for grid in grids]).quantile(0.95, dim=0)
     biased = torch.stack([grid.biased for grid in grids]).quantile(0.95, dim=0)
-    torch.testing.assert_close(found.debiased_p95, debiased, rtol=0, atol=tolerance)
-    torch.testing.assert_close(found.biased_p95, biased, rtol=0, atol=tolerance)
-    assert found.permutations == 40
-    assert found.debiased_p95.shape == (2, 3)
+    torch.testing.assert_close(actual.debiased_p95, debiased, rtol=0, atol=tolerance)
+    torch.testing.assert_close(actual.biased_p95, biased, rtol=0, atol=tolerance)
+    assert actual.permutations == 40
+    assert actual.debiased_p95.shape == (2, 3)
 
 
 def test_the_null_has_the_deviation_that_is_said_at_any_size() -> None:
@@ -104,9 +104,9 @@ def test_weighted_hsic_is_the_mean_over_tuples_of_different_sentences(n: int) ->
     weights = _Weights(counts.T.contiguous())
     off = 1 - torch.eye(n, dtype=torch.float64)
     (sums_k,), (sums_l,) = weights.row_sums((k * off)[None]), weights.row_sums((m * off)[None])
-    found = weights.hsic(k * off, m * off, sums_k, sums_l)
+    actual = weights.hsic(k * off, m * off, sums_k, sums_l)
     expected = [hsic_weighted(k.numpy(), m.numpy(), w.numpy()) for w in counts]
-    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-10)
+    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 2e-5)])
@@ -114,7 +114,7 @@ def test_weighted_hsic_is_the_mean_over_tuples_of_different_sentences(n: int) ->
 def test_the_interval_is_that_of_weighted_hsic(level: float, dtype: torch.dtype, tolerance: float) -> None:
     n, replicates = 11, 20
     layers = [z.to(dtype) for z in related(n, 4, noise=0.3)]
-    found = Pairwise(layers[:1], layers[1:]).bootstrap(replicates=replicates, seed=9, level=level)
+    actual = Pairwise(layers[:1], layers[1:]).bootstrap(replicates=replicates, seed=9, level=level)
     centred = [z.double() - z.double().mean(0) for z in layers]
     k, m = ((z @ z.T).numpy() for z in centred)
     values = []
@@ -122,11 +122,11 @@ def test_the_interval_is_that_of_weighted_hsic(level: float, dtype: torch.dtype,
         cross, own_k, own_l = hsic_weighted(k, m, w), hsic_weighted(k, k, w), hsic_weighted(m, m, w)
         values.append(cross / math.sqrt(own_k * own_l))
     expected = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    assert float(found.low) == pytest.approx(expected[0], abs=tolerance)
-    assert float(found.high) == pytest.approx(expected[1], abs=tolerance)
-    assert float(found.stderr) == pytest.approx(np.std(values, ddof=1), abs=tolerance)
-    assert found.replicates == replicates
-    assert math.isnan(found.mean_stderr)
+    assert float(actual.low) == pytest.approx(expected[0], abs=tolerance)
+    assert float(actual.high) == pytest.approx(expected[1], abs=tolerance)
+    assert float(actual.stderr) == pytest.approx(np.std(values, ddof=1), abs=tolerance)
+    assert actual.replicates == replicates
+    assert math.isnan(actual.mean_stderr)
 
 
 def test_the_interval_covers_and_is_as_wide_as_new_samples_say() -> None:
@@ -156,8 +156,8 @@ def test_duplicates_do_not_inflate() -> None:
     full = cka(x, y)
     drawn = torch.randint(100, (60, 100), generator=torch.Generator().manual_seed(3))
     naive = np.mean([cka(x[rows], y[rows]) for rows in drawn])
-    found = Pairwise([x], [y]).bootstrap(replicates=400, seed=3, level=1e-9)
-    middle = float(found.low + found.high) / 2
+    actual = Pairwise([x], [y]).bootstrap(replicates=400, seed=3, level=1e-9)
+    middle = float(actual.low + actual.high) / 2
     assert naive > 0.4
     assert abs(full) < 0.05
     assert abs(middle - full) < 0.02  # the median of replicates
@@ -185,11 +185,11 @@ def test_weighted_hsic_has_the_mean_of_the_full_one() -> None:
     pairwise = Pairwise([x], [x])
     weights = _Weights(draws(30, 4000, seed=4).T.contiguous())
     (sums,) = weights.row_sums(pairwise._a)
-    found = weights.hsic(pairwise._a[0], pairwise._a[0], sums, sums)
-    error = float(found.std()) / math.sqrt(4000)
+    actual = weights.hsic(pairwise._a[0], pairwise._a[0], sums, sums)
+    error = float(actual.std()) / math.sqrt(4000)
     x = (x - x.mean(0)) / (x - x.mean(0)).norm() * math.sqrt(30)  # the scale that Gram matrices are brought to
-    assert float(found.mean()) == pytest.approx(float(_full(x, x)), abs=4 * error)
-    assert error < 0.01 * float(found.mean())
+    assert float(actual.mean()) == pytest.approx(float(_full(x, x)), abs=4 * error)
+    assert error < 0.01 * float(actual.mean())
 
 
 def _full(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -228,8 +228,8 @@ def test_the_stderr_of_a_mean_knows_that_pairs_share_their_sentences() -> None:
 def test_constant_layers_have_no_part_in_a_mean() -> None:
     x, y = related(40, 1)
     pairwise = Pairwise([x, torch.ones(40, 3, dtype=torch.float64)], [y])
-    found = pairwise.bootstrap(replicates=50, seed=2, average=[(0, 0), (1, 0)])
-    assert found.mean_stderr == pytest.approx(float(found.stderr[0, 0]), rel=1e-9)
+    actual = pairwise.bootstrap(replicates=50, seed=2, average=[(0, 0), (1, 0)])
+    assert actual.mean_stderr == pytest.approx(float(actual.stderr[0, 0]), rel=1e-9)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_gives_others() -> None:
@@ -293,12 +293,12 @@ def test_the_scale_of_float32_does_not_matter(scale: float) -> None:
 @pytest.mark.parametrize("n", [5, 6, 25])
 def test_leaving_one_out_is_cka_without_that_row(n: int) -> None:
     xs, ys = [gaussian(n, 4, seed=1) + 3, gaussian(n, 30, seed=2)], [gaussian(n, 6, seed=3), xs0(n), gaussian(n, 1)]
-    found = Pairwise(xs, ys).leave_one_out()
-    assert found.shape == (2, 3, n)
+    actual = Pairwise(xs, ys).leave_one_out()
+    assert actual.shape == (2, 3, n)
     for row in range(n):
         kept = [place for place in range(n) if place != row]
         expected = cka_grid([x[kept] for x in xs], [y[kept] for y in ys]).debiased
-        torch.testing.assert_close(found[:, :, row], expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(actual[:, :, row], expected, rtol=0, atol=1e-12)
 
 
 def xs0(n: int) -> torch.Tensor:
@@ -343,7 +343,7 @@ def test_a_constant_layer_is_nan_everywhere(noise: float, dtype: torch.dtype) ->
 
 
 def test_more_sentences_than_gram_matrices_are_held_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nulls, "PAIRWISE_LIMIT", 12)
+    monkeypatch.setattr(resampling, "PAIRWISE_LIMIT", 12)
     Pairwise([gaussian(12, 3)], [gaussian(12, 3)])
     with pytest.raises(AnalysisError, match="13 sentences: give at most 12"):
         Pairwise([gaussian(13, 3)], [gaussian(13, 3)])

@@ -40,13 +40,13 @@ def test_minibatches_are_ckatorchs(batches: int, n: int, d: int, e: int, dtype: 
         streamed.update([x[at : at + n] for x in xs], [y[at : at + n] for y in ys])
         alone.update([y[at : at + n] for y in ys])
     assert (streamed.batches, streamed.sentences) == (batches, batches * n)
-    for found, left, right in ((streamed.value(), xs, ys), (alone.value(), ys, ys)):
-        assert found.dtype == torch.float64
+    for actual, left, right in ((streamed.value(), xs, ys), (alone.value(), ys, ys)):
+        assert actual.dtype == torch.float64
         expected = [
             [float(ckatorch.core.cka_batch(x.reshape(batches, n, -1), y.reshape(batches, n, -1))) for y in right]
             for x in left
         ]
-        torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=tolerance)
+        torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=tolerance)
 
 
 def test_one_minibatch_is_the_grid() -> None:

@@ -73,9 +73,9 @@ def test_every_format_gives_what_was_saved(save: Save, tmp_path: Path, tensors: 
     with open_weights(tmp_path) as weights:
         assert weights.shapes() == {"a": (6, 4), "b": (3, 5), "c": (7,), "d": ()}
         for name in "ab":
-            found = weights.read(Place(0, "K", name))
-            assert found.dtype == tensors[name].dtype
-            assert torch.equal(found, tensors[name])
+            actual = weights.read(Place(0, "K", name))
+            assert actual.dtype == tensors[name].dtype
+            assert torch.equal(actual, tensors[name])
             assert torch.equal(weights.read(Place(0, "K", name, (1, 3))), tensors[name][1:3])
 
 

@@ -15,8 +15,8 @@ def test_median_and_range() -> None:
 
 def test_ratio_is_that_of_the_rounds(capsys) -> None:
     """On a machine that slows down, each round has a ratio of its own."""
-    found = {"ours": [{"s": 1.0}, {"s": 20.0}, {"s": 5.0}], "plain": [{"s": 2.0}, {"s": 10.0}, {"s": 10.0}]}
-    print_ratios(found, 4)
+    sides = {"ours": [{"s": 1.0}, {"s": 20.0}, {"s": 5.0}], "plain": [{"s": 2.0}, {"s": 10.0}, {"s": 10.0}]}
+    print_ratios(sides, 4)
     [line] = capsys.readouterr().out.splitlines()
     assert line.split() == ["s", "ours", "5.000", "plain", "10.000", "ratio", "0.50", "(0.50", "to", "2.00)"]
 
@@ -33,18 +33,18 @@ def test_difference(capsys) -> None:
 
 def _sizes(*rounds: tuple[float, ...]) -> dict[int, list[dict[str, float]]]:
     """Figures at sizes 10, 20, ... from the times of each round; ten subwords a row."""
-    found: dict[int, list[dict[str, float]]] = {10 * (place + 1): [] for place in range(len(rounds[0]))}
+    sizes: dict[int, list[dict[str, float]]] = {10 * (place + 1): [] for place in range(len(rounds[0]))}
     for times in rounds:
-        for size, seconds in zip(found, times, strict=True):
+        for size, seconds in zip(sizes, times, strict=True):
             tokens = 10 * size
-            found[size].append({"total": seconds, "tokens": tokens, "us": 1e6 * seconds / tokens})
-    return found
+            sizes[size].append({"total": seconds, "tokens": tokens, "us": 1e6 * seconds / tokens})
+    return sizes
 
 
 def test_growth_is_relative_to_the_smallest_of_the_same_round() -> None:
-    found = ratios(_sizes((1, 2), (3, 6), (1, 3)))
-    assert found[10] == (1, 1, 1)
-    assert all(math.isclose(a, b) for a, b in zip(found[20], (1, 1, 1.5), strict=True))
+    by_size = ratios(_sizes((1, 2), (3, 6), (1, 3)))
+    assert by_size[10] == (1, 1, 1)
+    assert all(math.isclose(a, b) for a, b in zip(by_size[20], (1, 1, 1.5), strict=True))
 
 
 def test_growth_names_the_largest_deviation(capsys) -> None:

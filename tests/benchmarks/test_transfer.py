@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import scaling as growth
-from benchmarks import transfer
+from benchmarks import scaling, transfer
 from benchmarks.roofline import body_parameters, matmul_peak
 from benchmarks.workload import Setting, ask, last_steps, load
 from xglue_harness.harness.demo import build_encoder
@@ -101,7 +100,7 @@ def test_failure_is_shown() -> None:
 def test_growth(tiny: str, tmp_path: Path, capsys) -> None:
     written = tmp_path / "figures.json"
     options = ["--rows", "4", "--eval-rows", "2", "--rounds", "1", "--json", str(written)]
-    growth.main(["--encoder", tiny, "--data", "sample", *options])
+    scaling.main(["--encoder", tiny, "--data", "sample", *options])
     facts = json.loads(written.read_text())
     assert list(facts["training"]) == ["4", "8", "16", "32"]
     assert list(facts["evaluation"]) == ["1", "3", "9", "18"]
@@ -112,4 +111,4 @@ def test_growth(tiny: str, tmp_path: Path, capsys) -> None:
 
 def test_growth_needs_rows(tiny: str) -> None:
     with pytest.raises(SystemExit, match="lower --rows"):
-        growth.main(["--encoder", tiny, "--rows", "100000"])
+        scaling.main(["--encoder", tiny, "--rows", "100000"])

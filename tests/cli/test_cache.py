@@ -16,7 +16,8 @@ from xglue_harness.cli import app as cli
 from xglue_harness.data.cache import cached_split
 from xglue_harness.data.official import read
 from xglue_harness.data.unpacked import write_manifest
-from xglue_harness.records.predictions import Header, RowPredictions, copy_saved, save_predictions
+from xglue_harness.records.prediction_cache import copy_saved, save_predictions
+from xglue_harness.records.predictions import Header, RowPredictions
 from xglue_harness.store.token_cache import cached
 
 NER, XNLI = TASKS["ner"], TASKS["xnli"]

@@ -40,4 +40,4 @@ def test_there_is_no_other_console() -> None:
     users = [
         path.name for path in folder.rglob("*.py") if re.search(r"rich\.(console|markup)", path.read_text("utf-8"))
     ]
-    assert users == ["terminal.py"]
+    assert users == ["console.py"]

@@ -14,10 +14,10 @@ from tests.helpers.layout import pack, sentence_file, tagging_file, write_file, 
 from xglue_harness.benchmark import TASKS, TaskSpec, task
 from xglue_harness.cli.data import app
 from xglue_harness.data import check as check_module
-from xglue_harness.data.check import Problem, Report, check
+from xglue_harness.data.check import check
 from xglue_harness.data.manifest import manifest_rows, official_archive
 from xglue_harness.data.prepare import prepare
-from xglue_harness.data.render import remarks, render
+from xglue_harness.data.report import Problem, Report
 from xglue_harness.errors import DataError
 
 NER, POS, XNLI, QAM = task("ner"), task("pos"), task("xnli"), task("qam")
@@ -162,7 +162,7 @@ def test_strange_files_are_a_note(folder: Path) -> None:
     report = check(folder)
     assert report.extra == ("XNLI/de.test.bak", "notes.md")
     assert report.ok()
-    assert remarks(report) == ["note: files that belong to no task: XNLI/de.test.bak, notes.md"]
+    assert report.remarks() == ["note: files that belong to no task: XNLI/de.test.bak, notes.md"]
     for number in range(30):
         (folder / f"x{number:02}").touch()
     assert check(folder).extra[-1] == "and 12 more"
@@ -187,9 +187,9 @@ def test_json_and_table(folder: Path) -> None:
         "XNLI/de.test:1: 1 field; expected 3 fields separated by tabs: premise, hypothesis, label"
     ]
     assert len(found["files"]) == 126
-    table = render(check(folder))
-    assert table.row_count == 126
-    assert list(table.columns[0].cells)[:2] == ["NC", ""]
+    tables = [*check(folder).tables()]
+    assert sum(map(len, tables)) == 126
+    assert [row[0] for row in tables[0]][:2] == ["NC", ""]
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:

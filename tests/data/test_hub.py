@@ -171,7 +171,7 @@ def test_no_network_is_a_clear_error() -> None:
 def test_known_repositories_are_pinned_to_commits_and_cover_the_languages() -> None:
     for spec in TASKS.values():
         assert all(port.is_immutable and port.is_known for port in KNOWN[spec.name])
-        assert KNOWN[spec.name][-1].repository == COPY
+        assert KNOWN[spec.name][-1].repo_id == COPY
         expected = tuple(lang for lang in spec.languages if (spec.name, lang) != ("pos", "pt"))
         assert open_source(COPY).available(spec) == expected, "the old loader had no POS in Portuguese"
         assert open_source(COPY).available(spec, "train") == ("en",)

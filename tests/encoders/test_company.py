@@ -21,8 +21,8 @@ from xglue_harness.errors import TrainingError
 from xglue_harness.prediction.predict import predict, prepare
 from xglue_harness.training.checkpoint import Counters
 from xglue_harness.training.distributed import World
+from xglue_harness.training.model import build_model
 from xglue_harness.training.train_step import TrainStep
-from xglue_harness.training.trainer import build_model
 
 POS, COMPANIES = TASKS["pos"], ("any length", "one length", "one input")
 

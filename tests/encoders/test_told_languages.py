@@ -17,7 +17,7 @@ from xglue_harness.encoders.inputs import collate
 from xglue_harness.encoders.told_languages import check_languages, language_number, language_numbers
 from xglue_harness.errors import EncoderError
 from xglue_harness.prediction.predict import predict, prepare
-from xglue_harness.training.trainer import build_model
+from xglue_harness.training.model import build_model
 
 XLM15 = TASKS["xnli"].languages
 XNLI = TASKS["xnli"]

@@ -12,7 +12,7 @@ from transformers import XLMRobertaModel as XLMR
 from tests.helpers.training import backbone, recipe
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.trimmed_embedding import trim, why_not_trimmable
-from xglue_harness.training.trainer import build_model
+from xglue_harness.training.model import build_model
 from xglue_harness.training.weights import load_trained, trained_tensors
 
 SIZES = {

@@ -10,9 +10,9 @@ from transformers import AutoModel, AutoTokenizer
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.cli import app as cli
-from xglue_harness.cli import backbone as backbone_commands
 from xglue_harness.errors import DataError
 from xglue_harness.harness import demo
+from xglue_harness.leaderboard.contributions.answers import EXAMPLES
 from xglue_harness.records import predictions
 from xglue_harness.submission.score import score_folder
 
@@ -74,7 +74,7 @@ def _contributed(folder):
     """And it goes into a leaderboard of its own."""
     tree = ("--tree", folder / "rehearsal")
     (folder / "rehearsal" / "backbones").mkdir(parents=True)
-    answers = {**backbone_commands._EXAMPLES, "hub": "", "pretraining.languages": "en"}
+    answers = {**EXAMPLES, "hub": "", "pretraining.languages": "en"}
     options = [word for key, value in answers.items() for word in ("--set", f"{key}={value}")]
     _run("backbone", "new", "tiny", "--from-hub", folder / "tiny", *tree, *options)
     _run("leaderboard", "add", folder / "results", *tree, "--example", "--recipe", "demo")

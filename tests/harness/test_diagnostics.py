@@ -22,7 +22,7 @@ from xglue_harness.prediction.hidden_states import HiddenStateRecorder
 from xglue_harness.prediction.predict import predict, prepare
 from xglue_harness.records.schema import RunRecord, comparable
 from xglue_harness.training.distributed import World
-from xglue_harness.training.trainer import build_model
+from xglue_harness.training.model import build_model
 
 BOTH = {"diagnostics": ["cka", "spectra"]}
 
@@ -253,9 +253,9 @@ def test_states_from_the_evaluation_are_those_of_a_pass_of_their_own(task):
     documents = dict(enumerate(rows))
     model = build_model(body, spec, chosen).eval()
     parts = {language: prepare(body, spec, chosen, rows, language) for language in ("en", "de")}
-    look = ContextBuilder(spec, World(), {language: (documents, part) for language, part in parts.items()}, 10, list)
-    predict(model, body, chosen, list(parts.values()), progress=False, watch=look.watch)
-    study = look.study(chosen, model, {"pretrained": body})
+    builder = ContextBuilder(spec, World(), {language: (documents, part) for language, part in parts.items()}, 10, list)
+    predict(model, body, chosen, list(parts.values()), progress=False, watch=builder.recorder)
+    study = builder.build(chosen, model, {"pretrained": body})
     taken = study.states("finetuned", "de")
     study._states.clear()
     again = study.states("finetuned", "de")
@@ -290,10 +290,10 @@ def test_the_pretrained_encoder_stays_as_it_was(evaluate, tiny):
     spec, chosen = TASKS["xnli"], recipe("xnli")
     rows = pairs(12)
     parts = {"en": (dict(enumerate(rows)), prepare(body, spec, chosen, rows, "en"))}
-    look = ContextBuilder(spec, World(), parts, None, list)
+    builder = ContextBuilder(spec, World(), parts, None, list)
     model = build_model(body, spec, chosen)
-    predict(model, body, chosen, [parts["en"][1]], progress=False, watch=look.watch)
-    study = look.study(chosen, model, {"pretrained": body})
+    predict(model, body, chosen, [parts["en"][1]], progress=False, watch=builder.recorder)
+    study = builder.build(chosen, model, {"pretrained": body})
     x, y = study.states("finetuned", "en")[2], study.states("pretrained", "en")[2]
     assert cka(x, y) == pytest.approx(1, abs=1e-6), "nothing was trained"
     assert all(torch.equal(before[name], weight) for name, weight in body.encoder.state_dict().items())

@@ -149,3 +149,19 @@ def test_models_are_taught_where_no_hook_is_read():
         "assert evaluator.evaluate._xglue_harness"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_tasks_that_are_reached_by_include_path_alone_register_themselves():
+    """As where no ``.pth`` is read and lm_eval's own command line is called."""
+    code = (
+        "import sys; sys.modules['xglue_harness.hook'] = None;"
+        "sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, '__module__', '') != 'xglue_harness.hook'];"
+        "from lm_eval import evaluator; from lm_eval.api.model import LM; from lm_eval.tasks import TaskManager;"
+        "from xglue_harness.resources import tasks_folder; import xglue_harness.harness.task;"
+        "assert not hasattr(LM, 'xglue_transfer'), 'an import registers';"
+        "folder = str(tasks_folder()); options = {'data': 'sample'};"
+        "manager = TaskManager(include_path=folder, include_defaults=False, metadata=options);"
+        "manager.load(['xglue_xnli_zs_de']);"
+        "assert callable(LM.xglue_transfer); assert evaluator.evaluate._xglue_harness"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -21,8 +21,9 @@ from xglue_harness.errors import DataError, EncoderError, RecipeError
 from xglue_harness.kinds import kind_of
 from xglue_harness.official_metrics import tag_precision
 from xglue_harness.records import predictions
+from xglue_harness.records.provenance import code_sha256
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.store.trainings import code_sha256, store_root
+from xglue_harness.store.trainings import store_root
 
 LEAVES = ["xglue_nc_zs_en", "xglue_xnli_zs_sw", "xglue_wpr_zs_zh", "xglue_ner_zs_nl", "xglue_pos_zs_th"]
 

@@ -14,6 +14,7 @@ from tests.helpers.language_models import build_decoder
 from xglue_harness.diagnostics import run as diagnostics
 from xglue_harness.errors import DataError, EncoderError, RecipeError, StoreError
 from xglue_harness.records.schema import RunRecord
+from xglue_harness.store.trainings import Store
 from xglue_harness.training.trainer import Trainer
 from xglue_harness.transfer import preflight
 
@@ -171,6 +172,16 @@ def test_what_lies_in_the_store_is_not_tried_again(evaluate, monkeypatch):
         found = evaluate([LEAF], {"diagnostics": ["cka"]}, **WAYS)
     assert found["configs"][LEAF]["metadata"]["xglue"]["session"]["from_store"]
     assert tried == [("cka",)]
+
+
+@pytest.mark.usefixtures("own_store")
+def test_what_lies_in_the_store_is_looked_for_and_checked_once(evaluate, monkeypatch):
+    found = []
+    find = Store.find
+    evaluate([LEAF], **WAYS)
+    monkeypatch.setattr(Store, "find", lambda store, key: found.append(find(store, key)) or found[-1])
+    evaluate([LEAF], **WAYS)
+    assert [entry is not None for entry in found] == [True]
 
 
 def test_nothing_is_left_where_it_was_tried(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,29 +25,35 @@ def example() -> Path:
 
 
 @pytest.fixture(scope="session")
-def checked(example):
-    """The example, checked."""
+def validated(example):
+    """The example, validated."""
     return validate(example, example=True)
 
 
 @pytest.fixture(scope="session")
-def board(checked):
+def board(validated):
     """The example's one board."""
-    (found,) = boards(checked)
-    return found
+    (only,) = boards(validated)
+    return only
 
 
 @pytest.fixture(scope="session")
-def site(checked, tmp_path_factory) -> Path:
+def site(validated, tmp_path_factory) -> Path:
     """The example's site."""
-    return build(checked, tmp_path_factory.mktemp("site") / "built").parent
+    return build(validated, tmp_path_factory.mktemp("site") / "built").parent
 
 
 @pytest.fixture(scope="session")
-def paper_site(checked, tmp_path_factory) -> Path:
+def paper_site(validated, tmp_path_factory) -> Path:
     """The site of the example's results under two recipes, the paper's one of them."""
     backbones = {path.stem: read_backbone(path) for path in PUBLISHED.glob("*.yaml")}
-    return build(as_the_paper(checked, backbones), tmp_path_factory.mktemp("site") / "paper").parent
+    return build(as_the_paper(validated, backbones), tmp_path_factory.mktemp("site") / "paper").parent
+
+
+@pytest.fixture(scope="session")
+def empty_site(validated, tmp_path_factory) -> Path:
+    """The site of the example's backbones without any result."""
+    return build(replace(validated, example=False, results=()), tmp_path_factory.mktemp("site") / "empty").parent
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.contributions.backbones import Backbone
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
@@ -25,6 +28,17 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+)
+
+
+BACKBONES = ("tiny-cp", "tiny-lm", "tiny-mt", "tiny-new")
+PAGES = (
+    "index.html",
+    *(f"task-{name}.html" for name in TASKS),
+    *(f"backbone-{name}.html" for name in BACKBONES),
+    "compare.html",
+    "paper.html",
+    "contribute.html",
 )
 
 
@@ -71,13 +85,13 @@ class Element:
 
     def all(self, tag: str, **values: str) -> list[Element]:
         """Elements below, by name and attributes (``class_`` for one of the classes)."""
-        found = []
+        parts_inside = []
         for part in self.parts:
             if isinstance(part, Element):
                 if part.tag == tag and all(part._has(key, value) for key, value in values.items()):
-                    found.append(part)
-                found += part.all(tag, **values)
-        return found
+                    parts_inside.append(part)
+                parts_inside += part.all(tag, **values)
+        return parts_inside
 
     def _has(self, key: str, value: str) -> bool:
         own = self.values.get(key.rstrip("_"), "")
@@ -126,13 +140,32 @@ PAPER_NAMES = {
 }
 
 
-def as_the_paper(checked: ValidatedTree, backbones: Mapping[str, Backbone]) -> ValidatedTree:
+def assert_links_lead_somewhere(site: Path) -> None:
+    """Every link of a site leads to a file, and to a place in it."""
+    pages = {path.name: read_page(path) for path in site.glob("*.html")}
+    ids = {
+        name: {e.values["id"] for tag in ("main", "h2", "h3", "h4", "div") for e in page.all(tag) if "id" in e.values}
+        for name, page in pages.items()
+    }
+    for name, page in pages.items():
+        for link in page.all("a"):
+            parts = urlsplit(link.values["href"])
+            if parts.scheme:
+                assert re.match(r"https://(arxiv\.org|huggingface\.co)/", link.values["href"])
+                continue
+            target = unquote(parts.path) or name
+            assert (site / target).is_file(), f"{name}: {target}"
+            if parts.fragment:
+                assert parts.fragment in ids[target], f"{name}: {target}#{parts.fragment}"
+
+
+def as_the_paper(validated: ValidatedTree, backbones: Mapping[str, Backbone]) -> ValidatedTree:
     """The example's results as if they were of the paper's backbones: under its recipe, and one seed under another."""
-    own = tuple(_renamed(found, "paper") for found in checked.results)
-    other = tuple(_renamed(found, "quick") for found in checked.results if found.result.seed == 1)
-    return replace(checked, example=False, backbones=dict(backbones), results=own + other)
+    paper = tuple(_renamed(rescored, "paper") for rescored in validated.results)
+    quick = tuple(_renamed(rescored, "quick") for rescored in validated.results if rescored.result.seed == 1)
+    return replace(validated, example=False, backbones=dict(backbones), results=paper + quick)
 
 
-def _renamed(found: RescoredResult, recipe: str) -> RescoredResult:
-    name = PAPER_NAMES[found.result.backbone]
-    return replace(found, result=found.result.model_copy(update={"backbone": name, "recipe": recipe}))
+def _renamed(rescored: RescoredResult, recipe: str) -> RescoredResult:
+    name = PAPER_NAMES[rescored.result.backbone]
+    return replace(rescored, result=rescored.result.model_copy(update={"backbone": name, "recipe": recipe}))

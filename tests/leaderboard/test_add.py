@@ -45,8 +45,8 @@ def test_results_are_added_with_predictions_without_class_scores(run, empty):
         "tiny-lm/quick/1/pawsx.json",
         "tiny-lm/quick/2/pawsx.json",
     ]
-    checked = validate(empty, example=True)
-    assert len(checked.results) == 2
+    validated = validate(empty, example=True)
+    assert len(validated.results) == 2
     written = read_result(added.new[0])
     assert written.recipe == "quick"
     assert set(written.languages) == {"de", "en", "es", "fr"}

@@ -15,7 +15,7 @@ from tests.helpers.training import WORDS, backbone, pairs, recipe, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.prediction.predict import TOKENS_A_BATCH, predict, prepare
-from xglue_harness.training.trainer import build_model
+from xglue_harness.training.model import build_model
 
 
 def _queries(count):

@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.errors import DataError
-from xglue_harness.records.predictions import (
-    Header,
-    RowPredictions,
-    copy_saved,
-    encoded,
-    read,
-    save_predictions,
-    saved_predictions,
-)
+from xglue_harness.records.prediction_cache import copy_saved, save_predictions, saved_predictions
+from xglue_harness.records.predictions import Header, RowPredictions, encoded, read
 
 
 def _predictions(name="nc", rows=3, scores="log_probability"):

@@ -7,11 +7,14 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
 
-from xglue_harness.records.provenance import PACKAGES, environment, git_revision
+from xglue_harness.records.provenance import PACKAGES, code_sha256, environment, git_revision
+
+ROOT = Path(__file__).resolve().parents[2]
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -136,10 +139,32 @@ def test_without_git_nothing_breaks(tmp_path, monkeypatch, installed):
 
 
 def test_the_environment_holds_every_package_and_the_code():
-    found = environment(torch.device("cpu"), "e" * 64)
-    assert found.code_sha256 == "e" * 64
-    assert set(found.versions) == {"python", *PACKAGES}
-    assert {"peft", "sentencepiece", "safetensors"} < set(found.versions)
-    assert found.hardware["device"] == "cpu"
-    assert found.hardware["torch_threads"] == torch.get_num_threads(), "they decide the last digits of scores"
-    assert found.git_revision is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", found.git_revision)
+    made = environment(torch.device("cpu"))
+    assert made.code_sha256 == code_sha256()
+    assert set(made.versions) == {"python", *PACKAGES}
+    assert {"peft", "sentencepiece", "safetensors"} < set(made.versions)
+    assert made.hardware["device"] == "cpu"
+    assert made.hardware["torch_threads"] == torch.get_num_threads(), "they decide the last digits of scores"
+    assert made.git_revision is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", made.git_revision)
+
+
+def test_the_hash_of_the_code_follows_what_decides_a_score(tmp_path):
+    copy = tmp_path / "package"
+    shutil.copytree(ROOT / "xglue_harness", copy, ignore=shutil.ignore_patterns("sample", "__pycache__"))
+    assert code_sha256(copy) == code_sha256()
+    files = {
+        "cli/app.py": False,
+        "training/train_step.py": True,
+        "encoders/subwords.py": True,
+        "prediction/predict.py": True,
+        "store/trainings.py": True,
+        "scoring.py": True,
+        "kinds/tagging.py": True,
+        "data/official.py": True,
+    }
+    for file, changes in files.items():
+        code_sha256.cache_clear()
+        before = code_sha256(copy)
+        (copy / file).write_text((copy / file).read_text() + "# changed")
+        code_sha256.cache_clear()
+        assert (code_sha256(copy) != before) is changes

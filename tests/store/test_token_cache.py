@@ -134,8 +134,10 @@ def test_keys_follow_all_that_decides_the_tokens(monkeypatch):
         "German": _key(tokenizer=tokenizers.mbart50(), language="de"),
         "English": _key(tokenizer=tokenizers.mbart50(), language="en"),
     }
-    monkeypatch.setattr(token_cache, "_code", lambda: ["other code"])
+    monkeypatch.setattr(token_cache, "TOKENS_VERSION", token_cache.TOKENS_VERSION + 1)
     keys["code"] = _key()
+    monkeypatch.setattr(token_cache, "_libraries", lambda: ["another library"])
+    keys["library"] = _key()
     assert len(set(keys.values())) == len(keys), keys
     monkeypatch.undo()
     assert _key() == keys["itself"]

@@ -19,7 +19,7 @@ from xglue_harness.cli import app as cli
 from xglue_harness.errors import StoreError
 from xglue_harness.seal import DamagedFileError, sealed_json, unsealed_json
 from xglue_harness.store.files import read_tensors, write_sealed, write_tensors
-from xglue_harness.store.trainings import Store, code_sha256, content_key, read_entry, store_root
+from xglue_harness.store.trainings import Store, content_key, read_entry, store_root
 from xglue_harness.training.checkpoint import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,18 +70,6 @@ def test_the_key_is_that_of_the_content():
     assert len(content_key({})) == 32
 
 
-def test_the_code_that_trains_is_part_of_what_decides(tmp_path):
-    copy = tmp_path / "package"
-    shutil.copytree(ROOT / "xglue_harness", copy, ignore=shutil.ignore_patterns("sample", "__pycache__"))
-    assert code_sha256(copy) == code_sha256()
-    for file, changes in (("cli.py", False), ("training/train_step.py", True), ("encoders/subwords.py", True)):
-        code_sha256.cache_clear()
-        before = code_sha256(copy)
-        (copy / file).write_text((copy / file).read_text() + "# changed")
-        code_sha256.cache_clear()
-        assert (code_sha256(copy) != before) is changes
-
-
 @pytest.mark.parametrize("damage", ["weights", "manifest", "missing", "truncated"])
 def test_a_damaged_entry_is_not_found_and_named(damage, store, caplog):
     folder = _entry(store).folder
@@ -125,7 +113,7 @@ def test_files_are_whole_or_absent(tmp_path, monkeypatch):
 TWO = """
 import sys
 from pathlib import Path
-from tests.transfer.test_finetune import _finetune
+from tests.training.test_finetune import _finetune
 from xglue_harness.store.trainings import Store
 print("ready", flush=True)
 sys.stdin.readline()
@@ -135,7 +123,7 @@ print(_finetune(Store(Path(sys.argv[1]))).session.trained_steps)
 
 @pytest.mark.processes
 def test_two_processes_on_one_recipe_train_once(tmp_path):
-    from tests.transfer.test_finetune import _finetune
+    from tests.training.test_finetune import _finetune
 
     command, pipe = [sys.executable, "-c", TWO, str(tmp_path)], subprocess.PIPE
     other = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)

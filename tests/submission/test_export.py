@@ -15,7 +15,8 @@ from xglue_harness.benchmark import TASKS, Kind, TaskSpec
 from xglue_harness.cli import app as cli
 from xglue_harness.data import open_source
 from xglue_harness.errors import DataError
-from xglue_harness.records.predictions import Header, RowPredictions, encoded, save_predictions, saved_predictions
+from xglue_harness.records.prediction_cache import save_predictions, saved_predictions
+from xglue_harness.records.predictions import Header, RowPredictions, encoded
 from xglue_harness.submission.export import export
 from xglue_harness.submission.files import read
 from xglue_harness.submission.score import score_folder

@@ -10,15 +10,16 @@ import torch
 
 from tests.helpers.training import CPU, backbone, recipe, sentences
 from xglue_harness.benchmark import TASKS
-from xglue_harness.cli.store import problems_of
-from xglue_harness.encoders.fingerprint import identify
+from xglue_harness.encoders.fingerprint import Identity, identify
 from xglue_harness.errors import StoreError, TrainingError
+from xglue_harness.housekeeping import training_problems
 from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import predict, prepare
 from xglue_harness.store import token_cache
 from xglue_harness.store.files import write_sealed
 from xglue_harness.store.trainings import Store
 from xglue_harness.training import checkpoint
+from xglue_harness.training import finetune as finetuning
 from xglue_harness.training.determinism import seeded
 from xglue_harness.training.dev_sets import DevSets
 from xglue_harness.training.finetune import finetune
@@ -82,6 +83,22 @@ def test_a_second_run_trains_nothing_and_says_what_it_used(unbroken, caplog, mon
 )
 def test_another_training_is_another_entry(unbroken, change, tmp_path):
     assert _finetune(Store(tmp_path), **change).entry.key != unbroken.entry.key
+
+
+def test_a_raised_version_trains_anew(unbroken, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuning, "TRAINING_VERSION", 2)
+    again = _finetune(Store(tmp_path))
+    assert again.entry.key != unbroken.entry.key
+    assert again.entry.identity == {**unbroken.entry.identity, "code": 2}
+    monkeypatch.setattr(finetuning, "TRAINING_VERSION", 3)
+    assert not _finetune(Store(tmp_path)).session.from_store
+
+
+def test_a_training_stored_when_the_key_held_a_hash_of_the_code_is_still_found():
+    """The key that commit 0ffbed7 gave to this training."""
+    identity, material = Identity("1" * 64, "2" * 64, "3" * 64), TrainingData(sentences(4), "f" * 64, {"en": []})
+    key = finetuning.training_key(backbone(), identity, recipe(), material)
+    assert key == "ca6c704ca9a2f7500c65977a9d7b5d29"
 
 
 def test_another_encoder_or_tokenizer_is_another_entry(unbroken):
@@ -197,6 +214,15 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(kill, 
     assert store.folders("working") == []
 
 
+def test_a_checkpoint_says_room_for_the_limit_of_a_microbatch_as_ever(tmp_path):
+    folder = checkpoint.CheckpointFolder(tmp_path / ("0" * 32))
+    folder.save(checkpoint.Progress(counters=checkpoint.Counters(max_tokens=64)), {"weight": torch.ones(2)})
+    stored = json.loads((folder.folder / "progress.json").read_text())["counters"]
+    assert stored["room"] == 64
+    assert "max_tokens" not in stored
+    assert folder.load()[0].counters.max_tokens == 64
+
+
 def test_dropout_makes_the_test_above_one_of_the_generators(unbroken, tmp_path):
     assert not _equal(_weights(_finetune(Store(tmp_path), dropout=0.0)), _weights(unbroken))
 
@@ -205,9 +231,9 @@ def test_dropout_makes_the_test_above_one_of_the_generators(unbroken, tmp_path):
 def test_a_damaged_checkpoint_is_named_and_training_starts_anew(which, unbroken, tmp_path, caplog):
     store = _interrupted(tmp_path, _kill_in_step)
     [path] = store.folders("working")[0].glob(which)
-    assert problems_of(path.parent) == []
+    assert training_problems(path.parent) == []
     path.write_bytes(path.read_bytes()[:-20])
-    [problem] = problems_of(path.parent)
+    [problem] = training_problems(path.parent)
     assert problem.startswith(f"{path.parent}: {path.name}: ")
     again = _finetune(store)
     assert f"{path.parent} can't be used, training starts anew: {path.name}" in caplog.text

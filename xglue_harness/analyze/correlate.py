@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import rankdata
 
+from xglue_harness.analyze.summary import short_name
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import DataError
 from xglue_harness.records.results_files import read_runs
@@ -25,7 +26,7 @@ FACTS = ("model", "recipe", "seed", "task", "language", "source", "sample", "uno
 """What a row of `read_results` holds beside its diagnostics."""
 
 _OF_THE_RUN = ("task", "seed", "key", "dev", "compile")
-"""Entries of a recipe that say nothing of how the weights came about, or are told by other columns."""
+"""Entries of a recipe that do not bear on the weights, or have columns of their own."""
 
 LEAST = 4
 """Points below which no p-value says anything: 4 points have 24 orders."""
@@ -71,18 +72,18 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _told_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows whose recipe is in words: the options in which those of one model on one task differ."""
+    """The rows with their recipe in words: the options in which the runs of a model on a task differ."""
     kinds: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         kinds[row["task"], row["model"]].append(row["recipe"])
-    found = []
+    told_apart = []
     for row in rows:
-        own = kinds[row["task"], row["model"]]
-        differ = [name for name in own[0] if any(other.get(name) != own[0][name] for other in own)]
-        differ += sorted({name for other in own for name in other} - set(own[0]))
+        first, *others = kinds[row["task"], row["model"]]
+        differ = [name for name in first if any(other.get(name) != first[name] for other in others)]
+        differ += sorted({name for other in others for name in other} - set(first))
         words = ", ".join(f"{name} {row['recipe'].get(name)}" for name in differ)
-        found.append({name: value for name, value in row.items() if name != "test"} | {"recipe": words})
-    return found
+        told_apart.append({name: value for name, value in row.items() if name != "test"} | {"recipe": words})
+    return told_apart
 
 
 def _row_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -136,29 +137,29 @@ def points(rows: Sequence[dict[str, Any]], diagnostic: str, over: Over) -> list[
     for row in rows:
         if row["language"] != row["source"] and diagnostic in row:
             cells[row["task"]][row["model"], row["recipe"]].setdefault(row["language"], []).append(row)
-    found = []
+    means = []
     for task, models in cells.items():
         common = set.intersection(*(set(languages) for languages in models.values()))
         for (model, recipe), languages in models.items():
             chosen = sorted(common) if over == "models" else sorted(languages)
             groups = [chosen] if over == "models" else [[language] for language in chosen]
             for group in filter(None, groups):
-                own = [row for language in group for row in languages[language]]
-                means = {name: sum(row[name] for row in own) / len(own) for name in ("score", diagnostic)}
+                averaged = [row for language in group for row in languages[language]]
+                values = {name: sum(row[name] for row in averaged) / len(averaged) for name in ("score", diagnostic)}
                 language = None if over == "models" else group[0]
-                seeds = len({row["seed"] for row in own})
+                seeds = len({row["seed"] for row in averaged})
                 facts = {"task": task, "model": model, "recipe": recipe, "language": language}
-                found.append({**facts, "languages": len(group), "seeds": seeds, **means})
-    return found
+                means.append({**facts, "languages": len(group), "seeds": seeds, **values})
+    return means
 
 
-def correlate(found: Sequence[dict[str, Any]], diagnostic: str, *, seed: int = 0) -> list[dict[str, Any]]:
+def correlate(means: Sequence[dict[str, Any]], diagnostic: str, *, seed: int = 0) -> list[dict[str, Any]]:
     """Spearman's rho between a diagnostic and the score, one row a task.
 
     Points are shuffled within a model (and recipe) where one has several (languages), else over the models.
 
     Args:
-        found: of `points`.
+        means: of `points`.
         diagnostic: name of a column.
         seed: of the permutations.
 
@@ -168,13 +169,13 @@ def correlate(found: Sequence[dict[str, Any]], diagnostic: str, *, seed: int = 0
         points, or none that differ, and the counts are then those that there are. A recipe of a model counts as one.
     """
     rows = []
-    for task in dict.fromkeys(row["task"] for row in found):
-        own = [row for row in found if row["task"] == task]
+    for task in dict.fromkeys(row["task"] for row in means):
+        of_task = [row for row in means if row["task"] == task]
         models: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-        for row in own:
+        for row in of_task:
             models[row["model"], row["recipe"]].append(row)
-        within = any(row["language"] is not None for row in own)
-        parts = list(models.values()) if within else [own]
+        within = any(row["language"] is not None for row in of_task)
+        parts = list(models.values()) if within else [of_task]
         used = [part for part in parts if len(part) >= LEAST and _differs(part, diagnostic)]
         groups = [([row[diagnostic] for row in part], [row["score"] for row in part]) for part in used]
         rho, p, drawn = rank_correlation(groups, seed=seed)
@@ -189,11 +190,11 @@ def _differs(part: Sequence[dict[str, Any]], diagnostic: str) -> bool:
     return all(len({row[name] for row in part}) > 1 for name in (diagnostic, "score"))
 
 
-def labels(found: Sequence[dict[str, Any]]) -> list[str]:
-    """What names each point in a figure: the model's last part where that tells it apart, recipe and language."""
-    short = {row["model"]: row["model"].rstrip("/").rsplit("/", 1)[-1] for row in found}
+def labels(means: Sequence[dict[str, Any]]) -> list[str]:
+    """A name for each point in a figure: the last part of the model's name if that is unique, recipe and language."""
+    short = {row["model"]: short_name(row["model"]) for row in means}
     unique = len(set(short.values())) == len(short)
-    parts = [(short[row["model"]] if unique else row["model"], row["recipe"], row["language"]) for row in found]
+    parts = [(short[row["model"]] if unique else row["model"], row["recipe"], row["language"]) for row in means]
     return [" ".join(part for part in named if part) for named in parts]
 
 

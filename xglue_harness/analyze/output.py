@@ -17,7 +17,6 @@ import torch
 from xglue_harness.atomic import replacing
 from xglue_harness.errors import DataError
 from xglue_harness.records.provenance import environment
-from xglue_harness.store.trainings import code_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class Output:
     """A folder that an analysis writes into; every file in it is whole or absent."""
 
     def __init__(self, folder: Path, form: Format) -> None:
-        """Make the folder, and say where no figures can be drawn, before anything is computed.
+        """Make the folder, and say so if no figures can be drawn, before anything is computed.
 
         Args:
             folder: where to.
@@ -102,7 +101,7 @@ class Output:
 
     def record(self, name: str, device: torch.device, facts: Mapping[str, Any]) -> None:
         """Write what the table rests on, with versions and hardware."""
-        where = environment(device, code_sha256()).model_dump(mode="json")
+        where = environment(device).model_dump(mode="json")
         said = {} if self.data is None else {"data": self.data.kind, "unofficial": self.data.unofficial}
         value = {"analysis": name, **said, **facts, "environment": where, "files": [file.name for file in self.written]}
         self.text(f"{name}.json", json.dumps(value, indent=1, allow_nan=False))

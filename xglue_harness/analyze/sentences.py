@@ -22,7 +22,7 @@ class Texts:
     """Sentences to analyse.
 
     Attributes:
-        by_language: as many of each language; where ``parallel``, sentence i is the same in all.
+        by_language: the same number in each language; if ``parallel``, sentence i is the same in all.
         parallel: whether they are translations of each other, line by line.
         description: where they come from.
         files: sha256 (hex) by path.
@@ -34,6 +34,30 @@ class Texts:
     description: str
     files: dict[str, str]
     data: DataMark
+
+
+def chosen_texts(
+    text: Path | None, data: str | None, task: str | None, languages: Sequence[str] | None, rows: int
+) -> Texts:
+    """The sentences that a user has asked for: `read_texts` or `task_texts`.
+
+    Args:
+        text: a file or a folder; then neither ``data`` nor ``task``.
+        data: as the option ``data`` of a run.
+        task: short name of the task.
+        languages: those wanted; ``None``: all that there are.
+        rows: the first ones of each language.
+
+    Raises:
+        DataError: as those two, and where both or neither is asked for.
+    """
+    if text is not None and (data is not None or task is not None):
+        raise DataError("give --text, or --task with --data, not both")
+    if text is not None:
+        return read_texts(text, languages, rows)
+    if task is None:
+        raise DataError("no sentences: give --text FILE_OR_FOLDER, or --task nc (xnli, ...) with --data")
+    return task_texts(task, data, languages, rows)
 
 
 def read_texts(path: Path, languages: Sequence[str] | None, rows: int | None) -> Texts:
@@ -52,8 +76,8 @@ def read_texts(path: Path, languages: Sequence[str] | None, rows: int | None) ->
         language = path.stem if path.stem in _known() else "en"
         files = {(languages or [language])[0]: path}
     elif _is(is_folder, path):
-        texts = (file for file in sorted(path.glob("*.txt")) if _is(is_regular, file))
-        there = {file.stem: file for file in texts if file.stem in _known() or languages}
+        regular = (file for file in sorted(path.glob("*.txt")) if _is(is_regular, file))
+        there = {file.stem: file for file in regular if file.stem in _known() or languages}
         missing = [language for language in languages or () if language not in there]
         if missing or not there:
             raise DataError(f"{path} has no {', '.join(f'{name}.txt' for name in missing or ['<language>'])}")
@@ -61,13 +85,13 @@ def read_texts(path: Path, languages: Sequence[str] | None, rows: int | None) ->
     else:
         raise DataError(f"{path}: no such file or folder; give <language>.txt, or a folder of them")
     contents = {language: _content(file) for language, file in files.items()}
-    found = {language: _sentences(content, files[language]) for language, content in contents.items()}
-    counts = {language: len(lines) for language, lines in found.items()}
+    sentences = {language: _sentences(content, files[language]) for language, content in contents.items()}
+    counts = {language: len(lines) for language, lines in sentences.items()}
     if len(set(counts.values())) > 1:
         raise DataError(f"{path}: the files have different numbers of lines, so they are not parallel: {counts}")
     sums = {files[language].name: hashlib.sha256(content).hexdigest() for language, content in contents.items()}
-    chosen = {language: lines[:rows] for language, lines in found.items()}
-    return Texts(chosen, len(found) > 1, str(path), sums, DataMark("text"))
+    chosen = {language: lines[:rows] for language, lines in sentences.items()}
+    return Texts(chosen, len(sentences) > 1, str(path), sums, DataMark("text"))
 
 
 def task_texts(name: str, data: str | None, languages: Sequence[str] | None, rows: int | None) -> Texts:
@@ -91,23 +115,23 @@ def task_texts(name: str, data: str | None, languages: Sequence[str] | None, row
         raise DataError(
             f"{source.description} has no test set of {spec.title} in {', '.join(missing) or 'any language'}"
         )
-    found: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     files: dict[str, str] = {}
-    others: list[str] = []
+    unlike: list[str] = []
     for language in languages or there:
         loaded = source.load(spec, "test", language)
-        others += unofficial(source, spec, "test", language, len(loaded.dataset))
+        unlike += unofficial(source, spec, "test", language, len(loaded.dataset))
         chosen = loaded.dataset if rows is None else loaded.dataset.select(range(min(rows, len(loaded.dataset))))
-        found[language] = [*map(kind_of(spec).row_text, chosen)]
+        texts[language] = [*map(kind_of(spec).row_text, chosen)]
         files.update(loaded.files)
-    least = min(len(texts) for texts in found.values())
-    kind: Kind = "SAMPLE" if source.is_sample else "UNOFFICIAL" if others else "XGLUE"
+    least = min(map(len, texts.values()))
+    kind: Kind = "SAMPLE" if source.is_sample else "UNOFFICIAL" if unlike else "XGLUE"
     return Texts(
-        {language: texts[:least] for language, texts in found.items()},
+        {language: sentences[:least] for language, sentences in texts.items()},
         spec.parallel,
         f"{spec.title} test, {source.name}: {source.description}",
         files,
-        DataMark(kind, others),
+        DataMark(kind, unlike),
     )
 
 
@@ -130,16 +154,16 @@ def _content(path: Path) -> bytes:
 
 
 def _sentences(content: bytes, path: Path) -> list[str]:
-    """Lines as the reader of the official files has them; all of them, for where one lacks, all after it shift."""
+    """Lines, split as in the official files. None may be missing: all sentences after it would be off by one."""
 
     def stop(line: int, message: str) -> NoReturn:
         raise DataError(f"{path}:{line}: {message}")
 
-    found = []
+    sentences = []
     for number, line in lines(content, stop):
         if not line or not line.strip():
             stop(number, "is empty: line by line, every file needs its sentence")
-        found.append(line)
-    if not found:
+        sentences.append(line)
+    if not sentences:
         stop(1, "is empty: a sentence a line is expected")
-    return found
+    return sentences

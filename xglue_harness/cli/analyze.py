@@ -1,16 +1,16 @@
-"""The commands of ``xglue-harness analyze``."""
+"""``xglue-harness analyze``: why an encoder transfers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.sentences import Texts
-    from xglue_harness.encoders.backbone import Backbone
+    from xglue_harness.analyze.summary import Summary
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
 
@@ -60,37 +60,12 @@ def cka_command(
           --data xglue_full_dataset.tar.gz --task nc --rows 80         # the paper's setting
       xglue-harness analyze cka DIR1 DIR2 --text parallel/ --languages en,de
     """
-    from xglue_analysis.comparison import compare
+    from xglue_harness.analyze.cka import analyze_cka
     from xglue_harness.analyze.output import Output
-    from xglue_harness.analyze.states import facts_of, ready, states_by_language
-    from xglue_harness.cli.analyze_tables import print_cka
+    from xglue_harness.analyze.settings import Settings
 
-    out, texts = Output(output, form), _texts(text, data, task, languages, rows)
-    out.data = texts.data
-    table: list[dict[str, Any]] = []
-    one, other = (ready(_encoder(name, device), max_length) for name in (a, b))
-    names = _short(a), _short(b)
-    for language, sentences in texts.by_language.items():
-        xs, ys = (
-            states_by_language(encoder, {language: sentences}, pooling=pooling, max_length=max_length)[language]
-            for encoder in (one, other)
-        )
-        found = compare(
-            list(xs), list(ys), permutations=permutations, replicates=replicates, dropped=drop, seed=seed, progress=True
-        )
-        facts = {"model_a": a, "model_b": b, "language": language, "pooling": pooling}
-        table += [{**facts, **row} for row in found]
-    out.table("cka", table)
-    title = f"{names[0]} vs {names[1]}"
-    if len(xs) == len(ys):
-        out.figure("cka_lines", "cka_lines", table, title=title)
-    out.figure("cka_layers", "cka_heatmaps", table, title=title, name_a=names[0], name_b=names[1])
-    encoders = {"encoders": [facts_of(one), facts_of(other)]}
-    out.record(
-        "cka", one.device, {**encoders, **_facts(texts, seed, pooling, max_length), **_draws(permutations, replicates)}
-    )
-    print_cka(table)
-    _print_end(out)
+    out, settings = Output(output, form), Settings(pooling, max_length, permutations, replicates, seed, device)
+    _print(analyze_cka(a, b, _texts(text, data, task, languages, rows), settings, drop, out), out)
 
 
 @app.command("languages")
@@ -120,41 +95,12 @@ def languages_command(
       xglue-harness analyze languages FacebookAI/xlm-roberta-base --text parallel/
       xglue-harness analyze languages DIR --data hub --task xnli --rows 500 --layer 8
     """
-    from xglue_analysis.languages import compare_languages
+    from xglue_harness.analyze.languages import analyze_languages
     from xglue_harness.analyze.output import Output
-    from xglue_harness.analyze.states import facts_of, ready, states_by_language
-    from xglue_harness.cli.analyze_tables import print_languages
-    from xglue_harness.errors import DataError
+    from xglue_harness.analyze.settings import Settings
 
-    out, texts = Output(output, form), _texts(text, data, task, languages, rows)
-    out.data = texts.data
-    if not texts.parallel:
-        raise DataError(
-            f"{texts.description}: sentences must be translations of each other; give --text with a folder of parallel "
-            "files, or --task xnli or pawsx"
-        )
-    one = ready(_encoder(encoder, device), max_length)
-    states = states_by_language(one, texts.by_language, pooling=pooling, max_length=max_length)
-    last = next(iter(states.values())).shape[0] - 1
-    at = last if layer is None else layer
-    if not 0 <= at <= last:
-        raise DataError(f"--layer {at}: the encoder has layers 0 to {last}")
-    found = compare_languages(states, permutations=permutations, replicates=replicates, seed=seed, progress=True)
-    table = [{"model": encoder, "pooling": pooling, **row} for row in found]
-    out.table("languages", table)
-    for measure in ("cka", "anc", "p1_csls"):
-        title = f"{_short(encoder)}, layer {at}"
-        out.figure(f"languages_{measure}", "language_matrix", table, measure=measure, layer=at, title=title)
-    pivot = "en" if "en" in states else next(iter(states))
-    out.figure("languages_layers", "language_lines", table, pivot=pivot, title=_short(encoder))
-    facts = {"encoders": [facts_of(one)], "layer_of_matrices": at, "pivot": pivot}
-    out.record(
-        "languages",
-        one.device,
-        {**facts, **_facts(texts, seed, pooling, max_length), **_draws(permutations, replicates)},
-    )
-    print_languages(table, pivot)
-    _print_end(out)
+    out, settings = Output(output, form), Settings(pooling, max_length, permutations, replicates, seed, device)
+    _print(analyze_languages(encoder, _texts(text, data, task, languages, rows), settings, layer, out), out)
 
 
 @app.command("spectra")
@@ -175,31 +121,11 @@ def spectra_command(
       xglue-harness analyze spectra facebook/mbart-large-50 facebook/mbart-large-50-many-to-many-mmt \\
           facebook/mbart-large-50-many-to-one-mmt facebook/mbart-large-50-one-to-many-mmt --paper
     """
-    import torch
-
-    from xglue_analysis.spectra import table as table_of
-    from xglue_analysis.spectra import totals
     from xglue_harness.analyze.output import Output
-    from xglue_harness.cli.analyze_tables import print_spectra, spectra_markdown
-    from xglue_harness.errors import DataError
+    from xglue_harness.analyze.spectra import analyze_spectra
 
     out = Output(output, form)
-    names = [base, *models]
-    if len(set(names)) < len(names):
-        raise DataError(f"one encoder is given twice: {', '.join(names)}")
-    opened = {name: _weights(name) for name in names}
-    found = table_of(opened.pop(base), opened, base_name=base, progress=True)
-    table: list[dict[str, Any]] = [dict(row) for row in found]
-    out.table("spectra", table)
-    out.text("spectra.md", spectra_markdown(table))
-    out.figure("spectra", "spectra_lines", [{**row, "model": _short(row["model"])} for row in table])
-    out.record("spectra", torch.device("cpu"), {"base": base, "models": list(opened), "totals": totals(found)})
-    last = max(row["layer"] for row in table)
-    at = last if layer is None else layer
-    if not 0 <= at <= last:
-        raise DataError(f"--layer {at}: the encoder has layers 0 to {last}")
-    print_spectra(table, at, paper=paper)
-    _print_end(out)
+    _print(analyze_spectra(base, models, layer, out, paper=paper), out)
 
 
 @app.command("correlate")
@@ -222,95 +148,31 @@ def correlate_command(
       xglue-harness analyze correlate results/
       xglue-harness analyze correlate results/xlmr results/mbert --over languages
     """
-    import torch
+    from xglue_harness.analyze.correlations import analyze_correlations
+    from xglue_harness.analyze.output import Output
 
-    from xglue_harness.analyze import correlate
-    from xglue_harness.analyze.output import DataMark, Output
-    from xglue_harness.cli.analyze_tables import print_correlations
-
-    out, rows = Output(output, form), correlate.read_results(results)
-    unofficial = any(row["unofficial"] for row in rows)
-    out.data = DataMark("SAMPLE" if rows[0]["sample"] else "UNOFFICIAL" if unofficial else "XGLUE")
-    table: list[dict[str, Any]] = []
-    shown: dict[str, list[dict[str, Any]]] = {}
-    for diagnostic in sorted({name for row in rows for name in row if name not in correlate.FACTS}):
-        points = correlate.points(rows, diagnostic, over)
-        whose = [(row["task"], row["model"], row["recipe"]) for row in points]
-        values = [row[diagnostic] for row in points]
-        if over == "languages" and len({*zip(whose, values, strict=True)}) <= len({*whose}):
-            continue  # the same for all languages of a model
-        found = correlate.correlate(points, diagnostic, seed=seed)
-        table += found
-        shown[diagnostic] = points
-        names = correlate.labels(points)
-        named = [{**row, "model": name} for row, name in zip(points, names, strict=True)]
-        out.figure(f"correlate_{diagnostic}", "correlation", named, found, x=diagnostic)
-    out.table("correlate", table)
-    facts = {"over": over, "results": [str(path) for path in results], "seed": seed, "points": shown}
-    out.record("correlate", torch.device("cpu"), facts)
-    print_correlations(table)
-    if recipes := sorted({f"{row['model']} ({row['recipe']})" for row in rows if row["recipe"]}):
-        typer.echo(f"recipes that differ are points of their own: {'; '.join(recipes)}")
-    _print_end(out)
+    out = Output(output, form)
+    _print(analyze_correlations(results, over, seed, out), out)
 
 
 def _texts(text: Path | None, data: str | None, task: str | None, languages: str | None, rows: int) -> Texts:
-    from xglue_harness.analyze.sentences import read_texts, task_texts
-    from xglue_harness.errors import DataError
+    from xglue_harness.analyze.sentences import chosen_texts
 
-    wanted = None if languages is None else [name.strip() for name in languages.split(",")]
-    if text is not None and (data is not None or task is not None):
-        raise DataError("give --text, or --task with --data, not both")
-    if text is not None:
-        return read_texts(text, wanted, rows)
-    if task is None:
-        raise DataError("no sentences: give --text FILE_OR_FOLDER, or --task nc (xnli, ...) with --data")
-    return task_texts(task, data, wanted, rows)
+    names = None if languages is None else [name.strip() for name in languages.split(",")]
+    return chosen_texts(text, data, task, names, rows)
 
 
-def _encoder(name: str, device: str | None) -> Backbone:
-    import torch
+def _print(summary: Summary, out: Output) -> None:
+    """The short form of a table, what a reader must know of the data, and which files there are."""
+    from xglue_harness.cli.console import PlainConsole, table
 
-    from xglue_harness.encoders.checks import device_of
-    from xglue_harness.encoders.loading import load_backbone
-    from xglue_harness.threads import line
-
-    chosen = device_of(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if chosen.type == "cpu":
-        typer.echo(f"{name}: {line(torch.get_num_threads())}", err=True)
-    return load_backbone(name, chosen)
-
-
-def _weights(name: str) -> Any:
-    from xglue_analysis import open_weights
-    from xglue_harness.encoders.loading import Checkpoint
-
-    checkpoint = Checkpoint.of(name)
-    return open_weights(checkpoint.name, revision=checkpoint.revision)
-
-
-def _short(name: str) -> str:
-    return name.rstrip("/").rsplit("/", 1)[-1]
-
-
-def _facts(texts: Texts, seed: int, pooling: str, max_length: int) -> dict[str, Any]:
-    return {
-        "texts": texts.description,
-        "text_files": texts.files,
-        "languages": {language: len(sentences) for language, sentences in texts.by_language.items()},
-        "parallel": texts.parallel,
-        "pooling": pooling,
-        "max_length": max_length,
-        "layers": "0 is what the embeddings give, the last one the encoder's output",
-        "seed": seed,
-    }
-
-
-def _draws(permutations: int, replicates: int) -> dict[str, Any]:
-    return {"permutations": permutations, "replicates": replicates}
-
-
-def _print_end(out: Output) -> None:
-    if out.data is not None and out.data.warning:
-        typer.echo(out.data.warning)
+    shown = table(summary.heads, "l" + "r" * (len(summary.heads) - 1))
+    for cells, published in summary.rows:
+        shown.add_row(*cells, style="dim" if published else None)
+    console = PlainConsole()
+    console.print(shown)
+    console.print(summary.note, style="dim")
+    for line in (summary.remark, out.data.warning if out.data is not None else ""):
+        if line:
+            typer.echo(line)
     typer.echo("written: " + ", ".join(str(file) for file in out.written))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from unicodedata import category
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
+
+WIDE = 240
+"""Columns at least where there is no terminal, so that a file or a pipe gets whole names."""
 
 
 def printable(text: str) -> str:
@@ -17,17 +22,36 @@ def printable(text: str) -> str:
 class PlainConsole(Console):
     """A console for which no text is markup, emoji code or a command to the terminal."""
 
-    def __init__(self, *, width: int | None = None, wide: int = 160) -> None:
+    def __init__(self, *, width: int | None = None) -> None:
         """Know the width.
 
         Args:
-            width: columns; by default those of the terminal.
-            wide: columns at least where there is none, so that a file or a pipe gets whole names.
+            width: columns; by default those of the terminal, or `WIDE`.
         """
         super().__init__(markup=False, emoji=False, highlight=False, width=width)
         if width is None and not self.is_terminal:
-            self.width = max(wide, self.width)
+            self.width = max(WIDE, self.width)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """As rich does, of `printable` text."""
         return super().render_str(printable(text), **options)
+
+
+def table(heads: Sequence[str], align: str, *, title: str | None = None) -> Table:
+    """An empty table, in a frame where it has a title.
+
+    Args:
+        heads: of the columns.
+        align: a letter for each, as in LaTeX: ``l`` (left), ``r`` (right), ``p`` (a paragraph: long cells are folded).
+        title: above it.
+    """
+    if title is None:
+        empty = Table(box=None, header_style="bold")
+    else:
+        empty = Table(title=title, title_justify="left", expand=False)
+    for head, letter in zip(heads, align, strict=True):
+        if letter == "p":
+            empty.add_column(head, overflow="fold")
+        else:
+            empty.add_column(head, justify="right" if letter == "r" else "left", no_wrap=True)
+    return empty

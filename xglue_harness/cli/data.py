@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xglue_harness.cli.options import DryRun, Yes
+
 if TYPE_CHECKING:
     from xglue_harness.errors import DataError
 
@@ -82,9 +84,9 @@ def check_command(
     import json
     from dataclasses import asdict
 
-    from xglue_harness.cli.console import PlainConsole
+    from xglue_harness.cli.console import PlainConsole, table
     from xglue_harness.data.check import check, what_is_there
-    from xglue_harness.data.render import remarks, render
+    from xglue_harness.data.report import HEADS
     from xglue_harness.errors import DataError
 
     try:
@@ -98,9 +100,14 @@ def check_command(
             json.dumps({**asdict(report), "problems": problems, "ok": not problems}, ensure_ascii=False, indent=1)
         )
     else:
-        PlainConsole().print(render(report))
+        shown = table(HEADS, "lllrrpp", title=report.path)
+        for rows in report.tables():
+            for cells in rows:
+                shown.add_row(*cells)
+            shown.add_section()
+        PlainConsole().print(shown)
         # Not by rich, which would wrap them: they are to be searched with grep and opened at their line.
-        for line in remarks(report, allow_partial):
+        for line in report.remarks(allow_partial):
             typer.echo(line)
         count = f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}"
         typer.echo(f"{path}: {count if problems else 'all is well'}")
@@ -135,17 +142,17 @@ def prune_command(
         Path | None,
         typer.Argument(help="A folder of your own that `get` or `prepare` was to make.", metavar="DIR"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> None:
     """Show and remove what killed processes left half-written in the cache; nothing that is whole is touched."""
     from xglue_harness.data.leftovers import leftovers, remove
 
-    found = leftovers(folder)
-    for item in found:
+    half_written = leftovers(folder)
+    for item in half_written:
         note = " (a process may be at work on it; it stays)" if item.in_use else ""
         typer.echo(f"{item.path} {item.bytes / 1e6:.1f} MB{note}")
-    chosen = [item for item in found if not item.in_use]
+    chosen = [item for item in half_written if not item.in_use]
     typer.echo(f"{len(chosen)} left half-written, {sum(item.bytes for item in chosen) / 1e6:.1f} MB")
     if dry_run or not chosen:
         return

@@ -1,57 +1,86 @@
-"""What ``xglue-harness score`` and ``xglue-harness export`` do and print; ``xglue_harness.cli`` has their options."""
+"""``xglue-harness score`` and ``export``: predictions in XGLUE's submission format."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
 
-from xglue_harness.benchmark import TASKS
-from xglue_harness.cli.console import PlainConsole
-from xglue_harness.submission.export import export
-from xglue_harness.submission.files import relative_path
-from xglue_harness.submission.score import LanguageScore, Mean, Scores, score_folder
+from xglue_harness.cli.options import Results
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xglue_harness.submission.score import LanguageScore, Mean, Scores
 
 _SAMPLE = "SAMPLE data: the scores mean nothing"
 
 
-def score_command(
-    predictions: Path,
-    data: str | None,
-    split: Literal["test", "dev"],
-    tasks: Sequence[str] | None,
-    allow_partial: bool,
-    as_json: bool,
-    as_official: bool,
+def score(
+    predictions: Annotated[Path, typer.Option(metavar="DIR", help="folder of files TASK/language.prediction")],
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="'sample', 'hub', a folder or the archive; by default $XGLUE_DATA"),
+    ] = None,
+    split: Annotated[Literal["test", "dev"], typer.Option(help="which sets were predicted")] = "test",
+    task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="nc, xnli, ..., once for each; by default all in the folder"),
+    ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="score what is there and say what predictions or data lack")
+    ] = False,
+    as_official: Annotated[
+        bool, typer.Option("--as-official", help="read the files as leniently as XGLUE's evaluator does")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the scores as JSON")] = False,
 ) -> None:
-    """Score a folder of predictions and print the scores; see `score_folder`.
+    """Score a folder of predictions in XGLUE's submission format.
 
-    Raises:
-        DataError: as `score_folder`.
+    With our metrics and their standard errors, and as XGLUE's own evaluator does (official, by seqeval 0.0.12 as in
+    XGLUE's shipped results; official_seqeval1 by seqeval 1.x).
+
+    \b
+    Examples:
+      xglue-harness score --predictions submission --data xglue_full_dataset.tar.gz
+      xglue-harness score --predictions submission --data xglue --task ner --task pos --json
+      xglue-harness score --predictions Unicoder_prediction_on_XGLUE_test --data hub --as-official
     """
-    scores = score_folder(predictions, data, split, tasks, allow_partial, as_official)
+    import json
+    from dataclasses import asdict
+
+    from xglue_harness.cli.console import PlainConsole
+    from xglue_harness.submission.score import score_folder
+
+    scores = score_folder(predictions, data, split, task, allow_partial, as_official)
     for line in scores.warnings:
         typer.echo(f"warning: {line}", err=True)
     if as_json:
         typer.echo(json.dumps({**asdict(scores), "partial": scores.partial}, ensure_ascii=False, indent=1))
         return
-    PlainConsole().print(table_of(scores))
+    PlainConsole().print(_table(scores))
     for line in _remarks(scores):
         typer.echo(line)
 
 
-def export_command(results: Sequence[Path], folder: Path) -> None:
-    """Write a submission and print what it holds and lacks; see `export`.
+def export(
+    results: Results,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the submission goes: a new or an empty folder")],
+) -> None:
+    """Write a folder in XGLUE's submission format from results.
 
-    Raises:
-        DataError: as `export`.
+    Of lm_eval's results files, or folders of them, and the predictions that lie beside them or in the cache.
+
+    \b
+    Examples:
+      xglue-harness export results submission
+      xglue-harness export results/model/results_2025-01-31T12-00-00.000000.json submission
     """
-    summary = export(results, folder)
+    from xglue_harness.submission.export import export as export_submission
+
+    summary = export_submission(results, folder)
     total = len(summary.files) + len(summary.missing)
     typer.echo(f"{summary.folder}: {len(summary.files)} of {total} files of {summary.model} ({summary.protocol})")
     if summary.missing:
@@ -64,6 +93,9 @@ def export_command(results: Sequence[Path], folder: Path) -> None:
 
 def _by_task(paths: Collection[str]) -> str:
     """Prediction files in words: tasks, with their languages where some are not among them."""
+    from xglue_harness.benchmark import TASKS
+    from xglue_harness.submission.files import relative_path
+
     parts = []
     for spec in TASKS.values():
         languages = [language for language in spec.languages if relative_path(spec, language) in paths]
@@ -73,8 +105,11 @@ def _by_task(paths: Collection[str]) -> str:
     return ", ".join(parts)
 
 
-def table_of(scores: Scores) -> Table:
+def _table(scores: Scores) -> Table:
     """Task × language with rows and scores, a mean for each task and, where all eight are there, over the tasks."""
+    from xglue_harness.benchmark import TASKS
+    from xglue_harness.cli.console import table
+
     marks = [
         scores.split,
         *["partial"] * scores.partial,
@@ -83,27 +118,20 @@ def table_of(scores: Scores) -> Table:
         *["UNOFFICIAL data"] * bool(scores.unofficial),
     ]
     title = f"{scores.predictions} on {scores.data} ({', '.join(marks)})"
-    table = Table(title=title, title_justify="left", expand=False)
-    for column in ("task", "language"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("metric", no_wrap=True)
-    later = any(found.mean.official_seqeval1 is not None for found in scores.tasks)
-    for column in ("ours", "±", "official", *["official_seqeval1"] * later):
-        table.add_column(column, justify="right", no_wrap=True)
-    for found in scores.tasks:
-        spec = TASKS[found.task]
-        for item in found.languages:
-            first = item is found.languages[0]
-            table.add_row(
-                spec.title if first else "", item.language, str(item.rows), found.metric, *_cells(item, later)
-            )
-        part = "" if len(found.languages) == len(spec.languages) else f" of {len(spec.languages)}"
-        table.add_row("", f"mean of {len(found.languages)}{part}", "", found.metric, *_cells(found.mean, later))
-        table.add_section()
+    later = any(task.mean.official_seqeval1 is not None for task in scores.tasks)
+    numbers = ("ours", "±", "official", *["official_seqeval1"] * later)
+    shown = table(("task", "language", "rows", "metric", *numbers), "llrl" + "r" * len(numbers), title=title)
+    for task in scores.tasks:
+        spec = TASKS[task.task]
+        for item in task.languages:
+            name = spec.title if item is task.languages[0] else ""
+            shown.add_row(name, item.language, str(item.rows), task.metric, *_cells(item, later))
+        part = "" if len(task.languages) == len(spec.languages) else f" of {len(spec.languages)}"
+        shown.add_row("", f"mean of {len(task.languages)}{part}", "", task.metric, *_cells(task.mean, later))
+        shown.add_section()
     if scores.mean is not None:
-        table.add_row("XGLUE", f"mean of {len(scores.tasks)} tasks", "", "score", *_cells(scores.mean, later))
-    return table
+        shown.add_row("XGLUE", f"mean of {len(scores.tasks)} tasks", "", "score", *_cells(scores.mean, later))
+    return shown
 
 
 def _cells(item: LanguageScore | Mean, later: bool) -> list[str]:
@@ -113,10 +141,12 @@ def _cells(item: LanguageScore | Mean, later: bool) -> list[str]:
 
 
 def _remarks(scores: Scores) -> list[str]:
+    from xglue_harness.benchmark import TASKS
+
     lines = [
-        f"{TASKS[found.task].title} {item.language}: queries of one row count for no score: {item.single_row_queries}"
-        for found in scores.tasks
-        for item in found.languages
+        f"{TASKS[task.task].title} {item.language}: queries of one row count for no score: {item.single_row_queries}"
+        for task in scores.tasks
+        for item in task.languages
         if item.single_row_queries
     ]
     if scores.missing:

@@ -1,4 +1,4 @@
-"""The official ``xglue_full_dataset.tar.gz``: read through once, of which only the eight tasks' files are kept."""
+"""The official ``xglue_full_dataset.tar.gz``: it is read once, and only the files of the eight tasks are kept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def archive_sha256(path: Path) -> str:
-    """sha256 (hex) of an archive, computed once a process for each state of the file.
+    """sha256 (hex) of an archive; a process computes it once, and again only after the file has changed.
 
     Raises:
         DataError: if the file can't be read.
@@ -48,12 +48,13 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None, *, vouched: b
     """Unpack the files of the eight tasks into ``folder``, which appears complete or not at all.
 
     Only regular members whose names are exactly those of the benchmark table are written: never one that leads out of
-    the folder, a link or a device; nor MLQA, QG and NTG. What is unpacked is what was hashed: both in one read.
+    the folder, a link or a device; nor MLQA, QG and NTG. One read both hashes and unpacks, so the hash is of what was
+    unpacked.
 
     Args:
         archive: the gzip tar, with its members below ``xglue_full_dataset/``.
         folder: where the tasks' folders go; it may exist if it is empty.
-        sha256: of the archive (hex), as it was found before, if it was.
+        sha256: of the archive (hex), where it is known already.
         vouched: put a manifest beside the files, and in the place of what ``folder`` holds; for the cache.
 
     Raises:
@@ -64,20 +65,20 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None, *, vouched: b
     wanted = {f"{ARCHIVE_FOLDER}/{path}": path for spec in TASKS.values() for _, _, path in spec.files()}
     with new_folder(folder, replace=vouched) as inner:
         try:
-            found, files = unpack_members(archive, inner, wanted)
+            actual, files = unpack_members(archive, inner, wanted)
         except BROKEN as error:
             raise not_an_archive(archive, error) from error
         if not files:
             raise DataError(
                 f"{archive}: holds no file of the eight tasks; expected members such as {ARCHIVE_FOLDER}/NER/en.train"
             )
-        if sha256 not in (None, found):
+        if sha256 not in (None, actual):
             raise DataError(
-                f"{archive}: sha256 {found} when it was unpacked, {sha256} before: the file changed meanwhile; run "
-                "again once it is complete; nothing was kept"
+                f"{archive}: sha256 {actual} when it was unpacked, {sha256} before: the file changed meanwhile; "
+                "run again once it is complete; nothing was kept"
             )
         if vouched:
-            write_manifest(inner, found, files)
+            write_manifest(inner, actual, files)
 
 
 def unpacked_folder(sha256: str) -> Path:
@@ -90,19 +91,19 @@ def unpacked_folder(sha256: str) -> Path:
 
 
 def lock_of(folder: Path) -> Path:
-    """The lock that whoever unpacks a folder of `unpacked_folder` holds."""
+    """The lock that a process holds while it unpacks into a folder of `unpacked_folder`."""
     return cache_root() / "locks" / f"{folder.name}.lock"
 
 
 def unpack_once(folder: Path, archive: Callable[[], Path]) -> Path | None:
-    """Unpack an archive into the cache unless it is there. One process does it; others that want it wait.
+    """Unpack an archive into the cache unless it is there. One process does it; others that need it wait.
 
     Args:
         folder: of `unpacked_folder`.
         archive: gives the archive, where it is needed.
 
     Returns:
-        The archive that was unpacked; ``None`` where another had been faster.
+        The archive that was unpacked; ``None`` where it was there, or another process was faster.
 
     Raises:
         DataError: if the archive is broken or the cache can't be written; and what ``archive`` raises.
@@ -111,12 +112,12 @@ def unpack_once(folder: Path, archive: Callable[[], Path]) -> Path | None:
 
 
 def use_unpacked(folder: Path, archive: Callable[[], Path], use: Callable[[Path], T]) -> T:
-    """Read from an unpacked archive; what is damaged is named, and unpacked anew where the archive is at hand.
+    """Read from an unpacked archive. Damage is logged, and the archive is unpacked again if it is still at hand.
 
     Args:
         folder: of `unpacked_folder`.
         archive: gives the archive, where it is needed.
-        use: reads from the folder, twice where the first reading meets a damaged file.
+        use: reads from the folder; it is called a second time if the first meets a damaged file.
 
     Raises:
         DataError: if the archive can't be had; and what ``use`` raises.
@@ -130,7 +131,7 @@ def use_unpacked(folder: Path, archive: Callable[[], Path], use: Callable[[Path]
 
 
 def _damage(folder: Path) -> str | None:
-    """Why a folder must be unpacked, as far as its manifest tells: "" where nothing is there yet."""
+    """Why an archive must be unpacked (again), judging by the manifest alone: "" where nothing is there yet."""
     if not folder.is_dir():
         return ""
     try:
@@ -148,13 +149,13 @@ def _unpack_locked(folder: Path, archive: Callable[[], Path], damage: Callable[[
             if problem:
                 logger.warning("the unpacked archive is damaged (%s); it is unpacked anew", problem)
             try:
-                found = archive()
-                unpack(found, folder, folder.name, vouched=True)
+                source = archive()
+                unpack(source, folder, folder.name, vouched=True)
             except DataError as error:
                 if not problem:
                     raise
                 raise DataError(f"{problem}; and the archive can't be unpacked anew: {error}") from error
-            return found
+            return source
     except OSError as error:
         raise DataError(
             f"cannot unpack the archive to {folder} ({error.strerror or error}); "

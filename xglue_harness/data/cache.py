@@ -1,7 +1,7 @@
-"""The cache: parsed splits as memory-mapped Arrow files, by content: the same bytes are parsed once on a machine.
+"""The cache: parsed splits as memory-mapped Arrow files, by content: a machine parses the same bytes once.
 
-A file's name is a hash of all that decides its rows, so that nothing has to be invalidated, and it appears by an atomic
-rename, so that processes that race write the same file twice at worst.
+A file's name is a hash of everything that decides its rows, so nothing ever has to be invalidated. It appears by an
+atomic rename, so the worst that racing processes can do is to write the same file twice.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def split_key(content: str, task: TaskSpec, split: str) -> str:
-    """Hash (hex) of all that decides a parsed split's rows.
+    """Hash (hex) of everything that decides a parsed split's rows.
 
     Args:
         content: sha256 (hex) of the file's bytes.
@@ -82,7 +82,7 @@ def cached_split(key: str, task: TaskSpec, path: str, make: Callable[[], Rows]) 
 
 
 def sealed_stream(file: Path) -> pa.Buffer:
-    """The Arrow stream in a file, mapped into memory: the bytes that the seal at the file's end was compared with.
+    """The Arrow stream in a file, mapped into memory: the very bytes that were checked against the seal at its end.
 
     Raises:
         DamagedFileError: where they do not agree, or it can't be read.

@@ -1,11 +1,10 @@
-"""Look a whole folder or archive through: every file's rows, labels and bad lines, against what was published."""
+"""Check a whole folder or archive: the rows, labels and bad lines of every file, against what was published."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 from xglue_harness.benchmark import TASKS, TaskSpec
@@ -14,108 +13,19 @@ from xglue_harness.data.folder import SAMPLE, layout_root
 from xglue_harness.data.hub_archive import official_folder
 from xglue_harness.data.manifest import manifest_rows
 from xglue_harness.data.official import Rows, parse
+from xglue_harness.data.report import FileReport, Problem, Report
 from xglue_harness.data.resolve import VARIABLE
 from xglue_harness.data.unpacked import MANIFEST, check_unpacked, verify_unpacked
 from xglue_harness.errors import DataError
 from xglue_harness.files import is_folder, is_regular, read_regular, user_path
 
 MOST_PROBLEMS = 20
-"""So many bad lines of a file are kept; the rest is counted."""
+"""Bad lines of a file that are kept; the others are only counted."""
 
 NOT_OURS = ("MLQA", "QG", "NTG")
 """Folders of the archive that belong to tasks of XGLUE which are not among the eight."""
 
 _LABEL_LISTS = ("NER/labels.txt", "POS/labels.txt")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A bad line of a file; line 0 stands for the file as a whole."""
-
-    line: int
-    message: str
-
-
-@dataclass(frozen=True)
-class FileReport:
-    """What was found in one file.
-
-    Attributes:
-        task: short name of the task.
-        split: ``train``, ``dev`` or ``test``.
-        language: language code.
-        path: relative to the folder.
-        present: whether the file is there.
-        rows: rows that could be read.
-        expected: rows according to the manifest; ``None`` where it has no such split.
-        labels: how often each class occurs (in tagging: over the words).
-        problems: the first bad lines.
-        more_problems: how many there are beyond those.
-        note: what explains a difference that is none; may be empty.
-    """
-
-    task: str
-    split: str
-    language: str
-    path: str
-    present: bool
-    rows: int = 0
-    expected: int | None = None
-    labels: Mapping[str, int] | None = None
-    problems: tuple[Problem, ...] = ()
-    more_problems: int = 0
-    note: str = ""
-
-    @property
-    def rows_agree(self) -> bool:
-        """Whether the rows are as many as the manifest says, or a note explains why not."""
-        return self.expected is None or self.rows == self.expected or bool(self.note)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was found in a folder or an archive.
-
-    Attributes:
-        path: of the folder or archive.
-        files: a report for each file that the tasks have, there or not.
-        extra: files that belong to no task (at most twenty and a count).
-        notes: remarks on the whole.
-        damage: files of an unpacked archive that are not as they were in it.
-    """
-
-    path: str
-    files: tuple[FileReport, ...]
-    extra: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    damage: tuple[str, ...] = ()
-
-    def ok(self, allow_partial: bool = False) -> bool:
-        """Whether the data can be used; see ``problems``."""
-        return not self.problems(allow_partial)
-
-    def problems(self, allow_partial: bool = False) -> list[str]:
-        """All that is wrong, a line each.
-
-        Args:
-            allow_partial: accept that languages of a task, or whole tasks, are absent (but not that a task has a test
-                set and no training set), and other numbers of rows than the manifest's.
-        """
-        found = list(self.damage)
-        there = {file.task for file in self.files if file.present}
-        if not there:
-            found.append(f"{self.path}: no file of any task; expected a layout such as {self.files[0].path}")
-        for file in self.files:
-            found += [
-                f"{file.path}:{p.line}: {p.message}" if p.line else f"{file.path}: {p.message}" for p in file.problems
-            ]
-            if file.more_problems:
-                found.append(f"{file.path}: and {file.more_problems} more bad lines")
-            if not file.present and (not allow_partial or (file.split == "train" and file.task in there)):
-                found.append(f"{file.path}: no such file")
-            elif file.present and not allow_partial and not file.rows_agree and not file.problems:
-                found.append(f"{file.path}: {file.rows} rows; the official file has {file.expected}")
-        return found
 
 
 def what_is_there() -> Path:

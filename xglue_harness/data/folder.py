@@ -97,7 +97,7 @@ class FolderSource:
         return tuple(lang for lang in languages if self._has(task.path(split, lang)))
 
     def _has(self, relative: str) -> bool:
-        """Whether a file is there, or was unpacked: then its absence is a damage."""
+        """Whether a file is there; one that was unpacked and has gone counts as damage."""
         path = self.root / relative
         try:
             there = is_regular(path)

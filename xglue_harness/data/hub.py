@@ -11,7 +11,8 @@ from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.data.archive import UnpackedSource
 from xglue_harness.data.cache import cached_split, split_key
 from xglue_harness.data.hub_archive import describe, fetch_archive, fetch_folder
-from xglue_harness.data.hub_datasets import COPY, SPLITS, HubDataset, chosen_ports
+from xglue_harness.data.hub_datasets import COPY, SPLITS, HubDataset, chosen_datasets
+from xglue_harness.data.hub_failures import first_line
 from xglue_harness.data.manifest import manifest_rows, official_archive
 from xglue_harness.data.official import Rows, rows_sha256
 from xglue_harness.data.source import LoadedSplit
@@ -36,13 +37,13 @@ class HubSource:
         """Choose the repositories; nothing is loaded yet.
 
         Args:
-            repositories: by task, what its rows come from instead of the official archive (`chosen_ports`).
+            repositories: by task, what its rows come from instead of the official archive (`chosen_datasets`).
 
         Raises:
             DataError: for an unknown task or a repository without a revision.
         """
-        self._ports = chosen_ports(repositories or {})
-        named = [f"{task}: {port}" for task, port in self._ports.items()]
+        self._hub_datasets = chosen_datasets(repositories or {})
+        named = [f"{task}: {hub_dataset}" for task, hub_dataset in self._hub_datasets.items()]
         others = [] if len(named) == len(TASKS) else [f"other tasks: {describe()}" if named else describe()]
         self.description = "; ".join([*named, *others])
         self._archive: UnpackedSource | None = None
@@ -55,17 +56,17 @@ class HubSource:
             KeyError: for a split or a language that is not the task's.
         """
         path = task.path(split, language)
-        port = self._ports.get(task.name)
-        if port is None:
+        hub_dataset = self._hub_datasets.get(task.name)
+        if hub_dataset is None:
             return self._official().load(task, split, language)
-        identity = f"hub:{Path(port.repository).name if port.is_local else port}/{language}/{split}"
+        identity = f"hub:{Path(hub_dataset.repo_id).name if hub_dataset.is_local else hub_dataset}/{language}/{split}"
 
         def make() -> Rows:
-            rows = _rows(_fetch(port, task, language, split), task, identity, named=port.repository == COPY)
-            _check_count(len(rows), task, split, language, port)
+            rows = _rows(_fetch(hub_dataset, task, language, split), task, identity, named=hub_dataset.repo_id == COPY)
+            _check_count(len(rows), task, split, language, hub_dataset)
             return rows
 
-        if port.is_immutable:  # found in the cache without the network
+        if hub_dataset.is_immutable:  # so the cache can be asked without the network
             return cached_split(split_key(identity, task, split), task, path, make)
         rows = make()
         return cached_split(split_key(rows_sha256(rows), task, split), task, path, lambda: rows)
@@ -76,21 +77,21 @@ class HubSource:
         Raises:
             DataError: if the archive can't be had, or the file can't be read.
         """
-        return None if task.name in self._ports else self._official().content(task, split, language)
+        return None if task.name in self._hub_datasets else self._official().content(task, split, language)
 
     def available(self, task: TaskSpec, split: str = "test") -> tuple[str, ...]:
-        """Languages that the task's rows are there in, in the task's order.
+        """Languages that the source has rows in, in the task's order.
 
         Raises:
             DataError: if the archive can't be had or the repository can't be asked.
         """
-        port = self._ports.get(task.name)
-        if port is None:
+        hub_dataset = self._hub_datasets.get(task.name)
+        if hub_dataset is None:
             return self._official().available(task, split)
         languages = (SOURCE_LANGUAGE,) if split == "train" else task.languages
-        if port.is_known:
+        if hub_dataset.is_known:
             return tuple(lang for lang in languages if manifest_rows(task, split, lang) is not None)
-        names = _configurations(port)
+        names = _configurations(hub_dataset)
         return tuple(language for language in languages if language in names)
 
     def _official(self) -> UnpackedSource:
@@ -102,10 +103,10 @@ class HubSource:
         return self._archive
 
 
-def _configurations(port: HubDataset) -> set[str]:
-    if port.is_local:
-        folders = {entry.name for entry in Path(port.repository).iterdir() if entry.is_dir()}
-        if not (Path(port.repository) / "README.md").is_file():
+def _configurations(hub_dataset: HubDataset) -> set[str]:
+    if hub_dataset.is_local:
+        folders = {entry.name for entry in Path(hub_dataset.repo_id).iterdir() if entry.is_dir()}
+        if not (Path(hub_dataset.repo_id) / "README.md").is_file():
             return folders
     else:
         folders = set()
@@ -113,46 +114,46 @@ def _configurations(port: HubDataset) -> set[str]:
     def ask() -> Any:
         import datasets
 
-        return datasets.get_dataset_config_names(port.repository, revision=port.revision or None)
+        return datasets.get_dataset_config_names(hub_dataset.repo_id, revision=hub_dataset.revision or None)
 
-    return folders | set(_guarded(ask, port))
+    return folders | set(_load(ask, hub_dataset))
 
 
-def _fetch(port: HubDataset, task: TaskSpec, language: str, split: str) -> datasets.Dataset:
+def _fetch(hub_dataset: HubDataset, task: TaskSpec, language: str, split: str) -> datasets.Dataset:
     name = SPLITS[split]
 
     def load() -> Any:
         import datasets
 
-        if port.is_local:
-            folder = Path(port.repository)
+        if hub_dataset.is_local:
+            folder = Path(hub_dataset.repo_id)
             if (folder / language).is_dir():
                 return datasets.load_dataset(str(folder / language), split=name)
             return datasets.load_dataset(str(folder), language, split=name)
-        if port.is_known:
-            # Not by configuration, which would fetch its translated training set as well: 60 MB a language.
-            files = {name: port.parquet(task, split, language)}
+        if hub_dataset.is_known:
+            # Not by configuration: that would also fetch its translated training set, 60 MB a language.
+            files = {name: hub_dataset.parquet(task, split, language)}
             return datasets.load_dataset("parquet", data_files=files, split=name)
-        return datasets.load_dataset(port.repository, language, revision=port.revision, split=name)
+        return datasets.load_dataset(hub_dataset.repo_id, language, revision=hub_dataset.revision, split=name)
 
-    return _guarded(load, port, f"{language}/{split} of ")
+    return _load(load, hub_dataset, f"{language}/{split} of ")
 
 
-def _guarded(call: Callable[[], Any], port: HubDataset, what: str = "") -> Any:
+def _load(call: Callable[[], Any], hub_dataset: HubDataset, what: str = "") -> Any:
     from datasets.exceptions import DatasetsError
 
     try:
         return call()
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if port.is_known:
+        reason = first_line(error) or type(error).__name__
+        if hub_dataset.is_known:
             way_out = (
                 "the first use needs the network and HF_HUB_OFFLINE unset; without a repository for the task, its rows "
                 "come from the official archive"
             )
         else:
             way_out = "expected one configuration a language and the splits train, validation and test"
-        raise DataError(f"cannot load {what}{port}: {reason}; {way_out}") from error
+        raise DataError(f"cannot load {what}{hub_dataset}: {reason}; {way_out}") from error
 
 
 def _rows(dataset: datasets.Dataset, task: TaskSpec, identity: str, *, named: bool) -> Rows:
@@ -202,23 +203,23 @@ def _label_reader(feature: Any, task: TaskSpec, identity: str, named: bool) -> C
     def to_id(label: Any, where: str) -> int:
         classes = task.labels if names is None else names
         if isinstance(label, int) and 0 <= label < len(classes):
-            found = label if names is None else task.label_id(names[label])
+            class_id = label if names is None else task.label_id(names[label])
         else:
-            found = task.label_id(label) if isinstance(label, str) else None
-        if found is None:
+            class_id = task.label_id(label) if isinstance(label, str) else None
+        if class_id is None:
             expected = f"0 to {len(classes) - 1} or one of {', '.join(task.labels)}"
             raise DataError(f"{where}: label {label!r}; expected {expected}")
-        return found
+        return class_id
 
     return to_id
 
 
-def _check_count(found: int, task: TaskSpec, split: str, language: str, port: HubDataset) -> None:
+def _check_count(rows: int, task: TaskSpec, split: str, language: str, hub_dataset: HubDataset) -> None:
     expected = manifest_rows(task, split, language)
-    if expected is None or found == expected:
+    if expected is None or rows == expected:
         return
-    message = f"{port}: {found} rows in {language}/{split}; the official data has {expected}"
-    if port.is_known:
+    message = f"{hub_dataset}: {rows} rows in {language}/{split}; the official data has {expected}"
+    if hub_dataset.is_known:
         raise DataError(
             f"{message}: this is not the revision that was checked; remove it from the Hub's cache and retry"
         )

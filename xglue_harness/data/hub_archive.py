@@ -2,7 +2,7 @@
 
 Its homepage offers a download that has long been refused; the same file, byte for byte, lies in a pull request of the
 benchmark's own dataset repository. The transfer itself is ``huggingface_hub``'s: its cache, progress bar, retries,
-tokens, mirrors (``HF_ENDPOINT``) and offline mode are as everywhere.
+tokens, mirrors (``HF_ENDPOINT``) and offline mode work as they always do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from xglue_harness.data.manifest import official_archive
 from xglue_harness.data.prepare import check_new, prepare
 from xglue_harness.data.unpacked import copy_unpacked
 from xglue_harness.errors import DataError
+from xglue_harness.files import nearest_existing
 
 REPOSITORY = "microsoft/xglue"
 REVISIONS = ("3a24c825e7d5e4f7ffc040bdb3bc81d3d811e897", "refs/pr/7")
@@ -96,11 +97,11 @@ def fetch_archive(folder: Path | None = None) -> Path:
         DataError: if it can't be had or is another one.
     """
     archive = _cached() or _download(folder or unpacked_folder(official_archive().sha256))
-    official, found = official_archive(), archive_sha256(archive)
-    if found != official.sha256:
+    official, sha256 = official_archive(), archive_sha256(archive)
+    if sha256 != official.sha256:
         unset = ", with HF_ENDPOINT unset" if "HF_ENDPOINT" in os.environ else ""
         raise DataError(
-            f"{archive}: sha256 {found} ({archive.stat().st_size} bytes); expected {official.sha256} "
+            f"{archive}: sha256 {sha256} ({archive.stat().st_size} bytes); expected {official.sha256} "
             f"({official.bytes} bytes): the file is damaged, or {endpoint()} serves another one. Remove {_place()} "
             f"and run the same command again{unset}"
         )
@@ -111,9 +112,9 @@ def _cached() -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     for revision in REVISIONS:
-        found = try_to_load_from_cache(REPOSITORY, official_archive().file, revision=revision, repo_type="dataset")
-        if isinstance(found, str):
-            return Path(found)
+        path = try_to_load_from_cache(REPOSITORY, official_archive().file, revision=revision, repo_type="dataset")
+        if isinstance(path, str):  # else it is not there, or known not to exist
+            return Path(path)
     return None
 
 
@@ -136,12 +137,12 @@ def _download(folder: Path) -> Path:
             return Path(load(revision=commit))
         except RevisionNotFoundError:
             return Path(load(revision=pull_request))
-    except Exception as error:  # the client lets through what its HTTP library raises, which changes with its version
+    except Exception as error:  # the client lets errors of its HTTP library through, and which library that is changes
         raise refusal(error, REPOSITORY) from error
 
 
 def _check_room(folder: Path) -> None:
-    """Refuse before the download what the disk could not hold after it.
+    """Refuse to begin a download that the disk has no room for.
 
     Raises:
         DataError: naming the folders, what they need and what is free.
@@ -151,21 +152,17 @@ def _check_room(folder: Path) -> None:
     needs: dict[int, int] = defaultdict(int)
     places: dict[int, list[Path]] = defaultdict(list)
     for place, wanted in ((Path(constants.HF_HUB_CACHE), official_archive().bytes), (folder, UNPACKED_BYTES)):
-        device = _existing(place).stat().st_dev
+        device = nearest_existing(place).stat().st_dev
         needs[device] += wanted
         places[device].append(place)
     for device, wanted in needs.items():
-        free = shutil.disk_usage(_existing(places[device][0])).free
+        free = shutil.disk_usage(nearest_existing(places[device][0])).free
         if free < wanted:
             raise DataError(
                 f"the XGLUE archive needs {wanted / 1e6:.0f} MB in {' and '.join(map(str, places[device]))}, where "
                 f"{free / 1e6:.0f} MB are free: make room, or set HF_HOME (for the download) and XGLUE_CACHE (for the "
                 "files) to a disk that has it; nothing was downloaded"
             )
-
-
-def _existing(place: Path) -> Path:
-    return next(path for path in (place, *place.absolute().parents) if path.exists())
 
 
 def _tell_of_the_rest(folder: Path) -> None:

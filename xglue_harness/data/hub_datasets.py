@@ -18,7 +18,7 @@ from xglue_harness.errors import DataError
 from xglue_harness.files import is_folder, user_path
 
 SPLITS: Mapping[str, str] = MappingProxyType({"train": "train", "dev": "validation", "test": "test"})
-"""Our splits' names in the ports."""
+"""Our splits' names in these repositories."""
 
 COPY = "hgissbkh/xglue"
 """A copy of all eight tasks as Parquet, as the old ``xglue`` loader read them: without POS in Portuguese."""
@@ -32,14 +32,14 @@ class HubDataset:
     """A repository with one configuration a language and the splits ``train``, ``validation`` and ``test``.
 
     Attributes:
-        repository: id on the Hub, or path of a local folder.
+        repo_id: id on the Hub, or path of a local folder.
         revision: commit, tag or branch; empty for a local folder.
         files: for one of our own list: where the Parquet files of a split are, with the fields ``task`` (the old
             loader's name), ``language``, ``split`` and ``part`` (``train``, ``validation.de``). Its rows must be as
             many, and its classes the same, as the manifest says.
     """
 
-    repository: str
+    repo_id: str
     revision: str = ""
     files: str = ""
 
@@ -66,7 +66,7 @@ class HubDataset:
         return f"hf://datasets/{self}/{path}"
 
     def __str__(self) -> str:
-        return self.repository if self.is_local else f"{self.repository}@{self.revision}"
+        return self.repo_id if self.is_local else f"{self.repo_id}@{self.revision}"
 
 
 _COPY = HubDataset(COPY, "de1926389545bc73d13a5b850f2596bdaf463f72", "{task}/{part}-*.parquet")
@@ -84,7 +84,7 @@ KNOWN: Mapping[str, tuple[HubDataset, ...]] = MappingProxyType(
 """By task, the repositories that need no revision, for they are pinned here."""
 
 
-def chosen_ports(repositories: Mapping[str, str]) -> dict[str, HubDataset]:
+def chosen_datasets(repositories: Mapping[str, str]) -> dict[str, HubDataset]:
     """The repositories that a user names.
 
     Args:
@@ -93,25 +93,25 @@ def chosen_ports(repositories: Mapping[str, str]) -> dict[str, HubDataset]:
     Raises:
         DataError: for an unknown task, or a repository that is neither a folder nor known and has no revision.
     """
-    ports = {}
+    chosen = {}
     for name, text in repositories.items():
         if name not in TASKS:
             raise DataError(f"data: no XGLUE task {name!r}; expected one of {', '.join(TASKS)}")
-        known = {form: port for port in KNOWN[name] for form in (port.repository, str(port))}
+        known = {form: dataset for dataset in KNOWN[name] for form in (dataset.repo_id, str(dataset))}
         repository, _, revision = text.rpartition("@")
         if (folder := _folder(name, text)) is not None:
-            ports[name] = HubDataset(str(folder))
+            chosen[name] = HubDataset(str(folder))
         elif text in known:
-            ports[name] = known[text]
+            chosen[name] = known[text]
         elif repository and revision:
-            ports[name] = HubDataset(repository, revision)
+            chosen[name] = HubDataset(repository, revision)
         else:
             raise DataError(
                 f"data: {name}: {text!r} is not a folder and names no revision; expected 'repo/id@revision' (best a "
                 "commit, for results that can be repeated), the path of a folder, or one of "
-                f"{', '.join(port.repository for port in KNOWN[name])}"
+                f"{', '.join(dataset.repo_id for dataset in KNOWN[name])}"
             )
-    return ports
+    return chosen
 
 
 def _folder(name: str, text: str) -> Path | None:

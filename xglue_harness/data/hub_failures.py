@@ -66,22 +66,24 @@ def _way_out(causes: Sequence[BaseException]) -> str:
 
 def _status(error: BaseException) -> int | None:
     """The HTTP status that an error is about."""
-    found = getattr(getattr(error, "response", None), "status_code", None)
-    return found if isinstance(found, int) else None
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 def _chain(error: BaseException) -> list[BaseException]:
     """An error and what it was raised from, the innermost last."""
-    found = [error]
-    while (step := found[-1].__cause__ or found[-1].__context__) is not None and step not in found:
-        found.append(step)
-    return found
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    return chain
 
 
 def _reason(causes: Sequence[BaseException]) -> str:
     """The first line of the innermost error that says something."""
-    for cause in reversed(causes):
-        lines = str(cause).strip().splitlines()
-        if lines:
-            return lines[0].rstrip(".;:")
-    return type(causes[0]).__name__
+    said = (line for cause in reversed(causes) if (line := first_line(cause)))
+    return next(said, type(causes[0]).__name__).rstrip(".;:")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; may be empty."""
+    return next(iter(str(error).strip().splitlines()), "")

@@ -1,8 +1,8 @@
 """Other layouts that could be read as text: columns of CoNLL, comments, quoted fields, a column of numbers.
 
-Their rows have a label in the right place, so that every line alone looks well. What is never right is told line by
-line (`check_word`); what only the whole file tells is told once, at its first line (`TaggedLines`, `check_fields`):
-Vietnamese words of POS do hold blanks, a fifth of all, but never all of a sentence.
+Their rows have a label in the right place, so each line looks right by itself. What can never be right is reported
+line by line (`check_word`). What only shows over the whole file is reported once, at its first line (`TaggedLines`,
+`check_fields`): a fifth of the Vietnamese words in POS hold a blank, but never all words of a sentence.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Report = Callable[[int, str], None]
 
 
 def is_document_mark(line: str) -> bool:
-    """Whether a line of two columns is CoNLL's mark of a document, and so no word; XGLUE's evaluator skips it, too."""
+    """Whether a line of two columns is CoNLL's document mark rather than a word; XGLUE's evaluator skips it as well."""
     return line.startswith("-DOCSTART-") and len(line.split()) == 2
 
 
@@ -40,7 +40,7 @@ def check_word(line: str, word: str, task: TaskSpec) -> str | None:
         return "a comment of CoNLL-U; remove it: the files have no comments"
     if "\r" in word:
         return "several words, parted by carriage returns; expected lines that end with \\n or \\r\\n"
-    # The text of NER is that of CoNLL, whose own files part their columns with blanks.
+    # NER's text comes from CoNLL, whose files separate their columns by blanks.
     if task.name == "ner":
         return (
             f"{word.count(' ') + 2} columns; expected a word and its label alone (with a tab between them where the "
@@ -50,15 +50,15 @@ def check_word(line: str, word: str, task: TaskSpec) -> str | None:
 
 
 class TaggedLines:
-    """What all lines of a tagging file say together."""
+    """What only shows over all lines of a tagging file."""
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self._with_blank: list[int] = []
         self._words = self._sentences = self._single = self._tabs = 0
         self._sentence: list[tuple[int, bool]] = []
-        self.found: list[tuple[int, str]] = []
-        """Line and problem of what was found."""
+        self.problems: list[tuple[int, str]] = []
+        """Line and message of each."""
 
     def word(self, number: int, line: str, word: str) -> None:
         """Note a word, and its line and that line's number."""
@@ -71,7 +71,9 @@ class TaggedLines:
             return
         first, with_blank = self._sentence[0][0], [number for number, has in self._sentence if has]
         if len(self._sentence) > MOST_WORDS:
-            self.found.append((first, f"a sentence of {len(self._sentence)} words; expected a blank line after each"))
+            self.problems.append(
+                (first, f"a sentence of {len(self._sentence)} words; expected a blank line after each")
+            )
         if not self._tabs and len(self._sentence) > 1 and len(with_blank) == len(self._sentence):
             self._columns(first, "in this sentence")
         self._with_blank += with_blank
@@ -84,14 +86,14 @@ class TaggedLines:
         """Note that the file ends."""
         self.end_sentence()
         enough = self._words >= _FEWEST_TABBED or not self._tabs  # a tab says where the word ends
-        if not self.found and enough and 2 * len(self._with_blank) > self._words:
+        if not self.problems and enough and 2 * len(self._with_blank) > self._words:
             self._columns(self._with_blank[0], f"in {len(self._with_blank)} of {self._words} lines of the file")
-        if not self.found and self._sentences == self._single >= _FEWEST_SINGLE:
-            self.found.append((2, "a blank line after every word; expected one after each sentence"))
+        if not self.problems and self._sentences == self._single >= _FEWEST_SINGLE:
+            self.problems.append((2, "a blank line after every word; expected one after each sentence"))
 
     def _columns(self, line: int, where: str) -> None:
-        if not self.found:  # it is told once
-            self.found.append(
+        if not self.problems:  # reported once
+            self.problems.append(
                 (
                     line,
                     f"more than two columns {where}: what stands before the label holds a blank; expected a word and "

@@ -15,7 +15,7 @@ from xglue_harness.exclusive import is_locked
 from xglue_harness.files import cache_root
 
 IDLE = 3600.0
-"""Seconds without a change after which no process is thought to be at work, where no lock tells."""
+"""Where there is no lock to ask: seconds without a change after which no process is thought to be at work."""
 
 _FOLDER = re.compile(r"\.(?P<name>.+)\.\w{8}")  # of `new_folder`
 _FILE = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")  # of `replacing`
@@ -42,7 +42,7 @@ def leftovers(folder: Path | None = None) -> list[Leftover]:
     Args:
         folder: a user's own folder, there or not.
     """
-    found = []
+    half_written = []
     for path in sorted({*_in_cache(), *(_beside(folder) if folder else ())}):
         size, newest = 0, 0.0
         for part in (path, *path.rglob("*")):
@@ -50,8 +50,8 @@ def leftovers(folder: Path | None = None) -> list[Leftover]:
                 status = part.lstat()
                 size += status.st_size if not part.is_dir() else 0
                 newest = max(newest, status.st_mtime)
-        found.append(Leftover(path, size, _in_use(path, newest)))
-    return found
+        half_written.append(Leftover(path, size, _in_use(path, newest)))
+    return half_written
 
 
 def remove(leftover: Leftover) -> None:
@@ -83,7 +83,7 @@ def _unfinished(parent: Path, name: str) -> Iterator[Path]:
 
 
 def _in_use(path: Path, newest: float) -> bool:
-    """Whoever unpacks into the cache holds a lock; of all others, the clock tells."""
+    """A process that unpacks into the cache holds a lock; for anything else, go by the clock."""
     match = _FOLDER.fullmatch(path.name)
     if path.parent != cache_root() / "archives" or match is None:
         return time.time() - newest < IDLE

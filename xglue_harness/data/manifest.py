@@ -42,7 +42,7 @@ def manifest_key(task: TaskSpec) -> str:
 def manifest_rows(task: TaskSpec, split: str, language: str) -> int | None:
     """Rows of a split according to the old ``xglue`` loader; ``None`` where it had no such split (POS pt).
 
-    That loader dropped a tagging file's last sentence where no blank line ends it: such a file holds one more.
+    That loader dropped the last sentence of a tagging file that does not end in a blank line: such a file has one more.
     """
     name = "train" if split == "train" else f"{_SPLITS[split]}.{language}"
     rows: int | None = _facts()["tasks"][manifest_key(task)]["rows"].get(name)

@@ -1,7 +1,7 @@
-"""Readers of the official files: bytes in, rows out, no file system.
+r"""Readers of the official files: bytes in, rows out, no file system.
 
 The format has no quoting and no escapes: a field may hold any character but a tab and a newline. So lines are split on
-``\\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
+``\n`` alone, never with ``str.splitlines`` (it also splits on U+0085, U+2028 and a lone carriage return), and fields
 on tabs alone, never with a csv reader (it eats rows that hold a quote).
 """
 
@@ -145,7 +145,7 @@ def _parse_words(data: bytes, task: TaskSpec, report: Report) -> Rows:
             ids.append(pair[1])
             seen.word(number, line, pair[0])
     seen.end()
-    for number, message in seen.found:
+    for number, message in seen.problems:
         report(number, message)
     unterminated = bool(words)
     if unterminated:
@@ -213,7 +213,7 @@ def label_id(text: str, number: int, task: TaskSpec, report: Report) -> int | No
         task: the task that it belongs to.
         report: told of what is unknown.
     """
-    # The old xglue loader stripped each line, so that blanks round a label are known to be harmless.
+    # The old xglue loader stripped each line, so blanks around a label are known to be harmless.
     class_id = task.label_id(text.strip(" "))
     if class_id is None:
         names = ", ".join([*task.labels, *task.aliases])

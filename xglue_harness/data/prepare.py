@@ -25,12 +25,12 @@ def prepare(archive: Path, folder: Path, expected_sha256: str | None = None) -> 
     official = official_archive()
     expected = (expected_sha256 or official.sha256).lower()
     check_new(folder)
-    found = archive_sha256(archive)
-    if found != expected:
+    sha256 = archive_sha256(archive)
+    if sha256 != expected:
         size = archive.stat().st_size
         of = f" of the official {official.file} ({official.bytes} bytes)" if expected == official.sha256 else ""
         raise DataError(
-            f"{archive}: sha256 {found} ({size} bytes); expected {expected}{of}: fetch it again, or give --sha256 if "
+            f"{archive}: sha256 {sha256} ({size} bytes); expected {expected}{of}: fetch it again, or give --sha256 if "
             "you mean another archive"
         )
     try:

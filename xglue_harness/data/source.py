@@ -1,4 +1,4 @@
-"""What every source of data offers: one split of one task and language at a time, with what it was read from."""
+"""What every source of data offers: one split of one task and language at a time, and what it was read from."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The official tar, read through once by a reader that no member can lead astray.
 
-Members are data of others: they may claim any size, have headers without end, come twice, or be links. What is written
-is bounded, in all and for each file, and so is what is read: an archive that unpacks to many times its own size is
-none of text.
+Members are other people's data: they may claim any size, have headers without end, come twice, or be links. What is
+written is bounded, per file and in total, and so is what is read: text never unpacks to that many times its size.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class _Hashing:
 
 
 class _Bounded:
-    """A stream that ends in an error once too much was read of it."""
+    """A stream that raises once too much has been read from it."""
 
     def __init__(self, file: Any, most: int, what: str) -> None:
         self._file, self._left, self._most, self._what = file, most, most, what
@@ -122,7 +121,7 @@ def unpack_members(archive: Path, folder: Path, wanted: Mapping[str, str]) -> tu
                             written[relative] = _write(archive, tar, member, folder / relative)
                             if sum(length for _, length in written.values()) > MOST_WRITTEN_BYTES:
                                 raise HostileArchiveError(f"{archive}: the eight tasks take more than 3 GB in it")
-                # The tar ends before the gzip stream does: only the end of the latter holds its checksum.
+                # The tar ends before the gzip stream does, and the checksum is at the end of the stream.
                 while plain.read():
                     pass
             while counted.read(_BLOCK):
@@ -131,7 +130,7 @@ def unpack_members(archive: Path, folder: Path, wanted: Mapping[str, str]) -> tu
 
 
 def _guarded(archive: Path) -> type[tarfile.TarInfo]:
-    """Headers of a member, refused where their size is: tarfile reads what comes before a member at once."""
+    """Headers that are refused as soon as they state their size: tarfile reads all that precedes a member at once."""
     total = chain = 0
 
     class Member(tarfile.TarInfo):
@@ -159,7 +158,7 @@ def _guarded(archive: Path) -> type[tarfile.TarInfo]:
 
 
 def _official_path(archive: Path, member: tarfile.TarInfo, wanted: Mapping[str, str]) -> str | None:
-    """Where a member goes; ``None`` for one that is left where it is, whatever it is."""
+    """Where a member goes; ``None`` for one that is not unpacked, whatever it is."""
     if member.issparse():
         raise _sparse(archive, member)
     plain = posixpath.normpath(member.name)

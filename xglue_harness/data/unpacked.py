@@ -1,7 +1,7 @@
-"""What an unpacked archive says of itself: each file's sha256 and size, under the archive's own sha256.
+"""The manifest of an unpacked archive: each file's sha256 and size, under the archive's sha256.
 
-A file of the cache is believed where the bytes that are read have the sha256 that was noted when they were unpacked, in
-the same read that gave the archive its own.
+A file of the cache is trusted if the bytes that are read have the sha256 that was noted when they were unpacked, in the
+same read that hashed the archive.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def read_manifest(folder: Path) -> Files | None:
 
 
 def verify_unpacked(folder: Path) -> list[str]:
-    """What is wrong with an unpacked archive, a line for each file, whose bytes are all read.
+    """What is wrong with an unpacked archive, a line for each file. All bytes are read.
 
     Args:
         folder: whose name is the archive's sha256.
@@ -86,10 +86,10 @@ def verify_unpacked(folder: Path) -> list[str]:
         return [str(error)]
     if files is None:
         return [f"{folder / MANIFEST}: is missing: nothing vouches for this folder; an older version may have made it"]
-    found = [problem for name, facts in files.items() if (problem := _problem(folder / name, *facts))]
+    problems = [problem for name, facts in files.items() if (problem := _problem(folder / name, *facts))]
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     strange = sorted(there - set(files) - {MANIFEST})
-    return [*found, *(f"{folder / name}: was not in the archive" for name in strange)]
+    return [*problems, *(f"{folder / name}: was not in the archive" for name in strange)]
 
 
 def check_unpacked(folder: Path) -> None:
@@ -130,18 +130,18 @@ def copy_unpacked(folder: Path, target: Path) -> None:
 
 
 def check_bytes(path: Path, data: bytes, facts: tuple[str, int]) -> None:
-    """Compare bytes that were read with what was noted of the file.
+    """Compare bytes that were read with what the manifest says of the file.
 
     Raises:
         DamagedDataError: where they differ.
     """
-    if (found := hashlib.sha256(data).hexdigest()) != facts[0]:
-        raise damaged(path, found, facts[0])
+    if (sha256 := hashlib.sha256(data).hexdigest()) != facts[0]:
+        raise damaged(path, sha256, facts[0])
 
 
-def damaged(path: Path, found: str, expected: str) -> DamagedDataError:
-    """The error for a file with another sha256 than was noted."""
-    return DamagedDataError(f"{path}: sha256 {found[:12]}..., in the archive {expected[:12]}...: damaged or edited")
+def damaged(path: Path, sha256: str, expected: str) -> DamagedDataError:
+    """The error for a file whose sha256 is not the one that was noted."""
+    return DamagedDataError(f"{path}: sha256 {sha256[:12]}..., in the archive {expected[:12]}...: damaged or edited")
 
 
 def _problem(path: Path, sha256: str, size: int) -> str | None:
@@ -150,9 +150,9 @@ def _problem(path: Path, sha256: str, size: int) -> str | None:
             length = os.fstat(file.fileno()).st_size
             if length != size:
                 return f"{path}: {length} bytes, in the archive {size}"
-            found = sha256_of(file)
+            actual = sha256_of(file)
     except FileNotFoundError:
         return f"{path}: is missing"
     except OSError as error:
         return f"{path}: cannot be read: {error.strerror}"
-    return None if found == sha256 else str(damaged(path, found, sha256))
+    return None if actual == sha256 else str(damaged(path, actual, sha256))

@@ -203,9 +203,9 @@ class DiagnosticContext:
         documents = self._sample.documents[language]
         part = prepare(backbone, self._spec, self._recipe, [documents[number] for number in numbers], language)
         inputs = first_inputs(part, range(len(numbers)))
-        watch = HiddenStateRecorder([inputs])
-        predict(model, backbone, self._recipe, [part], progress=False, watch=watch)
-        return {number: watch.found[0][place] for number, place in zip(numbers, inputs, strict=True)}
+        recorder = HiddenStateRecorder([inputs])
+        predict(model, backbone, self._recipe, [part], progress=False, watch=recorder)
+        return {number: recorder.found[0][place] for number, place in zip(numbers, inputs, strict=True)}
 
     def _bare(self, encoder: str) -> TransferModel:
         if encoder not in self._bares:  # one copy of an encoder that is not stored in fp32 will do
@@ -259,12 +259,12 @@ class ContextBuilder:
             here, places = self._sample.here(language), {number: place for place, number in enumerate(documents)}
             inputs = first_inputs(prepared, [places[number] for number in here])
             self._inputs[language] = dict(zip(here, inputs, strict=True))
-        self.watch = HiddenStateRecorder([list(inputs.values()) for inputs in self._inputs.values()])
+        self.recorder = HiddenStateRecorder([list(inputs.values()) for inputs in self._inputs.values()])
 
-    def study(self, recipe: Recipe, finetuned: TransferModel, backbones: Mapping[str, Backbone]) -> DiagnosticContext:
+    def build(self, recipe: Recipe, finetuned: TransferModel, backbones: Mapping[str, Backbone]) -> DiagnosticContext:
         """What was kept, once the predictions with the weights that count are made."""
         taken = {
             language: {number: states[place] for number, place in self._inputs[language].items()}
-            for language, states in zip(self._languages, self.watch.found, strict=True)
+            for language, states in zip(self._languages, self.recorder.found, strict=True)
         }
         return DiagnosticContext(self._spec, recipe, self._sample, self._languages, finetuned, backbones, taken)

@@ -2,8 +2,8 @@
 
 A diagnostic is a function that takes a `DiagnosticContext` and returns a `DiagnosticResult`::
 
-    def ruggedness(study):
-        states = study.states("finetuned", "de")  # [layers + 1, documents, width]
+    def ruggedness(context):
+        states = context.states("finetuned", "de")  # [layers + 1, documents, width]
         return DiagnosticResult(languages={"de": {"ruggedness_de": Metric(value, stderr)}})
 
 With several processes each of them calls it, and all must get the same numbers.
@@ -78,12 +78,12 @@ def check(options: Options) -> None:
     load_tokenizer(checkpoint)
 
 
-def diagnose(names: Sequence[str], study: DiagnosticContext) -> dict[str, Diagnostics]:
+def diagnose(names: Sequence[str], context: DiagnosticContext) -> dict[str, Diagnostics]:
     """Run diagnostics.
 
     Args:
         names: of the diagnostics.
-        study: what they look at.
+        context: what they look at.
 
     Returns:
         The record of each language.
@@ -91,19 +91,19 @@ def diagnose(names: Sequence[str], study: DiagnosticContext) -> dict[str, Diagno
     Raises:
         RecipeError: for a diagnostic that fails; its error is named. The training is kept in the store.
     """
-    metrics: dict[str, dict[str, DiagnosticMetric]] = {language: {} for language in study.languages}
-    details: dict[str, dict[str, Any]] = {language: {} for language in study.languages}
-    reserved = {"score", benchmark.task(study.task).metric, "alias", "name", "sample_len", "bypass"}
-    with CostMeter(study.backbones["pretrained"].device) as meter:
+    metrics: dict[str, dict[str, DiagnosticMetric]] = {language: {} for language in context.languages}
+    details: dict[str, dict[str, Any]] = {language: {} for language in context.languages}
+    reserved = {"score", benchmark.task(context.task).metric, "alias", "name", "sample_len", "bypass"}
+    with CostMeter(context.backbones["pretrained"].device) as meter:
         for name, diagnostic in find(names).items():
             try:
-                result = DiagnosticResult.of(diagnostic(study))
+                result = DiagnosticResult.of(diagnostic(context))
                 json.dumps(result.details, allow_nan=False)
             except XGlueError:
                 raise
             except Exception as error:
                 raise RecipeError(f"the diagnostic {name!r} failed: {error!r}") from error
-            for language in study.languages:
+            for language in context.languages:
                 kept = result.details
                 details[language][name] = {key: kept[key] for key in (language, "task") if key in kept}
                 named = {**result.languages.get(language, {}), **result.task}
@@ -112,12 +112,12 @@ def diagnose(names: Sequence[str], study: DiagnosticContext) -> dict[str, Diagno
                 metrics[language].update({key: _metric(*pair) for key, pair in named.items() if math.isfinite(pair[0])})
     encoders = {
         name: {"name": backbone.name, "revision": backbone.revision, "encoder_sha256": weights_sha256(backbone.encoder)}
-        for name, backbone in study.backbones.items()
+        for name, backbone in context.backbones.items()
     }
     return {
         language: Diagnostics(
-            documents=len(study.rows[language]),
-            parallel=study.parallel,
+            documents=len(context.rows[language]),
+            parallel=context.parallel,
             pooling="mean",
             layers="0 is what the embeddings give, the last one what the head reads",
             encoders=encoders,
@@ -125,7 +125,7 @@ def diagnose(names: Sequence[str], study: DiagnosticContext) -> dict[str, Diagno
             details=details[language],
             cost=meter.cost(),
         )
-        for language in study.languages
+        for language in context.languages
     }
 
 

@@ -70,48 +70,49 @@ def _may_join(length: int, other: int, company: Company) -> bool:
 def split_into_microbatches(
     lengths: Sequence[int],
     batch: Sequence[int],
-    room: int | None,
+    max_tokens: int | None,
     overhead: int | None,
     company: Company = "any length",
 ) -> list[list[int]]:
-    """Cut a batch into parts that are computed one after the other, at the least cost.
+    """Split a batch into microbatches that are computed one after the other, at the least cost.
 
-    A part costs its subwords with padding and ``overhead`` more. Summed gradients do not depend on the cut.
+    A microbatch costs its subwords with padding and ``overhead`` more. Summed gradients do not depend on the split.
 
     Args:
         lengths: subwords of each input.
         batch: places in ``lengths``.
-        room: subwords that a part may hold, padding included (a longer input is a part of its own); ``None``: any.
-        overhead: subwords that could be computed in the time that a further part takes; ``None``: as few parts as
-            there is room for.
-        company: which inputs may share a part.
+        max_tokens: subwords of a microbatch, padding included (a longer input is one of its own); ``None``: any number.
+        overhead: subwords that could be computed in the time that one more microbatch takes; ``None``: as few
+            microbatches as ``max_tokens`` allows.
+        company: which inputs may share a microbatch.
 
     Returns:
-        The parts, the longest inputs first.
+        The microbatches, the longest inputs first.
     """
     order = sorted(batch, key=lambda i: -lengths[i])
     if company == "one input":
         return [[index] for index in order]
     if company == "one length":
         alike = [list(group) for _, group in groupby(order, key=lambda i: lengths[i])]
-        return [part for group in alike for part in split_into_microbatches(lengths, group, room, overhead)]
-    if room is None and overhead is None:
+        splits = [split_into_microbatches(lengths, group, max_tokens, overhead) for group in alike]
+        return [microbatch for split in splits for microbatch in split]
+    if max_tokens is None and overhead is None:
         return [order]
     each = overhead if overhead is not None else sum(lengths[i] for i in order) * len(order) + 1
-    best, cuts = [0.0], [0]  # least cost of the first inputs, and where their last part begins
+    best, cuts = [0.0], [0]  # least cost of the first inputs, and where their last microbatch begins
     for stop in range(1, len(order) + 1):
         options: list[tuple[float, int]] = []
         for start in reversed(range(stop)):
             held = lengths[order[start]] * (stop - start)
-            if room is not None and held > room and options:
+            if max_tokens is not None and held > max_tokens and options:
                 break
             options.append((best[start] + held + each, start))
         cost, start = min(options)
         best.append(cost)
         cuts.append(start)
-    found: list[list[int]] = []
+    microbatches: list[list[int]] = []
     stop = len(order)
     while stop:
-        found.append(order[cuts[stop] : stop])
+        microbatches.append(order[cuts[stop] : stop])
         stop = cuts[stop]
-    return found[::-1]
+    return microbatches[::-1]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from lm_eval.api.model import LM
@@ -113,7 +114,9 @@ class EncoderLM(LM):
         """There is none: the texts themselves are read."""
         return ""
 
-    def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> str:
+    def apply_chat_template(
+        self, chat_history: Sequence[Mapping[str, object]], add_generation_prompt: bool = True
+    ) -> str:
         """The turns' text as it is."""
         return "\n".join(str(turn["content"]) for turn in chat_history)
 
@@ -121,11 +124,11 @@ class EncoderLM(LM):
         """The tensors of all processes, one after the other."""
         return tensor if self.world_size <= 1 else self.accelerator.gather(tensor)
 
-    def gather_object(self, obj: Any, dst: int = 0) -> list[Any] | None:
+    def gather_object(self, obj: object, dst: int = 0) -> list[object] | None:
         """The objects of all processes in process ``dst``, ``None`` in the others."""
         if self.world_size <= 1:
             return [obj]
-        gathered: list[Any] | None = [None] * self.world_size if self.rank == dst else None
+        gathered: list[object] | None = [None] * self.world_size if self.rank == dst else None
         torch.distributed.gather_object(obj, gathered, dst=dst)
         return gathered
 
@@ -134,7 +137,7 @@ class EncoderLM(LM):
         if self.world_size > 1:
             self.accelerator.wait_for_everyone()
 
-    def get_model_info(self) -> dict[str, Any]:
+    def get_model_info(self) -> dict[str, int | str]:
         """Facts for lm-eval's results file."""
         return {
             "model_num_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
@@ -142,15 +145,15 @@ class EncoderLM(LM):
             "model_sha": commit_of(self.config, str(self.config.name_or_path), self.revision) or "",
         }
 
-    def loglikelihood(self, requests: Any) -> Any:
+    def loglikelihood(self, requests: object) -> NoReturn:
         """Not what an encoder does."""
         raise self._refusal("loglikelihood")
 
-    def loglikelihood_rolling(self, requests: Any) -> Any:
+    def loglikelihood_rolling(self, requests: object) -> NoReturn:
         """Not what an encoder does."""
         raise self._refusal("loglikelihood_rolling")
 
-    def generate_until(self, requests: Any) -> Any:
+    def generate_until(self, requests: object) -> NoReturn:
         """Not what an encoder does."""
         raise self._refusal("generate_until")
 

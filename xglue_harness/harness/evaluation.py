@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from xglue_harness.interrupt import told_how_to_go_on, told_in_one_line
 from xglue_harness.threads import is_lm_eval, line, settle
 
 if TYPE_CHECKING:
-    from xglue_harness.harness.language_model import LanguageModel
+    from xglue_harness.harness.language_model import Function, LanguageModel
     from xglue_harness.harness.leaf_task import LeafTask
 
 logger = logging.getLogger(__name__)
@@ -39,13 +39,13 @@ class _Begun(threading.local):
 _begun = _Begun()
 
 
-def beginning(original: Callable[..., Any]) -> Callable[..., Any]:
+def beginning(original: Function) -> Function:
     """Of ``simple_evaluate``: it seeds all generators and loads a model before the tasks are known, one run at a time.
 
     An error of ours ends lm_eval's command line with its message alone.
     """
 
-    def simple_evaluate(*args: Any, **kwargs: Any) -> Any:
+    def simple_evaluate(*args: object, **kwargs: object) -> object:
         with told_in_one_line(), ExitStack() as hold:
             hold.enter_context(one_thread())
             _begun.hold = hold
@@ -54,7 +54,7 @@ def beginning(original: Callable[..., Any]) -> Callable[..., Any]:
     return simple_evaluate
 
 
-def binding(original: Callable[..., Any]) -> Callable[..., Any]:
+def binding(original: Function) -> Function:
     """Of ``evaluate``: our tasks meet the model, and train alone in the process; runs of other tasks are let alone."""
 
     def evaluate(*args: Any, **kwargs: Any) -> Any:
@@ -74,14 +74,14 @@ def binding(original: Callable[..., Any]) -> Callable[..., Any]:
     return evaluate
 
 
-def noting_output(original: Callable[..., None]) -> Callable[..., None]:
+def noting_output(original: Function) -> Function:
     """Of ``EvaluationTracker.__init__``: when a run begins, note where its results will be written."""
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+    def __init__(self: Any, *args: object, **kwargs: object) -> None:  # noqa: N807
         original(self, *args, **kwargs)
         begin = self.general_config_tracker.log_experiment_args
 
-        def log_experiment_args(*given: Any, **named: Any) -> None:
+        def log_experiment_args(*given: object, **named: object) -> None:
             _begun.output = self.output_path or None
             begin(*given, **named)
 
@@ -90,10 +90,10 @@ def noting_output(original: Callable[..., None]) -> Callable[..., None]:
     return __init__
 
 
-def saving_predictions(original: Callable[..., None]) -> Callable[..., None]:
+def saving_predictions(original: Function) -> Function:
     """Of ``EvaluationTracker.save_results_aggregated``: the predictions are put beside the results."""
 
-    def save_results_aggregated(self: Any, results: Any, *args: Any, **kwargs: Any) -> None:
+    def save_results_aggregated(self: Any, results: Any, *args: object, **kwargs: object) -> None:
         original(self, results, *args, **kwargs)
         if _is_task_loaded() and self.output_path and getattr(self, "date_id", None):
             from xglue_harness.harness.prediction_files import copy_predictions
@@ -105,10 +105,10 @@ def saving_predictions(original: Callable[..., None]) -> Callable[..., None]:
     return save_results_aggregated
 
 
-def settling_threads(original: Callable[..., Any]) -> Callable[..., Any]:
+def settling_threads(original: Function) -> Function:
     """Of ``EvaluatorConfig.process_tasks``: lm-eval's command line knows its tasks, and torch is not loaded yet."""
 
-    def process_tasks(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def process_tasks(self: Any, *args: object, **kwargs: object) -> object:
         manager = original(self, *args, **kwargs)
         if is_lm_eval() and any(str(name).startswith("xglue_") for name in self.tasks):
             settle()
@@ -161,7 +161,7 @@ def bind_model_to_tasks(lm: Any, tasks: Sequence[LeafTask], *, chat: bool, outpu
             logger.warning("%s", note)
 
 
-def _ours(loaded: Any) -> Iterator[LeafTask]:
+def _ours(loaded: object) -> Iterator[LeafTask]:
     """Tasks of ours among those loaded, as ``TaskManager.load`` returns them, or nested as in older versions."""
     from xglue_harness.harness.leaf_task import LeafTask
 

@@ -30,7 +30,7 @@ class FewShotSampler(ContextSampler):
         self.unofficial: list[str] = []
         """What to say of the training set, where it has not the official number of rows."""
 
-    def sample(self, n: int, eval_doc: Any = None, df: Any = None, **_: Any) -> Sequence[dict[str, Any]]:
+    def sample(self, n: int, eval_doc: object = None, df: object = None, **_: object) -> Sequence[dict[str, Any]]:
         """``n`` rows, none twice.
 
         Raises:

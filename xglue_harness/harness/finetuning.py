@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from xglue_harness.errors import RecipeError
-from xglue_harness.harness.leaf_task import OUTPUT_TYPE, LeafTask, TransferRequest
-from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol, Scored
+from xglue_harness.harness.leaf_task import OUTPUT_TYPE, LeafTask, TransferRequest, new_request
+from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol, Metadata, Scored
+from xglue_harness.transfer.leaf import Document
 
 
 class FineTuning(EvaluationProtocol):
@@ -35,19 +36,19 @@ class FineTuning(EvaluationProtocol):
                 "fewer"
             )
 
-    def contexts(self, doc: Mapping[str, Any], **_: Any) -> list[str]:
+    def contexts(self, doc: Document, **_: object) -> list[str]:
         """The document itself: there is no prompt around it."""
         return [self._task.doc_to_text(doc)]
 
-    def requests(self, doc: Any, contexts: Sequence[str], metadata: Any, **_: Any) -> list[TransferRequest]:
+    def requests(
+        self, doc: Document, contexts: Sequence[str], metadata: Metadata, **_: object
+    ) -> list[TransferRequest]:
         """One request a document."""
-        request = TransferRequest(
-            request_type=OUTPUT_TYPE, doc=doc, arguments=tuple(contexts), idx=0, metadata=metadata
-        )
+        request = new_request(TransferRequest, OUTPUT_TYPE, doc, tuple(contexts), metadata)
         request.task = self._task
         return [request]
 
-    def answer(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
+    def answer(self, doc: Document, results: Sequence[Any]) -> Answer:
         """The prediction; whoever answered the requests has left its scores with the task."""
         return Answer(results[0], self._task.row_scores[doc[DOCUMENT]])
 

@@ -67,11 +67,16 @@ def adjust(group: Any, metrics: dict[str, Any], task_metrics: dict[str, Any]) ->
     elif SCORE in metrics:
         ours = [task for task in group.get_all_tasks() if hasattr(task, "protocol")]
         names = dict.fromkeys(name for task in ours for name in task.protocol.metrics)
-        metrics = {**metrics, **means([task_metrics[task.task_name] for task in ours], names)}
+        metrics = {**metrics, **means([task_metrics[_name(task)] for task in ours], names)}
         metrics |= diagnosed([task.run for task in ours])
     if marks := marks_of(group.get_all_tasks()):
         metrics = {**metrics, "alias": f"{metrics['alias']}{marks}"}
     return metrics
+
+
+def _name(task: Any) -> str:
+    """A task's name among those of a run; lm-eval 0.5 puts its group's before it."""
+    return str(getattr(task, "_qualified_name", None) or task.task_name)
 
 
 def marks_of(tasks: Iterable[Any]) -> str:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from xglue_harness.exclusive import one_thread
 from xglue_harness.harness.processes import prepare_multiprocess
+
+if TYPE_CHECKING:
+    from xglue_harness.encoders.loading import Checkpoint
+    from xglue_harness.harness.language_model import Function
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +35,10 @@ class Body:
         return AutoModel.from_pretrained(pretrained, **without_pooler(config), **arguments)
 
 
-def loading_encoders(original: Callable[..., None]) -> Callable[..., None]:
+def loading_encoders(original: Function) -> Function:
     """Of ``HFLM._get_backend``: families without a causal head (ModernBERT, DeBERTa-v2, ...) are loaded, too."""
 
-    def _get_backend(self: Any, config: Any, *args: Any, **kwargs: Any) -> None:
+    def _get_backend(self: Any, config: Any, *args: object, **kwargs: object) -> None:
         from transformers import MODEL_MAPPING, AutoModel, AutoModelForCausalLM
 
         from xglue_harness.encoders.loading import language_model
@@ -58,7 +62,7 @@ def _options() -> frozenset[str]:
     return frozenset(Options.model_fields) - {"dropout"}  # which some configurations have
 
 
-def _checkpoint(asked: Mapping[str, Any]) -> Any:
+def _checkpoint(asked: Mapping[str, object]) -> Checkpoint | None:
     """The checkpoint that was asked for; ``None`` where a model was given that is built already, or in another form."""
     from xglue_harness.encoders.loading import Checkpoint
 
@@ -68,7 +72,7 @@ def _checkpoint(asked: Mapping[str, Any]) -> Any:
     return Checkpoint(str(name), str(revision), str(subfolder), asked.get("trust_remote_code") is True)
 
 
-def _refuse_what_is_too_large(asked: Mapping[str, Any]) -> None:
+def _refuse_what_is_too_large(asked: Mapping[str, object]) -> None:
     """Refuse sizes that would take terabytes, before they do; all else is `HFLM`'s to say."""
     from transformers import AutoConfig
 
@@ -84,7 +88,7 @@ def _refuse_what_is_too_large(asked: Mapping[str, Any]) -> None:
     check_sizes(config, checkpoint.name)
 
 
-def _reason(asked: Mapping[str, Any], error: Exception) -> Exception | None:
+def _reason(asked: Mapping[str, object], error: Exception) -> Exception | None:
     """Our word for what kept ``hf`` from loading a checkpoint; ``None`` where lm-eval's own has to do."""
     from xglue_harness.encoders.backbone import is_decoder_only
     from xglue_harness.encoders.checks import device_of
@@ -102,22 +106,23 @@ def _reason(asked: Mapping[str, Any], error: Exception) -> Exception | None:
             return None
         if asked.get("tokenizer") is None:
             load_tokenizer(checkpoint)
-        if isinstance(asked.get("device"), str) and not asked["device"].startswith("cuda"):
-            device_of(asked["device"])
+        device = asked.get("device")
+        if isinstance(device, str) and not device.startswith("cuda"):
+            device_of(device)
         with explained(checkpoint.name, "weights"):
             raise error
     except EncoderError as reason:
         return reason
 
 
-def making(original: Callable[..., None]) -> Callable[..., None]:
+def making(original: Function) -> Function:
     """Of ``HFLM.__init__``: know the rank wherever it is one of several processes, and say what keeps it from loading.
 
     lm-eval 0.4.13 sets rank and world size only where a machine has several GPUs; on CPUs, or with one GPU a machine,
     every process would score everything. Over several machines it takes the rank within the machine for the rank.
     """
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+    def __init__(self: Any, *args: object, **kwargs: object) -> None:  # noqa: N807
         from xglue_harness.harness.model_arguments import made_with
 
         prepare_multiprocess()

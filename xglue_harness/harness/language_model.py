@@ -1,10 +1,15 @@
-"""The part of lm-eval's models that is used here, for the type checker."""
+"""What of lm-eval is used here, for the type checker: it has no types that count. Imports nothing heavy."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeGuard
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
-import torch
+if TYPE_CHECKING:
+    import torch
+
+Function: TypeAlias = Callable[..., Any]
+"""A function of lm-eval's, which has no types."""
 
 
 class LanguageModel(Protocol):
@@ -26,10 +31,12 @@ class LocalModel(LanguageModel, Protocol):
     tokenizer: Any
 
     @property
-    def device(self) -> Any:
-        """Where the model is: a ``torch.device`` or its name."""
+    def device(self) -> torch.device | str:
+        """Where the model is."""
 
 
 def is_local(lm: LanguageModel) -> TypeGuard[LocalModel]:
     """Whether a model is a torch module of this process."""
+    import torch
+
     return isinstance(getattr(lm, "model", None), torch.nn.Module)

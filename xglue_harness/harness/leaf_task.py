@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.harness.few_shot import FewShotSampler
-from xglue_harness.harness.protocol import DOCUMENT
+from xglue_harness.harness.protocol import DOCUMENT, Metadata
 from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.kinds import kind_of
-from xglue_harness.transfer.leaf import Leaf, load_leaf
+from xglue_harness.transfer.leaf import Document, Leaf, load_leaf
 
 if TYPE_CHECKING:
     from xglue_harness.harness.language_model import LanguageModel
@@ -31,6 +31,33 @@ class TransferRequest(Instance):
     task: LeafTask
 
 
+RequestT = TypeVar("RequestT", bound=Instance)
+
+
+def new_request(
+    kind: type[RequestT],
+    request_type: str,
+    doc: Document,
+    arguments: tuple[object, ...],
+    metadata: Metadata,
+    idx: int = 0,
+) -> RequestT:
+    """A request of a document, as lm-eval 0.4 and 0.5 make them.
+
+    Args:
+        kind: its class.
+        request_type: name of the model's method that answers it.
+        doc: the document.
+        arguments: of that method; the first is a ``str``.
+        metadata: name of the task, number of the document, repetitions.
+        idx: number of the request among those of the document.
+    """
+    task_name, doc_id, _ = metadata
+    known = {"request_type": request_type, "doc": doc, "arguments": arguments, "idx": idx, "metadata": metadata}
+    request: RequestT = kind(**known, task_name=task_name, doc_id=doc_id)
+    return request
+
+
 class LeafTask(ConfigurableTask):
     """Loads the test set; knows what marks its number in lm-eval's tables.
 
@@ -39,12 +66,13 @@ class LeafTask(ConfigurableTask):
         protocol: how the model is used.
         run: what the run writes about itself, for the results file.
         row_scores: scores of the documents that this process has predicted, by their number.
+        is_predicted_only: whether predictions are wanted without scores (``--predict_only``).
     """
 
     leaf: Leaf
     protocol: EvaluationProtocol
 
-    def __init__(self, config: Mapping[str, Any], spec: TaskSpec, language: str, options: Options) -> None:
+    def __init__(self, config: Mapping[str, object], spec: TaskSpec, language: str, options: Options) -> None:
         """Load the language's test set.
 
         Raises:
@@ -55,7 +83,10 @@ class LeafTask(ConfigurableTask):
         self.run: dict[str, Any] = {}
         self.row_scores: dict[int, Any] = {}
         self.fewshot_seed: int | None = None
+        self.is_predicted_only = False
         super().__init__(config={**config, "metric_list": [], "test_split": "test", "output_type": None})
+        if not hasattr(self, "leaf"):  # lm-eval 0.5 loads data when they are asked for, too late for our errors
+            self.download()
         self.sampler = FewShotSampler(self.leaf.source, spec)
         if self.kind.asks == "tags":  # lm-eval hands --gen_kwargs to such tasks only
             self.set_config("output_type", "generate_until")
@@ -65,7 +96,7 @@ class LeafTask(ConfigurableTask):
         """Settle how a model is used; returns what its user should know."""
         raise NotImplementedError
 
-    def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
+    def download(self, dataset_kwargs: object = None, **_: object) -> None:
         """Load the test set from the source that ``data`` names."""
         with told_how_to_go_on():
             self.leaf, documents = load_leaf(self.spec, self.language, self.options)
@@ -79,17 +110,36 @@ class LeafTask(ConfigurableTask):
         self.fewshot_seed = seed
         super().set_fewshot_seed(seed)
 
+    def set_delimiter(self, delimiter: str) -> None:
+        """What stands between a question and its answer, in examples, too."""
+        examples = self.fewshot_cfg if hasattr(self, "fewshot_cfg") else self._fewshot_cfg  # lm-eval 0.4, 0.5
+        examples.target_delimiter = delimiter
+        self.set_config("target_delimiter", delimiter)
+
+    # ---------------------------------------------------------------- lm-eval 0.5
+
+    def _build_scorers(self) -> list[object]:
+        """Our own scorer: lm-eval can't infer one for `OUTPUT_TYPE`."""
+        from xglue_harness.harness.scorers import scorers
+
+        return list(scorers())
+
+    def override_metric(self, metric_name: str) -> None:
+        """Note that predictions are wanted without scores (``--predict_only``)."""
+        self.is_predicted_only = metric_name == "bypass"
+        if not hasattr(self, "_scorers"):
+            super().override_metric(metric_name)
+            return
+        from xglue_harness.harness.scorers import scorers
+
+        self._scorers = scorers(metric_name)
+
     # ---------------------------------------------------------------- marks
 
     @property
     def is_sample(self) -> bool:
         """Whether the data are the packaged toy."""
         return self.leaf.is_sample
-
-    @property
-    def is_predicted_only(self) -> bool:
-        """Whether predictions are wanted without scores (``--predict_only``)."""
-        return "bypass" in self._metric_fn_list
 
     @property
     def is_collapsed(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from xglue_harness.errors import EncoderError
@@ -23,7 +22,7 @@ class MadeWith:
         adapter: the adapter that ``hf`` was asked for.
     """
 
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, object] = field(default_factory=dict)
     adapter: str | None = None
 
     @property
@@ -39,17 +38,17 @@ class MadeWith:
         return None if revision is None else str(revision)
 
 
-_MADE: WeakKeyDictionary[Any, MadeWith] = WeakKeyDictionary()
+_MADE: WeakKeyDictionary[object, MadeWith] = WeakKeyDictionary()
 _LAST: set[str] = set()
 
 
-def begin(arguments: Mapping[str, Any]) -> None:
+def begin(arguments: Mapping[str, object]) -> None:
     """Note that a model is about to be made."""
     _LAST.clear()
     _LAST.update(arguments)
 
 
-def made_with(lm: Any) -> MadeWith:
+def made_with(lm: object) -> MadeWith:
     """What a model was made with; an empty note for one that none is known of, to be filled in."""
     return _MADE.setdefault(lm, MadeWith())
 
@@ -68,7 +67,7 @@ def forget_last() -> None:
     _LAST.clear()
 
 
-def check_strings(arguments: Mapping[str, Any]) -> None:
+def check_strings(arguments: Mapping[str, object]) -> None:
     """Refuse names that are none any more: ``revision=1.10`` arrives as 1.1, ``0012345`` as 12345, ``true`` as True.
 
     Args:
@@ -89,7 +88,7 @@ def check_strings(arguments: Mapping[str, Any]) -> None:
             )
 
 
-def check_switches(arguments: Mapping[str, Any]) -> None:
+def check_switches(arguments: Mapping[str, object]) -> None:
     """Refuse a word where true or false is meant: ``trust_remote_code=no`` is a word, and would count as true.
 
     Raises:

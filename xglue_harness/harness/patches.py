@@ -8,16 +8,18 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xglue_harness.harness import evaluation, hf
 from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.resources import tasks_folder
 
-MARK = "_xglue_harness"
-"""Attribute of a function that stands in the place of one of lm_eval's."""
+if TYPE_CHECKING:
+    from xglue_harness.harness.language_model import Function, LanguageModel
+    from xglue_harness.harness.leaf_task import TransferRequest
 
-Function = Callable[..., Any]
+MARK = "_xglue_harness"
+"""Attribute of a function that stands in the place of one of lm_eval's (`xglue_harness.hook` has it, too)."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,21 @@ class Patch:
 
     Attributes:
         module: where it is; it is patched once lm_eval has loaded this.
-        target: its name in the module, with that of its class.
+        target: its name in the module, after that of its class.
+        wrap: makes the replacement of the original, or of ``None`` where lm_eval has no such method; ``None`` where
+            `xglue_harness.hook` does it, which may import nothing of this.
         why: what lm_eval lacks.
         upstream: its issue or pull request.
-        until: the version that does without the patch.
-        wrap: makes the replacement of the original, which is ``None`` for a method that lm_eval does not have;
-            ``None`` where `xglue_harness.hook` does it, which may import nothing of this.
+        until: the version that does without.
+        adds: whether lm_eval has no such method.
     """
 
     module: str
     target: str
-    why: str
-    upstream: str
-    until: str
     wrap: Callable[[Any], Function] | None
+    why: str
+    upstream: str = "none filed"
+    until: str = "0.5.0.dev1 needs it, too"
     adds: bool = False
 
 
@@ -51,14 +54,14 @@ def _including_tasks(original: Function) -> Function:
     ours = tasks_folder()
 
     def __init__(  # noqa: N807
-        self: Any,
-        verbosity: Any = None,
+        self: object,
+        verbosity: object = None,
         include_path: Any = None,
         include_defaults: bool = True,
-        *args: Any,
-        **kwargs: Any,
+        *args: object,
+        **kwargs: object,
     ) -> None:
-        if include_defaults:
+        if include_defaults and not _are_discovered(ours):
             given = include_path if isinstance(include_path, (list, tuple)) else [include_path] if include_path else []
             if not any(Path(path).resolve() == ours for path in given):
                 include_path = [ours, *given]
@@ -67,10 +70,16 @@ def _including_tasks(original: Function) -> Function:
     return __init__
 
 
+def _are_discovered(ours: Path) -> bool:
+    """Whether lm_eval itself finds our folder, by the entry point ``lm_eval.tasks``."""
+    discover = getattr(sys.modules["lm_eval.tasks.manager"], "discover_plugin_task_paths", None)
+    return discover is not None and ours in discover()
+
+
 def _answering(_: None) -> Function:
     """Answer requests of type ``xglue_transfer``: fine-tune once for each recipe, predict every language."""
 
-    def xglue_transfer(lm: Any, requests: list[Any], disable_tqdm: bool = False) -> list[Any]:
+    def xglue_transfer(lm: LanguageModel, requests: list[TransferRequest], disable_tqdm: bool = False) -> list[Any]:
         from xglue_harness.harness.requests import answer
 
         with told_how_to_go_on():
@@ -82,7 +91,7 @@ def _answering(_: None) -> Function:
 def _making_from_string(original: Function) -> Function:
     """Note a model's arguments, and patch what was loaded meanwhile."""
 
-    def create_from_arg_string(cls: Any, arg_string: str, additional_config: Any = None) -> Any:
+    def create_from_arg_string(cls: object, arg_string: str, additional_config: object = None) -> object:
         from lm_eval.utils import simple_parse_args_string
 
         return _noted(simple_parse_args_string(arg_string), lambda: original(cls, arg_string, additional_config))
@@ -93,13 +102,13 @@ def _making_from_string(original: Function) -> Function:
 def _making_from_object(original: Function) -> Function:
     """As `_making_from_string`."""
 
-    def create_from_arg_obj(cls: Any, arg_dict: Any, additional_config: Any = None) -> Any:
+    def create_from_arg_obj(cls: object, arg_dict: Mapping[str, object], additional_config: object = None) -> object:
         return _noted(arg_dict, lambda: original(cls, arg_dict, additional_config))
 
     return create_from_arg_obj
 
 
-def _noted(arguments: Mapping[str, Any], make: Callable[[], Any]) -> Any:
+def _noted(arguments: Mapping[str, object], make: Callable[[], object]) -> object:
     from xglue_harness.harness import model_arguments
 
     model_arguments.begin(arguments)
@@ -126,109 +135,92 @@ PATCHES = (
     Patch(
         "lm_eval.tasks.manager",
         "TaskManager.__init__",
-        "tasks come from lm_eval's own folder and ``--include_path`` only",
-        "UP1",
-        "",
         _including_tasks,
+        "it finds tasks in lm_eval's own folder and in `--include_path`, not in installed packages",
+        "pull request 4015 (open)",
+        "a release with 4015, which reads our entry point `lm_eval.tasks`",
     ),
     Patch(
         "lm_eval.api.model",
         "LM.xglue_transfer",
-        "requests that fine-tune a model are answered by a method of the model",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         _answering,
+        "a request that fine-tunes the model is of a type of its own, and a method of the model answers it",
         adds=True,
     ),
     Patch(
         "lm_eval.api.model",
         "LM.create_from_arg_string",
-        "tasks are not told which of their metadata are the model's arguments, nor what was asked for",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         _making_from_string,
+        "a model's arguments are merged into the metadata of tasks, which can't tell them from misspelt options; and "
+        "models don't all keep the name and revision that they were asked for by",
     ),
-    Patch(
-        "lm_eval.api.model",
-        "LM.create_from_arg_obj",
-        "the same",
-        "none filed",
-        "still needed in 0.5.0.dev1",
-        _making_from_object,
-    ),
+    Patch("lm_eval.api.model", "LM.create_from_arg_obj", _making_from_object, "as above, with arguments in a dict"),
     Patch(
         "lm_eval.api.group",
         "Group.aggregate",
-        "a group of groups averages all leaves, and XGLUE's number is the mean over tasks",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         _averaging_over_tasks,
+        "a group of groups averages all leaves, but XGLUE's number is the mean over tasks of their means",
     ),
     Patch(
         "lm_eval.models.huggingface",
         "HFLM._get_backend",
-        "``hf`` refuses families without a causal head",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         hf.loading_encoders,
+        "`hf` can't load families without a causal head (ModernBERT, DeBERTa-v2, ...)",
+        "issue 1840 (closed): encoder-only models are unlikely to be supported",
     ),
     Patch(
         "lm_eval.models.huggingface",
         "HFLM.__init__",
-        "several processes on CPUs, or over several machines, don't know their ranks",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         hf.making,
+        "several processes on CPUs, or with one GPU a machine, don't know their ranks; over several machines, the rank "
+        "within the machine is taken for the rank; what can't be loaded ends in a traceback",
+        "issue 1081 (open): other numbers on several machines",
     ),
     Patch(
         "lm_eval.evaluator",
         "simple_evaluate",
-        "two threads that seed the process's generators disturb each other's training",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         evaluation.beginning,
+        "two threads of a process that seed its generators would change each other's training; our errors end the "
+        "command line with a traceback",
     ),
     Patch(
         "lm_eval.evaluator",
         "evaluate",
-        "tasks don't meet the model before requests are built",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         evaluation.binding,
+        "tasks don't meet the model before their requests are built, so can't settle how it is used",
     ),
     Patch(
         "lm_eval.loggers.evaluation_tracker",
         "EvaluationTracker.__init__",
-        "an ``--output_path`` that can't be written is noticed after the run",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         evaluation.noting_output,
+        "an `--output_path` that can't be written is noticed after the run",
     ),
     Patch(
         "lm_eval.loggers.evaluation_tracker",
         "EvaluationTracker.save_results_aggregated",
-        "a task can't put files beside the results",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         evaluation.saving_predictions,
+        "a task can't put files of its own beside the results",
     ),
     Patch(
         "lm_eval.config.evaluate_config",
         "EvaluatorConfig.process_tasks",
-        "how torch's threads wait is chosen before torch is loaded, and only for our tasks",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         evaluation.settling_threads,
+        "how torch's threads wait must be chosen before torch is loaded, and only where a task is ours",
     ),
     Patch(
         "lm_eval._cli.utils",
         "try_parse_json",
-        "an option's JSON that is nested too deeply ends in a traceback",
-        "none filed",
-        "still needed in 0.5.0.dev1",
         None,
+        "an option whose JSON is nested too deeply ends in a traceback (done by `xglue_harness.hook`)",
     ),
 )
+
+
+def as_markdown() -> str:
+    """The table for docs/architecture.md, ending in a line break."""
+    rows = [("patched", "why", "upstream", "needed until"), ("---",) * 4]
+    rows += [(f"`{patch.module}.{patch.target}`", patch.why, patch.upstream, patch.until) for patch in PATCHES]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def apply_patches() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.kinds import kind_of
-from xglue_harness.records.predictions import Header, RowPredictions, copy_saved, save_predictions
+from xglue_harness.records.prediction_cache import copy_saved, save_predictions
+from xglue_harness.records.predictions import Header, RowPredictions
 from xglue_harness.seal import DamagedFileError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def keep_predictions(task: LeafTask, scored: Sequence[Scored]) -> dict[str, Any]:
+def keep_predictions(task: LeafTask, scored: Sequence[Scored]) -> dict[str, object]:
     """Write the predictions of a leaf into the cache.
 
     Args:

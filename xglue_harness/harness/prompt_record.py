@@ -22,7 +22,6 @@ from xglue_harness.records.schema import (
     PromptRecord,
     PromptSettings,
 )
-from xglue_harness.store.trainings import code_sha256
 from xglue_harness.transfer.record import data_record
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def prompt_record(
         ),
         predictions=None,
         flags=Flags(collapsed=bool(reasons), reasons=reasons),
-        environment=environment(_device(lm), code_sha256()),
+        environment=environment(_device(lm)),
     )
     return record.model_dump(mode="json", by_alias=True)
 

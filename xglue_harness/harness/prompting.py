@@ -6,7 +6,7 @@ The context (instruction, few-shot examples, chat template) is built by lm-eval,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.instance import Instance
@@ -14,13 +14,15 @@ from lm_eval.api.task import ConfigurableTask
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.errors import RecipeError
+from xglue_harness.harness.leaf_task import new_request
 from xglue_harness.harness.prompt_record import prompt_record
-from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol
+from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol, Metadata
 from xglue_harness.prompting import labels
 from xglue_harness.prompting.prompts import content_free, load_prompts
 from xglue_harness.prompting.tags import read_tags, strict_answer
 from xglue_harness.records.schema import PromptSettings
 from xglue_harness.resources import tasks_folder
+from xglue_harness.transfer.leaf import Document
 
 if TYPE_CHECKING:
     from xglue_harness.harness.language_model import LanguageModel
@@ -58,8 +60,7 @@ class Prompting(EvaluationProtocol):
         self._neutral: dict[int, list[Instance]] = {}
         """Requests without content that calibrate a document, by its number."""
         self._shared: list[Instance] = []
-        task.fewshot_cfg.target_delimiter = self.prompts.delimiter
-        task.set_config("target_delimiter", self.prompts.delimiter)
+        task.set_delimiter(self.prompts.delimiter)
         task.set_config("description", f"{self.prompt.description.rstrip()}{task.config.fewshot_delimiter}")
         task.set_config("doc_to_text", self.prompt.question)
 
@@ -75,18 +76,18 @@ class Prompting(EvaluationProtocol):
 
     # ---------------------------------------------------------------- questions
 
-    def question(self, row: Mapping[str, Any]) -> str:
+    def question(self, row: Document) -> str:
         """The question about a row."""
         return str(ConfigurableTask.doc_to_text(self.task, row))
 
-    def target(self, row: Mapping[str, Any]) -> str:
+    def target(self, row: Document) -> str:
         """The right answer, as few-shot examples show it."""
         spec, gold = self.task.spec, row[self.task.spec.label_column]
         if self._generates:
             return strict_answer(row["words"], [spec.labels[label] for label in gold])
         return str(self.choices[gold])
 
-    def contexts(self, doc: Mapping[str, Any], **arguments: Any) -> list[str]:
+    def contexts(self, doc: Document, **arguments: Any) -> list[str]:
         """Prompt of each row; for a class, the prompt without content last, where this document needs its own.
 
         All of them show the same few-shot examples: rows of a query are ranked against each other, and what calibrates
@@ -109,7 +110,13 @@ class Prompting(EvaluationProtocol):
         return "acc_pmi" in self.metrics
 
     def requests(
-        self, doc: Any, contexts: Sequence[str], metadata: Any, *, apply_chat_template: bool = False, **_: Any
+        self,
+        doc: Document,
+        contexts: Sequence[str],
+        metadata: Metadata,
+        *,
+        apply_chat_template: bool = False,
+        **_: object,
     ) -> list[Instance]:
         """A likelihood for each class of each row, or one generation for a sentence."""
         delimiter = "" if apply_chat_template else self.prompts.delimiter
@@ -117,9 +124,9 @@ class Prompting(EvaluationProtocol):
             # Behind an API a chat's context is no plain str, and has to stay what it is.
             context = f"{contexts[0]}{delimiter}" if delimiter else contexts[0]
             arguments = (context, self._generation(doc["words"], chat=apply_chat_template))
-            return [Instance("generate_until", doc, arguments, 0, metadata)]
+            return [new_request(Instance, "generate_until", doc, arguments, metadata)]
         pairs = [(context, f"{delimiter}{choice}") for context in contexts for choice in self.choices]
-        requests = [Instance("loglikelihood", doc, pair, i, metadata) for i, pair in enumerate(pairs)]
+        requests = [new_request(Instance, "loglikelihood", doc, pair, metadata, i) for i, pair in enumerate(pairs)]
         if self._calibrates:
             if len(contexts) > 1:
                 self._shared = requests[len(self.choices) :]
@@ -145,7 +152,7 @@ class Prompting(EvaluationProtocol):
 
     # ---------------------------------------------------------------- answers
 
-    def answer(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
+    def answer(self, doc: Document, results: Sequence[Any]) -> Answer:
         """What the model's answers for a document mean.
 
         Raises:
@@ -154,7 +161,7 @@ class Prompting(EvaluationProtocol):
         read = {"choice": self._classified, "grades": self._graded, "tags": self._tagged}[self.task.kind.asks]
         return read(doc, results)
 
-    def _graded(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
+    def _graded(self, doc: Document, results: Sequence[Any]) -> Answer:
         values, count = _loglikelihoods(results), len(self.choices)
         rows = [values[start : start + count] for start in range(0, len(values), count)]
         grades = [labels.likeliest(row) for row in rows]
@@ -162,7 +169,7 @@ class Prompting(EvaluationProtocol):
         item = self.task.kind.document_score(doc[self.task.spec.label_column], expected)
         return Answer(grades, rows, {"ndcg_expected": item})
 
-    def _classified(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
+    def _classified(self, doc: Document, results: Sequence[Any]) -> Answer:
         values = _loglikelihoods(results)[: len(self.choices)]
         neutral = [float(request.resps[0][0]) for request in self._neutral[doc[DOCUMENT]]]
         gold = doc[self.task.spec.label_column]
@@ -170,7 +177,7 @@ class Prompting(EvaluationProtocol):
         metrics = {name: float(choice == gold) for name, choice in zip(self.metrics, others, strict=True)}
         return Answer(labels.likeliest(values), values, metrics)
 
-    def _tagged(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
+    def _tagged(self, doc: Document, results: Sequence[Any]) -> Answer:
         words, known = doc["words"], self.task.spec.labels
         tags = read_tags(results[0], words, known, self.prompts.aliases)
         assert self.prompts.fallback is not None

@@ -7,10 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from lm_eval.api.instance import Instance
+
 from xglue_harness.encoders.backbone import has_decoder, is_decoder_only
 from xglue_harness.errors import PromptError
 from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.harness.language_model import LanguageModel, is_local
+from xglue_harness.transfer.leaf import Document
 
 DOCUMENT = "document"
 """Column of a test set with the number of each document, from 0."""
@@ -28,8 +31,11 @@ class Answer:
 
     prediction: Any
     scores: Any
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, object] = field(default_factory=dict)
 
+
+Metadata: TypeAlias = tuple[str, int, int]
+"""lm-eval's name of the task, the document's number, and how often its request is repeated."""
 
 Scored: TypeAlias = tuple[int, Any, Any, Any]
 """A document's number, its gold labels, prediction and scores: what official scores and kept predictions are made of.
@@ -58,15 +64,17 @@ class EvaluationProtocol(ABC):
         """Refuse numbers of documents and processes that make no sense, before any request is built."""
 
     @abstractmethod
-    def contexts(self, doc: Mapping[str, Any], **arguments: Any) -> list[str]:
+    def contexts(self, doc: Document, **arguments: Any) -> list[str]:
         """What the model reads of a document."""
 
     @abstractmethod
-    def requests(self, doc: Any, contexts: Sequence[str], metadata: Any, **arguments: Any) -> Sequence[Any]:
+    def requests(
+        self, doc: Document, contexts: Sequence[str], metadata: Metadata, **arguments: Any
+    ) -> Sequence[Instance]:
         """lm-eval's requests of a document."""
 
     @abstractmethod
-    def answer(self, doc: Mapping[str, Any], results: Sequence[Any]) -> Answer:
+    def answer(self, doc: Document, results: Sequence[Any]) -> Answer:
         """What the answers to a document's requests mean."""
 
     @abstractmethod

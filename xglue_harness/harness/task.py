@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import yaml
+from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 
 from xglue_harness import benchmark
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.finetuning import FineTuning
 from xglue_harness.harness.groups import marks_of
-from xglue_harness.harness.language_model import LanguageModel
+from xglue_harness.harness.language_model import Function, LanguageModel
 from xglue_harness.harness.leaf_task import LeafTask
 from xglue_harness.harness.model_arguments import forget_last, names_of_last
 from xglue_harness.harness.plugin import register
 from xglue_harness.harness.prediction_files import keep_predictions
 from xglue_harness.harness.prompting import Prompting
-from xglue_harness.harness.protocol import DOCUMENT, Scored, protocol_of
+from xglue_harness.harness.protocol import DOCUMENT, Metadata, Scored, protocol_of
 from xglue_harness.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
 from xglue_harness.resources import tasks_folder
+from xglue_harness.transfer.leaf import Document
 
 OWN_METADATA = frozenset({"version", "xglue_task", "xglue_language", "config_source"})
 """Metadata that the YAML and lm_eval itself put into a task."""
@@ -110,14 +112,14 @@ class TransferTask(LeafTask):
             self.set_config("num_fewshot", 0)
         return notes
 
-    def doc_to_text(self, doc: Mapping[str, Any], doc_to_text: Any = None) -> str:
+    def doc_to_text(self, doc: Document, doc_to_text: object = None) -> str:
         """The question about a row to a model that is prompted; else the document for a human to read.
 
         lm-eval prints and logs it (``--write_out``, ``--log_samples``).
         """
         return self.protocol.question(doc) if isinstance(self.protocol, Prompting) else self.kind.text(doc)
 
-    def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
+    def doc_to_target(self, doc: Document, doc_to_target: object = None) -> str:
         """The right answer of a model that is prompted about a row; else gold labels by name, blanks between them."""
         if isinstance(self.protocol, Prompting) and self.kind.is_row(doc):
             return self.protocol.target(doc)
@@ -138,17 +140,19 @@ class TransferTask(LeafTask):
             raise RecipeError(f"{self.config.task}: no query of two rows among the documents: raise --limit")
         super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
 
-    def fewshot_context(self, doc: Mapping[str, Any], *args: Any, **kwargs: Any) -> list[str]:
+    def fewshot_context(self, doc: Document, *args: object, **kwargs: Any) -> list[str]:
         """What the model reads: the prompt of each row, or the document itself."""
         return self.protocol.contexts(doc, **kwargs)
 
-    def construct_requests(self, doc: Any, ctx: Any, **kwargs: Any) -> Any:
-        """The requests of one document."""
-        return self.protocol.requests(doc, ctx, **kwargs)
+    def construct_requests(
+        self, doc: Document, ctx: list[str], *, metadata: Metadata | None = None, doc_id: int = -1, **kwargs: Any
+    ) -> Sequence[Instance]:
+        """The requests of one document; lm-eval 0.4 gives ``metadata``, 0.5 ``doc_id``."""
+        return self.protocol.requests(doc, ctx, metadata or (self.task_name, doc_id, self.config.repeats), **kwargs)
 
     # ---------------------------------------------------------------- scores
 
-    def process_results(self, doc: Mapping[str, Any], results: list[Any]) -> dict[str, Any]:
+    def process_results(self, doc: Document, results: list[Any]) -> dict[str, Any]:
         """Score one document.
 
         Numbers of words and queries are handed on once more under ``*_stderr``: lm-eval knows no standard error of
@@ -171,7 +175,7 @@ class TransferTask(LeafTask):
         errors = {f"{name}_stderr": metric["stderr"] for name, metric in metrics.items()}
         return {**values, **{name: "N/A" if error is None else error for name, error in errors.items()}}
 
-    def aggregation(self) -> dict[str, Any]:
+    def aggregation(self) -> dict[str, Function]:
         """From documents to the language: a mean, or a ratio of sums."""
         if self.is_predicted_only:
             return {"bypass": self._bypassed}

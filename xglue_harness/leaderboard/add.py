@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -34,7 +34,10 @@ from xglue_harness.leaderboard.validation.validate import validate
 from xglue_harness.records.predictions import encoded
 from xglue_harness.records.results_files import WrittenRun, predictions_of, read_runs
 from xglue_harness.records.schema import PredictionsRef, RunRecord
-from xglue_harness.untrusted import problems_of
+from xglue_harness.untrusted.problems import problems_of
+
+_Made: TypeAlias = tuple[TaskResult, dict[str, bytes]]
+"""A result, and the file of predictions of each language."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Added:
 
     Attributes:
         new: files that were not there.
-        replaced: files whose scores or records were others.
+        replaced: files whose scores or records changed.
         unchanged: files that already held the same.
     """
 
@@ -72,9 +75,9 @@ def add(
         example: the data are the packaged toy.
 
     Raises:
-        LeaderboardError: where they are incomplete, don't fit the tree, or change scores without a reason; the tree is
-            as it was then.
-        DataError: where they are no results, or their predictions are missing or others.
+        LeaderboardError: where they are incomplete, don't fit the tree, or change scores without a reason; the tree
+            then stays as it was.
+        DataError: where they are no results, or their predictions are missing or not theirs.
     """
     backbones = read_tree(folder).backbones
     groups: dict[tuple[str, str, int], dict[str, WrittenRun]] = defaultdict(dict)
@@ -87,7 +90,7 @@ def add(
         if (other := group.setdefault(language, run)) is not run:
             raise LeaderboardError(f"{run}: {other} has the same backbone, task, seed and language: give one of them")
     made = [_result(name, runs, recipe) for (name, *_), runs in groups.items()]
-    return _put(made, folder, reason, example)
+    return _write(made, folder, reason, example)
 
 
 def _backbone_of(run: WrittenRun, backbones: Mapping[str, Backbone]) -> str:
@@ -111,8 +114,8 @@ def _backbone_of(run: WrittenRun, backbones: Mapping[str, Backbone]) -> str:
     )
 
 
-def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> tuple[TaskResult, dict[str, bytes]]:
-    """A result, and the file of predictions of each language."""
+def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> _Made:
+    """A result out of the runs of its languages."""
     first = next(iter(runs.values()))
     spec = TASKS.get(str(first.record.get("task")))
     if spec is None:
@@ -168,17 +171,17 @@ def _without_places(value: Any) -> Any:
     return value
 
 
-def _put(made: Sequence[tuple[TaskResult, dict[str, bytes]]], folder: Path, reason: str | None, example: bool) -> Added:
-    """Check the tree as it would be, then write what is new."""
-    sorts: dict[str, list[Path]] = {"new": [], "replaced": [], "unchanged": []}
-    writes: dict[Path, bytes] = {}  # predictions before the result that tells of them
+def _write(made: Sequence[_Made], folder: Path, reason: str | None, example: bool) -> Added:
+    """Validate the tree as it would be, then write what is new."""
+    outcomes: dict[str, list[Path]] = {"new": [], "replaced": [], "unchanged": []}
+    writes: dict[Path, bytes] = {}  # predictions come before the result that refers to them
     for result, files in made:
         path = folder / "results" / result.path
         old = read_result(path) if path.is_file() else None
         if old is None:
-            sort = "new"
-        elif all(_predicted(old, lang) == _predicted(result, lang) for lang in result.languages):
-            sorts["unchanged"].append(path)
+            outcome = "new"
+        elif all(_predictions_sha256(old, lang) == _predictions_sha256(result, lang) for lang in result.languages):
+            outcomes["unchanged"].append(path)
             continue
         elif reason is None:
             raise LeaderboardError(
@@ -186,34 +189,34 @@ def _put(made: Sequence[tuple[TaskResult, dict[str, bytes]]], folder: Path, reas
                 "--reason TEXT"
             )
         else:
-            sort = "replaced"
+            outcome = "replaced"
             try:
                 change = Change(reason=reason, previous=old.scores)
             except ValidationError as error:
                 raise LeaderboardError(f"--reason: {problems_of(error)}") from None
             result = result.model_copy(update={"changes": (*old.changes, change)})
-        sorts[sort].append(path)
+        outcomes[outcome].append(path)
         writes |= {predictions_path(path, language): content for language, content in files.items()}
         writes[path] = render(result).encode()
     if writes:
-        _rehearse(writes, folder, {result.task for result, _ in made}, example)
+        _validate_copy(writes, folder, {result.task for result, _ in made}, example)
     try:
         for path, content in writes.items():
             with replacing(path) as temporary:
                 temporary.write_bytes(content)
     except OSError as error:
         raise LeaderboardError(f"{folder} can't be written: {error}; the same command goes on from there") from error
-    return Added(*(tuple(sorts[sort]) for sort in ("new", "replaced", "unchanged")))
+    return Added(*(tuple(outcomes[outcome]) for outcome in ("new", "replaced", "unchanged")))
 
 
-def _predicted(result: TaskResult, language: str) -> str | None:
+def _predictions_sha256(result: TaskResult, language: str) -> str | None:
     """Hash of the predictions of a language."""
     predictions = result.languages[language].record.predictions
     return predictions.sha256 if predictions else None
 
 
-def _rehearse(writes: Mapping[Path, bytes], folder: Path, tasks: set[str], example: bool) -> None:
-    """Check a copy of the tree with the new files: of backbones, and of all results on the tasks concerned."""
+def _validate_copy(writes: Mapping[Path, bytes], folder: Path, tasks: set[str], example: bool) -> None:
+    """Validate a copy of the tree with the new files: all backbones, and all results on the tasks concerned."""
     with tempfile.TemporaryDirectory(prefix="xglue-leaderboard-") as temporary:
         copy = Path(temporary)
         concerned = [path for task in tasks for path in (folder / "results").glob(f"*/*/*/{task}.*")]

@@ -3,11 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from xglue_harness.published.families import Family
 from xglue_harness.resources import published_tree
+
+FAMILY_OF: Mapping[str, Family] = {
+    "mbert": "LM",
+    "xlmr-base": "LM",
+    "mbart-large-50": "LM",
+    "mbart-m2m": "CP",
+    "mbart-m2o": "CP",
+    "mbart-o2m": "CP",
+    "nllb-600m": "MT",
+}
+"""The seven backbones of Ji et al. 2024, by the paper's names, which are ours as well."""
+
+CONTINUED: Mapping[str, str] = {
+    "mbart-m2m": "mbart-large-50",
+    "mbart-m2o": "mbart-large-50",
+    "mbart-o2m": "mbart-large-50",
+}
+"""The models of Ji et al. 2024 whose pretraining was continued on translation, and what it began with."""
+
+TITLES: Mapping[str, str] = {
+    "mbert": "mBERT",
+    "xlmr-base": "XLM-R base",
+    "mbart-large-50": "mBART",
+    "mbart-m2m": "mBART m2m",
+    "mbart-m2o": "mBART m2o",
+    "mbart-o2m": "mBART o2m",
+    "nllb-600m": "NLLB 600M",
+}
+
+NOTES = (
+    "Table 4 has NER's fourth language under PL (Polish); XGLUE's NER has none: it is Dutch (nl), and stands so here.",
+)
+"""What we found in the tables besides the errata listed with them."""
 
 NAMES = {
     "mbart-large-50": "mbart-large-50",
@@ -27,8 +62,8 @@ LAST_LAYER = 11
 @cache
 def tables() -> dict[str, Any]:
     """All tables: ``table1``, ``table2``, ``table4``, ``table5`` and ``errata``."""
-    found: dict[str, Any] = json.loads((reference_folder() / "ji2024.json").read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads((reference_folder() / "ji2024.json").read_text(encoding="utf-8"))
+    return content
 
 
 def reference_folder() -> Path:
@@ -61,9 +96,9 @@ def spectrum(checkpoint: str, layer: int, role: str) -> tuple[float, float | Non
         ``None`` where the paper has no such number; the distance is ``None`` for mBART itself.
     """
     table = tables()["table2"] if layer == LAST_LAYER else tables()["table5"].get(str(layer), {})
-    own = table.get(name_of(checkpoint), {})
-    found = own.get(role) or own.get({"FC up": "FC1", "FC down": "FC2"}.get(role))
-    if found is None:
+    roles = table.get(name_of(checkpoint), {})
+    numbers = roles.get(role) or roles.get({"FC up": "FC1", "FC down": "FC2"}.get(role))
+    if numbers is None:
         return None
-    distance = found["d"] if name_of(checkpoint) != "mbart-large-50" else None
-    return found["norm"], distance
+    distance = numbers["d"] if name_of(checkpoint) != "mbart-large-50" else None
+    return numbers["norm"], distance

@@ -13,45 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.published.families import Family
-from xglue_harness.published.paper import reference_folder
-from xglue_harness.untrusted import Link, Name, Text, problems_of, read_json
-
-FAMILY_OF: Mapping[str, Family] = {
-    "mbert": "LM",
-    "xlmr-base": "LM",
-    "mbart-large-50": "LM",
-    "mbart-m2m": "CP",
-    "mbart-m2o": "CP",
-    "mbart-o2m": "CP",
-    "nllb-600m": "MT",
-}
-"""The seven backbones of Ji et al. 2024, by their name there, which is ours, too."""
-
-CONTINUED: Mapping[str, str] = {
-    "mbart-m2m": "mbart-large-50",
-    "mbart-m2o": "mbart-large-50",
-    "mbart-o2m": "mbart-large-50",
-}
-"""The models of Ji et al. 2024 whose pretraining was continued on translation, and what it began with."""
-
-TITLES: Mapping[str, str] = {
-    "mbert": "mBERT",
-    "xlmr-base": "XLM-R base",
-    "mbart-large-50": "mBART",
-    "mbart-m2m": "mBART m2m",
-    "mbart-m2o": "mBART m2o",
-    "mbart-o2m": "mBART o2m",
-    "nllb-600m": "NLLB 600M",
-}
-
-PAPER_NOTES = (
-    "Table 4 has NER's fourth language under PL (Polish); XGLUE's NER has none: it is Dutch (nl), and stands so here.",
-)
-"""What we found in the tables beside their errata."""
+from xglue_harness.published.paper import FAMILY_OF, NOTES, TITLES, reference_folder
+from xglue_harness.untrusted.problems import problems_of
+from xglue_harness.untrusted.text import Link, Name, Text
+from xglue_harness.untrusted.values import read_json
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedSystem:
     """One system's published numbers, in percent.
 
     Attributes:
@@ -70,8 +39,8 @@ class Published:
 
     def mean(self, task: str) -> float | None:
         """The mean over the languages of a task; ``None`` where they were not published."""
-        own = self.scores.get(task)
-        return sum(own.values()) / len(own) if own else None
+        scores = self.scores.get(task)
+        return sum(scores.values()) / len(scores) if scores else None
 
     def shown(self, task: str) -> float | None:
         """The mean over all languages where they are known, else the printed average."""
@@ -103,7 +72,7 @@ class Reference:
     source: str
     url: str
     notes: tuple[str, ...]
-    systems: tuple[Published, ...]
+    systems: tuple[PublishedSystem, ...]
 
 
 REFERENCE_LIMIT = 100_000
@@ -168,26 +137,26 @@ def _paper(path: Path) -> Reference:
     Raises:
         LeaderboardError: where it is malformed, or a number is missing.
     """
-    found = _read(path, _PaperFile)
+    file = _read(path, _PaperFile)
     try:
         systems = []
         for name, family in FAMILY_OF.items():
             scores = {}
             for spec in TASKS.values():
-                own = dict(found.table4[spec.title][name])
-                own.pop("AVG")
+                columns = dict(file.table4[spec.title][name])
+                columns.pop("AVG")
                 if spec.name == "ner":
-                    own["nl"] = own.pop("pl")
-                scores[spec.name] = {language: own.pop(language) for language in spec.languages}
-                if own:
-                    raise KeyError(f"no {', '.join(own)} in {spec.title}")
-            printed = {spec.name: found.table1[name][spec.title] for spec in TASKS.values()}
-            systems.append(Published(name, TITLES[name], family, scores, printed))
+                    columns["nl"] = columns.pop("pl")
+                scores[spec.name] = {language: columns.pop(language) for language in spec.languages}
+                if columns:
+                    raise KeyError(f"no {', '.join(columns)} in {spec.title}")
+            printed = {spec.name: file.table1[name][spec.title] for spec in TASKS.values()}
+            systems.append(PublishedSystem(name, TITLES[name], family, scores, printed))
     except KeyError as error:
         raise LeaderboardError(f"{path}: table1 and table4: lack, or have too much: {error}") from None
-    notes = (*PAPER_NOTES, *found.errata)
+    notes = (*NOTES, *file.errata)
     url = "https://arxiv.org/abs/2403.16777"
-    return Reference("ji2024", "Ji et al. 2024", found.source, url, notes, tuple(systems))
+    return Reference("ji2024", "Ji et al. 2024", file.source, url, notes, tuple(systems))
 
 
 def _xglue(path: Path) -> Reference:
@@ -196,17 +165,18 @@ def _xglue(path: Path) -> Reference:
     Raises:
         LeaderboardError: where it is malformed, or has scores of some of a task's languages.
     """
-    found = _read(path, _XglueFile)
-    for name, own in found.systems.items():
-        for task, scores in own.scores.items():
+    file = _read(path, _XglueFile)
+    for name, system in file.systems.items():
+        for task, scores in system.scores.items():
             if task not in TASKS or {*scores} != {*TASKS[task].languages}:
                 raise LeaderboardError(f"{path}: systems.{name}.scores.{task}: expected a task with all its languages")
-        if unknown := [task for task in own.averages if task not in TASKS]:
+        if unknown := [task for task in system.averages if task not in TASKS]:
             raise LeaderboardError(f"{path}: systems.{name}.averages.{unknown[0]}: expected one of {', '.join(TASKS)}")
     systems = tuple(
-        Published(name, own.title, own.family, own.scores, own.averages) for name, own in found.systems.items()
+        PublishedSystem(name, system.title, system.family, system.scores, system.averages)
+        for name, system in file.systems.items()
     )
-    return Reference("xglue2020", "Liang et al. 2020", found.source, found.url, tuple(found.notes), systems)
+    return Reference("xglue2020", "Liang et al. 2020", file.source, file.url, tuple(file.notes), systems)
 
 
 REFERENCES: Mapping[str, Callable[[Path], Reference]] = {"ji2024.json": _paper, "xglue2020.json": _xglue}

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _PROCESS = Path("/proc/self")
 
 _open: list[CostMeter] = []
-"""Meters inside their block. The system keeps one peak, which each entry resets: the others note it before."""
+"""Meters whose block is open. The system keeps a single peak, which each new meter resets: these note it first."""
 
 
 class CostMeter:
@@ -84,7 +84,7 @@ def _largest(*values: float | None) -> float | None:
 def now(device: torch.device) -> float:
     """The clock in s, all work that a GPU was given done."""
     if device.type == "cuda":
-        torch.cuda.synchronize(device)  # a GPU works on after its kernels were launched
+        torch.cuda.synchronize(device)  # launched kernels go on running
     return time.perf_counter()
 
 

@@ -30,10 +30,10 @@ def start(device: torch.device) -> Any:
     """
     try:
         codecarbon = importlib.import_module("codecarbon")
-        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it talks before it reads log_level
+        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it logs before it reads log_level
         # All that a .codecarbon.config could ask to be written, locked or sent is turned off here.
         tracker = codecarbon.OfflineEmissionsTracker(
-            country_iso_code="USA",  # it wants a country, and the grid's intensity, for the emissions
+            country_iso_code="USA",  # needed for emissions, as is the grid's intensity
             force_carbon_intensity_g_co2e_kwh=0.0,
             tracking_mode="process",
             gpu_ids=_gpu_ids(device),
@@ -81,5 +81,5 @@ def _gpu_ids(device: torch.device) -> list[int]:
 
 @cache
 def _warn(reason: str) -> None:
-    """Say it once a process."""
+    """Warn once per process."""
     logger.warning("codecarbon (3.2.8 or newer is needed) failed, so no energy is reported: %s", reason)

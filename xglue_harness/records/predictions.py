@@ -15,7 +15,6 @@ The schema's metadata hold the rest (`Header`) as JSON under ``xglue_harness``.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +22,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xglue_harness.atomic import replacing
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.errors import DataError
-from xglue_harness.files import cache_root, unwritable_cache
 from xglue_harness.kinds import kind_of
-from xglue_harness.seal import DamagedFileError
 
 _KEY = b"xglue_harness"
 _COLUMNS = ("document", "row", "label", "prediction", "scores")
@@ -82,56 +78,6 @@ class RowPredictions:
     def complete(self) -> bool:
         """Whether every row of the test set is there."""
         return len(self.rows) == self.header.rows
-
-
-def save_predictions(predictions: RowPredictions) -> str:
-    """Write predictions into the cache, under their content.
-
-    Returns:
-        sha256 (hex) of the file.
-
-    Raises:
-        DataError: where the cache can't be written.
-    """
-    data = encoded(predictions)
-    digest = hashlib.sha256(data).hexdigest()
-    path = saved_predictions(digest)
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
-    except OSError as error:
-        raise unwritable_cache(path.parent, error) from error
-    return digest
-
-
-def saved_predictions(sha256: str) -> Path:
-    """Where `save_predictions` puts predictions of that hash."""
-    return cache_root() / "predictions" / f"{sha256}.parquet"
-
-
-def copy_saved(sha256: str, path: Path) -> None:
-    """Copy predictions from the cache, whole or not at all.
-
-    Raises:
-        OSError: where they are not in the cache, or ``path`` can't be written.
-        DamagedFileError: where they are not those that were kept.
-    """
-    data = checked_bytes(saved_predictions(sha256))
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def checked_bytes(path: Path) -> bytes:
-    """The bytes of a file that `save_predictions` wrote.
-
-    Raises:
-        DamagedFileError: where they are not those that were kept.
-        OSError: where it can't be read.
-    """
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != path.stem:
-        raise DamagedFileError(f"{path.name} is damaged: its checksum is not its name")
-    return data
 
 
 def encoded(predictions: RowPredictions) -> bytes:
@@ -191,7 +137,7 @@ def opened(data: bytes, where: Path) -> Any:
         where: its path, for the message.
 
     Raises:
-        DataError: where the bytes are no Parquet.
+        DataError: where the bytes are not Parquet.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -200,7 +146,7 @@ def opened(data: bytes, where: Path) -> Any:
     try:
         columns = pq.ParquetFile(pa.BufferReader(data), **limits).metadata.schema
         # Texts stay references to a dictionary: one long text that 200,000 rows refer to would take gigabytes.
-        texts = [own.path for own in columns if own.path.partition(".")[0] in ("label", "prediction")]
+        texts = [column.path for column in columns if column.path.partition(".")[0] in ("label", "prediction")]
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts, **limits)
         file.schema_arrow  # noqa: B018 (which reads a schema of Arrow's own in the footer)
         return file
@@ -232,13 +178,13 @@ def decoded(data: bytes, where: Path) -> RowPredictions:
     spec = TASKS[header.task]
     text = kind_of(spec).column_type(pa.dictionary(pa.int32(), pa.string()), "element")
     types = {"document": pa.int32(), "row": pa.int32(), "label": text, "prediction": text}
-    found = {field.name: field.type for field in file.schema_arrow}
+    types_there = {field.name: field.type for field in file.schema_arrow}
     try:
         for name, kind in {**types, "scores": pa.list_(pa.field("element", pa.float32()))}.items():
-            if name not in found:
+            if name not in types_there:
                 raise KeyError(f'Field "{name}" does not exist')
-            if found[name] != kind:
-                raise ValueError(f"{name} is {str(found[name])[:80]}; expected {kind}")
+            if types_there[name] != kind:
+                raise ValueError(f"{name} is {str(types_there[name])[:80]}; expected {kind}")
         if len(file.schema_arrow) != len(_COLUMNS):
             raise ValueError(f"{len(file.schema_arrow)} columns; expected {', '.join(_COLUMNS)}")
         table = file.read(columns=list(_COLUMNS if header.scores else types), use_threads=False)
@@ -270,7 +216,7 @@ def _classes(spec: TaskSpec, column: Any) -> list[Any]:
 
     per_word = kind_of(spec).per_word
     numbers = {name: number for number, name in enumerate(spec.labels)}
-    found: list[Any] = []
+    classes: list[Any] = []
     for chunk in column.chunks:
         words = chunk.flatten() if per_word else chunk
         if words.null_count:
@@ -283,8 +229,8 @@ def _classes(spec: TaskSpec, column: Any) -> list[Any]:
         if per_word:
             ends = np.cumsum(np.asarray(chunk.value_lengths()), dtype=np.int64).tolist()
             ids = [ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-        found += ids
-    return found
+        classes += ids
+    return classes
 
 
 def _named(spec: TaskSpec, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -11,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from xglue_harness.files import file_sha256
 from xglue_harness.records.schema import Environment
 from xglue_harness.resources import PACKAGE
 
@@ -28,21 +30,37 @@ PACKAGES = (
     "numpy",
 )
 
+_DECIDING = ("encoders", "kinds", "prediction", "store", "training")
+_DECIDING_FILES = ("benchmark.py", "data/official.py", "metrics.py", "recipe.py", "records/schema.py", "scoring.py")
 _GIT_SECONDS = 5
 _REPOSITORY_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 """Set by git while it runs a hook; they would point at the hook's repository instead of the package's."""
 
 
-def environment(device: Any, code_sha256: str) -> Environment:
+def environment(device: Any) -> Environment:
     """Software and hardware of this process.
 
     Args:
         device: the torch device that the work runs on.
-        code_sha256: sha256 (hex) over the code that trains and predicts.
     """
     return Environment(
-        versions=versions(), hardware=hardware(device), git_revision=git_revision(), code_sha256=code_sha256
+        versions=versions(), hardware=hardware(device), git_revision=git_revision(), code_sha256=code_sha256()
     )
+
+
+@cache
+def code_sha256(package: Path = PACKAGE) -> str:
+    """Hash (hex) of the code that decides a score: it reads, trains, predicts and scores.
+
+    It is for people who compare two records: any edit changes it, a comment's too, so that no key has it in it.
+    """
+    sources = [package / name for name in _DECIDING_FILES]
+    for folder in _DECIDING:
+        sources.extend(sorted((package / folder).glob("*.py")))
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(f"{source.relative_to(package).as_posix()}\0{file_sha256(source)}\n".encode())
+    return digest.hexdigest()
 
 
 @cache
@@ -71,12 +89,12 @@ def _git(folder: Path, *arguments: str) -> str | None:
     settings = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_OF_A_HOOK}
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]  # no lock: a look must not disturb others
     try:
-        found = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603
             command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_GIT_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found.stdout.strip() if found.returncode == 0 else None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _installed_commit() -> str | None:
@@ -91,20 +109,20 @@ def _installed_commit() -> str | None:
 @cache
 def versions() -> dict[str, str]:
     """Version of Python and of each package that can move a score (``absent`` where it is not installed)."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "absent"
-    return found
+            versions[package] = "absent"
+    return versions
 
 
 def hardware(device: Any) -> dict[str, Any]:
     """The processor, the GPU if the run uses one, and the threads of torch."""
     import torch
 
-    found: dict[str, Any] = {
+    hardware: dict[str, Any] = {
         "machine": platform.machine(),
         "system": platform.platform(),
         "processor": _processor(),
@@ -113,9 +131,9 @@ def hardware(device: Any) -> dict[str, Any]:
         "device": str(device),
     }
     if device.type == "cuda":
-        found["gpu"] = torch.cuda.get_device_name(device)
-        found["cuda"] = torch.version.cuda
-    return found
+        hardware["gpu"] = torch.cuda.get_device_name(device)
+        hardware["cuda"] = torch.version.cuda
+    return hardware
 
 
 def _processor() -> str:

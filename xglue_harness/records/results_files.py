@@ -1,4 +1,4 @@
-"""The results files of lm_eval: records of ours in them, and the predictions that lie beside them."""
+"""lm_eval's results files: our records in them, and the predictions beside them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from xglue_harness.errors import DataError
 from xglue_harness.files import file_sha256, read_json
-from xglue_harness.records.predictions import RowPredictions, read, saved_predictions
+from xglue_harness.records.prediction_cache import saved_predictions
+from xglue_harness.records.predictions import RowPredictions, read
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class WrittenRun:
     Attributes:
         file: the results file.
         leaf: the task's name in it.
-        record: what it says of the run (`xglue_harness.records.schema`), unchecked.
+        record: what it says of the run (`xglue_harness.records.schema`), not validated.
     """
 
     file: Path
@@ -31,25 +32,25 @@ class WrittenRun:
 
 
 def read_runs(paths: Sequence[Path]) -> list[WrittenRun]:
-    """All runs of ours in results files.
+    """All of our runs in results files.
 
     Args:
         paths: results files, or folders that are searched for ``results*.json``.
 
     Raises:
-        DataError: for a file that is none of lm_eval's, and for a path without any run of ours.
+        DataError: for a file that lm_eval did not write, and for a path without any run of ours.
     """
-    found = []
+    runs = []
     for path in paths:
         files = sorted(path.rglob("results*.json")) if path.is_dir() else [path]
-        own = [run for file in files for run in _runs_in(file)]
-        if not own:
+        in_path = [run for file in files for run in _runs_in(file)]
+        if not in_path:
             where = f"the {len(files)} files named results*.json (give others by name)" if path.is_dir() else "it"
             raise DataError(
                 f"{path}: no record of xglue-harness in {where}; expected results of lm_eval on tasks xglue_*"
             )
-        found += own
-    return found
+        runs += in_path
+    return runs
 
 
 def _runs_in(file: Path) -> list[WrittenRun]:
@@ -61,12 +62,12 @@ def _runs_in(file: Path) -> list[WrittenRun]:
     return [WrittenRun(file, leaf, record) for leaf, record in records.items() if record]
 
 
-def kept_with(run: WrittenRun) -> tuple[str, int]:
-    """Hash and rows of the predictions that a run's record tells of.
+def recorded_predictions(run: WrittenRun) -> tuple[str, int]:
+    """Hash and rows of the predictions that a run's record names.
 
     Raises:
-        DataError: where it tells of none, or not of all rows of the test set.
-        KeyError: where the record is none of ours.
+        DataError: where it names none, or not all rows of the test set.
+        KeyError: where the record is not ours.
     """
     predictions = run.record["predictions"]
     if predictions is None:
@@ -83,9 +84,9 @@ def predictions_of(run: WrittenRun) -> RowPredictions:
     """The predictions of a run, from beside its results file (``predictions_<leaf>_<date>.parquet``) or the cache.
 
     Raises:
-        DataError: where they are not there, not those of the record, or not of all rows.
+        DataError: where they are missing, not those of the record, or not of all rows.
     """
-    sha256, total = kept_with(run)
+    sha256, total = recorded_predictions(run)
     date = run.file.stem.rpartition("_")[2]
     beside = run.file.with_name(f"predictions_{run.leaf}_{date}.parquet")
     path = beside if beside.exists() else saved_predictions(sha256)
@@ -95,12 +96,12 @@ def predictions_of(run: WrittenRun) -> RowPredictions:
             "file, or run it again"
         )
     try:
-        found = file_sha256(path)
+        actual = file_sha256(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    if found != sha256:
+    if actual != sha256:
         raise DataError(
-            f"{path}: sha256 {found}; expected {sha256}, as {run} says: the file is damaged, edited or another's"
+            f"{path}: sha256 {actual}; expected {sha256}, as {run} says: the file is damaged, edited or another's"
         )
     predictions = read(path)
     header = predictions.header

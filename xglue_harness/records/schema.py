@@ -28,7 +28,7 @@ def _as_json(value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         return value
     try:
         return dict(json.loads(json.dumps(value, allow_nan=False)))
-    except TypeError as error:  # pydantic turns a ValueError into its own error, a TypeError it lets out
+    except TypeError as error:  # pydantic wraps a ValueError, but lets a TypeError through
         raise ValueError(str(error)) from None
 
 

@@ -1,8 +1,8 @@
 """Tokenised data sets as memory-mapped files, by content: the same text is tokenised once on a machine.
 
 A file's name is a hash of all that decides the tokens: the rows' text and labels, the tokenizer's rules, the special
-tokens around a text of that language, the length, and our code. So subsets of a data set are files of their own, and
-encoders that share a tokenizer share them, whatever their names. Every file can be removed at any time.
+tokens around a text of that language, the length, and `TOKENS_VERSION`. So subsets of a data set are files of their
+own, and encoders that share a tokenizer share them, whatever their names. Every file can be removed at any time.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from xglue_harness.encoders.fingerprint import subwords_sha256
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.languages import reading
 from xglue_harness.encoders.tokenising import columns_of, frame_of, tokenised
-from xglue_harness.files import cache_root, file_sha256, unwritable_cache
+from xglue_harness.files import cache_root, unwritable_cache
 from xglue_harness.records.provenance import versions
-from xglue_harness.resources import PACKAGE
 from xglue_harness.seal import DamagedFileError
 from xglue_harness.store.files import open_tensors, save_tensors, tensors_sha256
 
@@ -39,9 +38,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TOKENS_VERSION = 1
+"""To be raised whenever the same rows and tokenizer give other tokens or labels, or the columns of `Inputs` change: it
+is part of the keys. What it can't undo are trainings on the former tokens, so that ``TRAINING_VERSION`` rises with it.
+"""
+
 _CHUNK = 10_000
 _SHA256 = "sha256"
-_CODE = ("encoders/subwords.py", "encoders/inputs.py", "encoders/tokenising.py")
 _LIBRARIES = ("tokenizers", "transformers", "sentencepiece")
 
 
@@ -76,7 +79,8 @@ def tokens_key(spec: TaskSpec, rows: Rows, tokenizer: Any, language: str, max_le
     with reading(tokenizer, language):
         frame = astuple(frame_of(spec, tokenizer))
     task = (spec.name, spec.kind.value, spec.text_a, spec.text_b, spec.columns)
-    facts = [task, _rows_sha256(spec, rows), subwords_sha256(tokenizer), frame, max_length, _code()]
+    facts = [task, _rows_sha256(spec, rows), subwords_sha256(tokenizer), frame, max_length]
+    facts += [TOKENS_VERSION, _libraries()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -101,10 +105,9 @@ def _parts(values: Sequence[Any]) -> list[Any]:
 
 
 @cache
-def _code() -> list[str]:
-    """What our code and the libraries have to do with it."""
-    files = [file_sha256(PACKAGE / name) for name in _CODE]
-    return [*files, *(f"{name} {versions()[name]}" for name in _LIBRARIES)]
+def _libraries() -> list[str]:
+    installed = versions()
+    return [f"{name} {installed[name]}" for name in _LIBRARIES]
 
 
 def _read(path: Path) -> Inputs | None:

@@ -17,7 +17,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +24,8 @@ from filelock import FileLock, Timeout
 
 from xglue_harness.atomic import flush_folder
 from xglue_harness.errors import StoreError
-from xglue_harness.exclusive import locked
-from xglue_harness.files import cache_root, file_sha256, variable_path
-from xglue_harness.resources import PACKAGE
+from xglue_harness.exclusive import is_locked, locked
+from xglue_harness.files import cache_root, variable_path
 from xglue_harness.seal import DamagedFileError, unsealed_json
 from xglue_harness.store.files import VARIABLE, read_tensors, unwritable, write_sealed
 
@@ -44,19 +42,6 @@ def store_root() -> Path:
     """``$XGLUE_STORE``, else ``store`` in the cache folder (``$XGLUE_CACHE``, ``~/.cache/xglue_harness``)."""
     chosen = os.environ.get(VARIABLE)
     return variable_path(VARIABLE, chosen) if chosen else cache_root() / "store"
-
-
-@cache
-def code_sha256(package: Path = PACKAGE) -> str:
-    """Hash (hex) of the code that decides a fine-tuning: ``training``, ``prediction``, ``encoders``, reader, ..."""
-    names = ("benchmark.py", "metrics.py", "scoring.py", "recipe.py", "data/official.py", "records/schema.py")
-    sources = [package / name for name in names]
-    for folder in ("encoders", "training", "prediction", "store"):
-        sources.extend(sorted((package / folder).glob("*.py")))
-    digest = hashlib.sha256()
-    for source in sources:
-        digest.update(f"{source.relative_to(package).as_posix()}\0{file_sha256(source)}\n".encode())
-    return digest.hexdigest()
 
 
 def content_key(identity: Mapping[str, Any]) -> str:
@@ -127,6 +112,9 @@ class Store:
         """Where an unfinished training keeps its checkpoints."""
         return self.root / "working" / key
 
+    def _lock(self, key: str) -> Path:
+        return self.root / "locks" / f"{key}.lock"
+
     def find(self, key: str) -> Entry | None:
         """The sound entry of a key; ``None`` where there is none, or only a damaged one, which the log names."""
         folder = self.entry_folder(key)
@@ -152,7 +140,7 @@ class Store:
         Raises:
             StoreError: where the store can't be written.
         """
-        path = self.root / "locks" / f"{key}.lock"
+        path = self._lock(key)
         with ExitStack() as stack:
             try:
                 stack.enter_context(locked(path, f"store: another process trains {key}; waiting for it"))
@@ -218,7 +206,7 @@ class Store:
         Returns:
             Whether it was removed.
         """
-        path = self.root / "locks" / f"{folder.name}.lock"
+        path = self._lock(folder.name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path, timeout=0):
@@ -233,14 +221,7 @@ class Store:
 
     def is_locked(self, key: str) -> bool:
         """Whether a process trains a key right now."""
-        path = self.root / "locks" / f"{key}.lock"
-        if not path.exists():
-            return False
-        try:
-            with FileLock(path, timeout=0):
-                return False
-        except Timeout:
-            return True
+        return is_locked(self._lock(key))
 
     def empty_trash(self) -> None:
         """Remove what a killed `remove` left."""

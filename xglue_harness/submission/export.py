@@ -10,7 +10,7 @@ from xglue_harness.atomic import new_folder
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.data.prepare import check_new
 from xglue_harness.errors import DataError
-from xglue_harness.records.results_files import WrittenRun, kept_with, predictions_of, read_runs
+from xglue_harness.records.results_files import WrittenRun, predictions_of, read_runs, recorded_predictions
 from xglue_harness.submission.files import relative_path, render
 
 
@@ -115,7 +115,7 @@ def _run(written: WrittenRun) -> _Run:
         identity = f"encoder {model['encoder_sha256']}" if protocol == "finetune" else f"model {model['name']}"
         spec, language = TASKS[record["task"]], record["target_language"]
         test = spec.path("test", language)
-        sha256, _ = kept_with(written)
+        sha256, _ = recorded_predictions(written)
         lines = record.get("data", {}).get("unofficial", ())  # records of older versions say nothing of it
         unofficial = tuple(line for line in lines if line.startswith(f"{test}:"))
     except (KeyError, TypeError, AttributeError) as error:

@@ -1,7 +1,7 @@
 """Where an interrupted training goes on: its checkpoints, and the weights of the epochs that may be selected.
 
 All of it lies in the training's working folder. ``progress.json`` is the one file that counts: it names the others
-with their checksums, and it is replaced by one rename, so that a whole state is found whenever a process is killed.
+with their checksums, and it is replaced by one rename, so that a whole state is found wherever a process was killed.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ PROGRESS = "progress.json"
 class Counters(BaseModel):
     """What a training has done so far."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     step: int = Field(0, ge=0)
     real_tokens: int = Field(0, ge=0)
     padded_tokens: int = Field(0, ge=0)
     batch_splits: int = Field(1, ge=1)
-    room: int | None = Field(None, ge=1)
-    """Padded subwords that a part of a batch may hold, once memory has run out."""
+    max_tokens: int | None = Field(None, ge=1, alias="room")  # as checkpoints have called it from the start
+    """Subwords of a microbatch, padding included, once memory has run out."""
     final_loss: float | None = None
     seconds: float = Field(0.0, ge=0)
     dev_tokens: int = Field(0, ge=0)
@@ -64,6 +64,10 @@ class Progress(BaseModel):
     scaler: dict[str, Any] = Field(default_factory=dict)
     """State of fp16's gradient scaler."""
 
+    def files(self) -> list[str]:
+        """Names of the files with its tensors."""
+        return [name for name, _ in (*([self.checkpoint] if self.checkpoint else []), *self.kept.values())]
+
 
 @dataclass
 class CheckpointFolder:
@@ -74,20 +78,18 @@ class CheckpointFolder:
     def load(self) -> tuple[Progress, dict[str, torch.Tensor]] | None:
         """The last checkpoint; ``None`` where there is none, or a damaged one, which the log names.
 
-        Whatever it does not name is removed: the remains of a killed process, or of a damaged state.
+        Whatever it does not name is removed: what a killed process, or a damaged state, left behind.
         """
         try:
-            found = self.read()
+            checkpoint = self.read()
         except DamagedFileError as error:
             logger.warning("store: the checkpoint %s can't be used, training starts anew: %s", self.folder, error)
-            found = None
-        named = set()
-        if found is not None and found[0].checkpoint is not None:
-            named = {PROGRESS, *(name for name, _ in (found[0].checkpoint, *found[0].kept.values()))}
+            checkpoint = None
+        named = set() if checkpoint is None else {PROGRESS, *checkpoint[0].files()}
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if path.name not in named:
                 self._remove(path.name)
-        return found
+        return checkpoint
 
     def read(self) -> tuple[Progress, dict[str, torch.Tensor]] | None:
         """The last checkpoint, ``None`` where there is none; the folder stays as it is.
@@ -124,7 +126,7 @@ class CheckpointFolder:
 
     def note(self, progress: Progress) -> None:
         """Write everything but tensors."""
-        write_sealed(self.folder / PROGRESS, self.folder.name, progress.model_dump(mode="json"))
+        write_sealed(self.folder / PROGRESS, self.folder.name, progress.model_dump(mode="json", by_alias=True))
 
     def forget(self, progress: Progress, wanted: set[float]) -> None:
         """Remove the weights of epochs that no rule wants any longer."""

@@ -35,7 +35,7 @@ class World:
         return self.rank == 0
 
     def broadcast(self, value: T) -> T:
-        """The first process's value, for all."""
+        """The main process's value, for all."""
         if self.size == 1:
             return value
         box: list[Any] = [value if self.is_main_process else None]
@@ -51,43 +51,52 @@ class World:
         return values
 
     def on_main(self, act: Callable[[], T]) -> T:
-        """Let the first process act; all get its result, or its error (none is left waiting)."""
+        """Let the main process act; all get its result, or its error (none is left waiting)."""
+        return self.broadcast(self.only_on_main(act))  # type: ignore[return-value]
+
+    def only_on_main(self, act: Callable[[], T]) -> T | None:
+        """As `on_main`, for a result too large to send: it stays with the main process, the others get ``None``."""
         if self.size == 1:
             return act()
-        outcome: tuple[T | None, BaseException | None] = (None, None)
+        result: T | None = None
+        failure: Exception | None = None
         if self.is_main_process:
             try:
-                outcome = (act(), None)
+                result = act()
             except Exception as error:
-                outcome = (None, error)
-        result, failure = self.broadcast(outcome)
+                failure = error
+        failure = self.broadcast(failure)
         if failure is not None:
             raise failure
-        return result  # type: ignore[return-value]
+        return result
 
     def broadcast_tensors(
         self, tensors: dict[str, torch.Tensor] | None, device: torch.device
     ) -> dict[str, torch.Tensor]:
-        """The first process's tensors, on ``device``, for all; the processes need no common disk."""
+        """The main process's tensors, on ``device``, for all; the processes need no disk in common.
+
+        Args:
+            tensors: by name; the other processes have ``None``.
+            device: where each process wants them.
+        """
         if self.size == 1:
             assert tensors is not None
             return {name: tensor.to(device) for name, tensor in tensors.items()}
         shapes = self.broadcast({name: (tuple(t.shape), t.dtype) for name, t in (tensors or {}).items()})
-        found = {}
+        received = {}
         for name, (shape, dtype) in shapes.items():
-            if self.is_main_process:
-                assert tensors is not None
-                found[name] = tensors[name].to(device).contiguous()
+            if tensors is not None:
+                received[name] = tensors[name].to(device).contiguous()
             else:
-                found[name] = torch.empty(shape, dtype=dtype, device=device)
-            dist.broadcast(found[name], src=0)
-        return found
+                received[name] = torch.empty(shape, dtype=dtype, device=device)
+            dist.broadcast(received[name], src=0)
+        return received
 
     def all_reduce(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace tensors by their sums over all processes, in place.
 
         It runs after the backward pass, not within it, so that a process that runs out of memory can repeat its pass
-        without the others.
+        while the others wait.
         """
         if self.size == 1:
             return

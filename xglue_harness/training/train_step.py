@@ -28,22 +28,22 @@ logger = logging.getLogger(__name__)
 _CHECK_EVERY = 16
 """Steps after which a GPU's losses are looked at: each look waits for the GPU."""
 
-_CPU_ROOM = 1024
-"""Subwords, padding included, that a CPU computes at once: its caches hold little more."""
+_CPU_MAX_TOKENS = 1024
+"""Subwords of a microbatch on a CPU, padding included: its caches hold little more."""
 
 _CPU_OVERHEAD = 96
-"""Subwords that a CPU computes in about the time that one more part of a batch takes (adding up its gradients)."""
+"""Subwords that a CPU computes in about the time that one more microbatch takes (adding up its gradients)."""
 
 
 def lr_multiplier(step: int, warmup: int, steps: int) -> float:
-    """Share of the peak learning rate at a step (from 0): linear up to ``warmup``, then linear down to 0."""
+    """Share of the peak learning rate at a step (from 0): linear up to step ``warmup``, then linear down to 0."""
     if step < warmup:
         return step / max(1, warmup)
     return max(0.0, (steps - step) / max(1, steps - warmup))
 
 
 class TrainStep:
-    """A model in training; all that it needs to go on is in `tensors` and the counters."""
+    """A model in training, one batch after another; `tensors` and the counters are all it needs to go on later."""
 
     def __init__(
         self,
@@ -64,81 +64,86 @@ class TrainStep:
         Args:
             model: encoder and head, on ``device``.
             recipe: hyperparameters.
-            inputs: what it learns from.
-            steps: of the whole training; the learning rate ends at 0.
-            words_per_batch: mean number of labelled words of a batch (tagging); a batch's loss is divided by it, so
-                that a word of a short sentence weighs as much as one of a long sentence.
+            inputs: the training set.
+            steps: of the whole training, at whose end the learning rate is 0.
+            words_per_batch: mean number of labelled words in a batch (tagging); a batch's loss is divided by it, so
+                that a word in a short sentence weighs as much as one in a long sentence.
             pad: id of the padding subword.
             device: where the model is.
             world: the processes that share each batch.
-            counters: what has been done; kept up to date.
-            company: which inputs may share what is computed at once.
+            counters: what has been done so far; they are kept up to date.
+            company: which inputs may share a microbatch.
         """
         self.model, self.recipe, self.inputs, self.counters = model, recipe, inputs, counters
         self.device, self.world, self._company = device, world, company
         self._steps, self._pad, self._words_per_batch = steps, pad, words_per_batch
         self._warmup = math.ceil(recipe.warmup_ratio * steps)
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._optimizer = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
+        self._optimizer = torch.optim.AdamW(
+            _parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True
+        )
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
-        self._seen: list[torch.Tensor] = []
+        self._unchecked: list[torch.Tensor] = []  # loss and norm of the gradients, step by step
 
     def step(self, batch: Sequence[int]) -> None:
-        """Learn one batch (places among the inputs); each process takes its share, and all end with the same weights.
+        """Learn one batch; each process computes its share, and all end with the same weights.
+
+        Args:
+            batch: places of its examples among the inputs.
 
         Raises:
             TrainingError: where a loss is not finite, or not even one example fits into memory.
         """
         share, weight = batch[self.world.rank :: self.world.size], 1.0
-        if not share:  # a process without an example still has its part in the sum
+        if not share:  # a process without an example takes part in the sum all the same
             share, weight = batch[:1], 0.0
         loss = self._backward(share, weight / (self._words_per_batch or len(batch)))
         self._count(batch)
         try:
-            self._add_up_gradients(loss)
+            self._all_reduce_gradients(loss)
             norm = self._update()
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 raise TrainingError("out of memory in the optimizer: it needs a device with more memory") from error
             raise
         self.counters.step += 1
-        self._seen.append(torch.stack([loss, norm.to(loss)]))
-        if self.device.type == "cpu" or len(self._seen) == _CHECK_EVERY:
+        self._unchecked.append(torch.stack([loss, norm.to(loss)]))
+        if self.device.type == "cpu" or len(self._unchecked) == _CHECK_EVERY:
             self.check()
 
     def check(self) -> None:
-        """Look at the losses and gradients since the last look.
+        """Look at the losses and gradients of the steps since the last check.
 
         Raises:
             TrainingError: for one that is not finite; names its step.
         """
-        seen = torch.stack(self._seen).tolist() if self._seen else []
-        self._seen.clear()
-        for place, (loss, norm) in enumerate(seen):
-            # In fp16 gradients overflow now and then: the scaler leaves such a step out, and that is no error.
+        steps = torch.stack(self._unchecked).tolist() if self._unchecked else []
+        self._unchecked.clear()
+        for place, (loss, norm) in enumerate(steps):
+            # In fp16 gradients overflow now and then. The scaler skips such a step; that is no error.
             wrong = [("loss", loss)] + ([] if self.scaler.is_enabled() else [("gradient", norm)])
             for what, value in wrong:
                 if not math.isfinite(value):
                     raise TrainingError(
-                        f"the {what} is {value} at step {self.counters.step - len(seen) + place + 1}: the run stops "
+                        f"the {what} is {value} at step {self.counters.step - len(steps) + place + 1}: the run stops "
                         "here. Try a smaller learning_rate, a longer warm-up (warmup_ratio), or precision fp32"
                     )
             self.counters.final_loss = loss
 
-    def _add_up_gradients(self, loss: torch.Tensor) -> None:
-        """Sum gradients and loss over all processes; LayerDrop leaves each without those of other layers."""
+    def _all_reduce_gradients(self, loss: torch.Tensor) -> None:
+        """Sum gradients and loss over all processes, each of which LayerDrop may have left without other layers'."""
         if self.world.size == 1:
             return
-        present = torch.tensor([float(p.grad is not None) for p in self._parameters], device=self.device)
-        self.world.all_reduce([present])
-        wanted = [p for p, count in zip(self._parameters, present.tolist(), strict=True) if count]
-        for parameter in wanted:
+        has_gradient = torch.tensor([float(p.grad is not None) for p in self._parameters], device=self.device)
+        self.world.all_reduce([has_gradient])
+        learning = [p for p, count in zip(self._parameters, has_gradient.tolist(), strict=True) if count]
+        for parameter in learning:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        self.world.all_reduce([*(parameter.grad for parameter in wanted if parameter.grad is not None), loss])
+        self.world.all_reduce([*(parameter.grad for parameter in learning if parameter.grad is not None), loss])
 
     def _update(self) -> torch.Tensor:
-        """Clip, and change the weights; returns the norm of the gradients."""
+        """Clip the gradients and change the weights; returns the norm that the gradients had."""
         self.scaler.unscale_(self._optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.recipe.max_grad_norm)
         factor = lr_multiplier(self.counters.step, self._warmup, self._steps)
@@ -150,13 +155,13 @@ class TrainStep:
         return norm
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Weights and the optimizer's state; the state is not needed any more after the last step."""
-        found = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        """Weights and the optimizer's state, which is of no use after the last step and left out then."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         if self.counters.step < self._steps:
             for name, parameter in self.model.named_parameters():
                 for key, value in self._optimizer.state.get(parameter, {}).items():
-                    found[f"optimizer.{key}.{name}"] = value
-        return found
+                    tensors[f"optimizer.{key}.{name}"] = value
+        return tensors
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Go on from what `tensors` gave."""
@@ -173,15 +178,15 @@ class TrainStep:
                 self._optimizer.state[parameter] = state
 
     def _backward(self, share: Sequence[int], weight: float) -> torch.Tensor:
-        """Gradients of the summed loss times ``weight``; in parts, where the whole does not fit into memory."""
+        """Gradients of the summed loss times ``weight``, from smaller microbatches each time that memory runs out."""
         while True:
-            parts = self._parts(share)
+            microbatches = self._microbatches(share)
             try:
-                return self._pass(parts, weight)
+                return self._accumulate(microbatches, weight)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if len(parts) >= len(share):
+                if len(microbatches) >= len(share):
                     raise TrainingError(
                         "out of memory with a single example: try a smaller max_length, precision bf16, or a device "
                         "with more memory"
@@ -189,27 +194,28 @@ class TrainStep:
             # Outside the handler, whose traceback would hold on to the failed attempt's tensors.
             self._optimizer.zero_grad()
             free_memory(self.device)
-            self.counters.room = max(map(self._padded, parts)) // 2
+            self.counters.max_tokens = max(map(self._padded, microbatches)) // 2
             logger.warning(
                 "out of memory at step %d: batches of more than %d subwords are split by gradient accumulation from "
                 "here on; the effective batch stays %d",
                 self.counters.step + 1,
-                self.counters.room,
+                self.counters.max_tokens,
                 self.recipe.batch_size,
             )
 
-    def _parts(self, share: Sequence[int]) -> list[list[int]]:
-        """What is computed at once: on a GPU as much as fits, on a CPU also so that there is little padding."""
-        room, overhead = self.counters.room, None
+    def _microbatches(self, share: Sequence[int]) -> list[list[int]]:
+        """What is computed at once: on a GPU as much as fits, on a CPU less, so that there is little padding."""
+        max_tokens, overhead = self.counters.max_tokens, None
         if self.device.type == "cpu":
-            room, overhead = _CPU_ROOM if room is None else min(room, _CPU_ROOM), _CPU_OVERHEAD
-        return split_into_microbatches(self.inputs.lengths, share, room, overhead, self._company)
+            max_tokens, overhead = min(max_tokens or _CPU_MAX_TOKENS, _CPU_MAX_TOKENS), _CPU_OVERHEAD
+        return split_into_microbatches(self.inputs.lengths, share, max_tokens, overhead, self._company)
 
-    def _pass(self, parts: Sequence[Sequence[int]], weight: float) -> torch.Tensor:
+    def _accumulate(self, microbatches: Sequence[Sequence[int]], weight: float) -> torch.Tensor:
+        """Add up gradients over forward and backward passes of all microbatches; returns the sum of their losses."""
         self.model.train()
         total = torch.zeros((), device=self.device)
-        for part in parts:
-            tensors = collate(self.inputs, part, self._pad)
+        for microbatch in microbatches:
+            tensors = collate(self.inputs, microbatch, self._pad)
             tensors = {name: tensor.to(self.device, non_blocking=True) for name, tensor in tensors.items()}
             with autocast(self.device, self.recipe.precision), self._kernels():
                 loss = self.model(**tensors)["loss"] * weight
@@ -222,18 +228,18 @@ class TrainStep:
 
     def _count(self, batch: Sequence[int]) -> None:
         shares = filter(None, (batch[rank :: self.world.size] for rank in range(self.world.size)))
-        parts = [self._parts(share) for share in shares]
+        splits = [self._microbatches(share) for share in shares]
         self.counters.real_tokens += sum(self.inputs.lengths[index] for index in batch)
-        self.counters.padded_tokens += sum(self._padded(part) for share in parts for part in share)
-        self.counters.batch_splits = max(self.counters.batch_splits, *map(len, parts))
+        self.counters.padded_tokens += sum(self._padded(microbatch) for split in splits for microbatch in split)
+        self.counters.batch_splits = max(self.counters.batch_splits, *map(len, splits))
 
-    def _padded(self, part: Sequence[int]) -> int:
-        """Subwords of a part, padding included."""
-        return max(self.inputs.lengths[index] for index in part) * len(part)
+    def _padded(self, microbatch: Sequence[int]) -> int:
+        """Subwords of a microbatch, padding included."""
+        return max(self.inputs.lengths[index] for index in microbatch) * len(microbatch)
 
 
-def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters with and without decay: biases and norms have none, as in BERT's own optimizer."""
+def _parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters with weight decay and without: biases and norms have none, as in BERT's own optimizer."""
     decayed: list[torch.nn.Parameter] = []
     plain: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():

@@ -118,7 +118,7 @@ def compared(job: Job) -> dict[str, Backbone]:
     return backbones
 
 
-def look_at(
+def context_builder(
     job: Job, scored: Mapping[str, tuple[Documents, Prepared]], world: World, *, wanted: int | None
 ) -> ContextBuilder:
     """Choose the documents that diagnostics look at.
@@ -137,8 +137,10 @@ def look_at(
 
 
 def _dev_sets(leaves: Sequence[Leaf], recipe: Recipe) -> tuple[dict[str, Dataset], dict[str, str], list[str]]:
-    """Documents of the dev sets that are scored (all that the data have, English, or none), their files' sha256, and
-    what is to be said of their number of rows.
+    """The dev sets that are scored: all that the data have, English, or none.
+
+    Returns:
+        Their documents, the sha256 of their files, and what is to be said of their numbers of rows.
     """
     spec, select, source = leaves[0].spec, leaves[0].options.select, leaves[0].source
     kind = kind_of(spec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data import Source, open_source, unofficial
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from xglue_harness.recipe import Options
+
+Document: TypeAlias = Mapping[str, Any]
+"""What one score is given for: a row, or a query with lists of its rows' columns (see `xglue_harness.scoring`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ class Leaf:
     rows: int
     unofficial: Sequence[str]
     document_rows: Sequence[range]
-    documents: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    documents: Mapping[int, Document] = field(default_factory=dict)
     is_predicted_only: bool = False
 
     @property

@@ -25,7 +25,7 @@ from xglue_harness.store.token_cache import cached
 from xglue_harness.store.trainings import Entry, Store
 from xglue_harness.training.distributed import World
 from xglue_harness.training.finetune import training_key
-from xglue_harness.transfer.job import compared, look_at
+from xglue_harness.transfer.job import compared, context_builder
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.fingerprint import Identity
@@ -67,11 +67,11 @@ def try_out(identity: Identity, job: Job) -> Entry | None:
         documents = dict(islice(leaf.documents.items(), LEAST if diagnosed else _ROWS))
         few[leaf.language] = documents, prepare(backbone, spec, recipe, list(documents.values()), leaf.language)
     model = bare_model(backbone, spec, recipe.pooling)
-    look = look_at(job, few, world, wanted=LEAST) if diagnosed else None
+    builder = context_builder(job, few, world, wanted=LEAST) if diagnosed else None
     parts = [prepared for _, prepared in few.values()]
-    predict(model, backbone, recipe, parts, progress=False, watch=None if look is None else look.watch)
-    if look is not None:
-        diagnose(job.options.diagnostics, look.study(recipe, model, compared(job)))
+    predict(model, backbone, recipe, parts, progress=False, watch=None if builder is None else builder.recorder)
+    if builder is not None:
+        diagnose(job.options.diagnostics, builder.build(recipe, model, compared(job)))
     if entry is None:
         world.on_main(lambda: _check_room(store, key, job))
     world.on_main(

@@ -18,7 +18,6 @@ from xglue_harness.records.schema import (
     Selection,
     Training,
 )
-from xglue_harness.store.trainings import code_sha256
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.fingerprint import Identity
@@ -75,7 +74,7 @@ def record(
         diagnostics=diagnostics,
         predictions=None,
         flags=flags(tuned.training, selection.epoch, constant),
-        environment=environment(backbone.device, code_sha256()),
+        environment=environment(backbone.device),
     )
     return run.model_dump(mode="json", by_alias=True)
 

@@ -15,7 +15,7 @@ from xglue_harness.records.schema import Cost, Diagnostics, EpochScores, Evaluat
 from xglue_harness.training.determinism import seeded
 from xglue_harness.training.finetune import FineTuned, finetune
 from xglue_harness.training.selection import RULES, selected
-from xglue_harness.transfer.job import Job, compared, look_at
+from xglue_harness.transfer.job import Job, compared, context_builder
 from xglue_harness.transfer.record import record
 
 if TYPE_CHECKING:
@@ -83,20 +83,22 @@ def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progres
         runs = [_leaf_run(job, tuned, leaf, progress=bars) for leaf in job.leaves]
         model = tuned.model(backbone, spec, recipe)
         scored = {run.leaf.language: (run.leaf.documents, run.prepared) for run in runs}
-        look = look_at(job, scored, tuned.world, wanted=options.diagnostic_rows) if options.diagnostics else None
+        builder = None
+        if options.diagnostics:
+            builder = context_builder(job, scored, tuned.world, wanted=options.diagnostic_rows)
         for epoch in sorted({epoch for run in runs for epoch in run.epochs.values()}):
             tuned.load(model, epoch, backbone.device)
             wanted = [run for run in runs if epoch in run.epochs.values()]
             with CostMeter(backbone.device) as meter:
                 parts = [run.prepared for run in wanted]
-                watch = look.watch if look is not None and epoch == runs[0].headline else None
-                predictions = predict(model, backbone, recipe, parts, progress=bars, watch=watch)
+                recorder = builder.recorder if builder is not None and epoch == runs[0].headline else None
+                predictions = predict(model, backbone, recipe, parts, progress=bars, watch=recorder)
             whole = sum(prediction.padded_tokens for prediction in predictions)
             for run, prediction in zip(wanted, predictions, strict=True):
                 cost = meter.cost(prediction.real_tokens, share=prediction.padded_tokens / whole if whole else 0.0)
                 _note(run, epoch, prediction, cost, tuned.world)
-            if look is not None and watch is not None:
-                diagnostics = diagnose(options.diagnostics, look.study(recipe, model, compared(job)))
+            if builder is not None and recorder is not None:
+                diagnostics = diagnose(options.diagnostics, builder.build(recipe, model, compared(job)))
     return [_outcome(job, run, identity, tuned, diagnostics.get(run.leaf.language)) for run in runs]
 
 

@@ -1,4 +1,4 @@
-"""Facts of a backbone that its configuration and its tokenizer tell; its weights are not read."""
+"""Facts of a backbone, from its configuration and its tokenizer; its weights are not read."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What a stranger's Parquet file would unpack to, told by its headers, before anything of it is unpacked.
+"""What a stranger's Parquet file would unpack to: its headers say so before anything is unpacked.
 
 A file of 3 kB can hold one text of 20,000 characters and 200,000 references to it, or a page that grows to gigabytes.
 Its footer tells sizes, and may lie; what a reader obeys are the headers of the pages. So both are read here, with a
 small parser of Thrift's compact protocol, and the sizes in them are held to limits, and to each other. (``pyarrow``
-tells what a footer says, too, but ends the process where its statistics are malformed.)
+reads a footer as well, but malformed statistics end the process.)
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ def _footer(data: bytes) -> tuple[list[dict[int, Any]], int]:
     if reader.at > len(data) - 8 or not {2, 3, 4} <= footer.keys() <= {*range(-7, 8)}:
         raise ValueError("a footer with other fields than an open file has")
     for column in (column for group in footer[4] for column in group[1]):
-        if 3 not in column or column.keys() & {1, 8, 9}:  # bytes that are encrypted, or lie in another file
+        if 3 not in column or column.keys() & {1, 8, 9}:  # encrypted, or in another file
             raise ValueError("a column that is not in this file")
     return footer[4], _number(footer, 3, _I64)
 
 
 def _check_column(data: bytes, column: dict[int, Any]) -> None:
     start, length, expected = (_number(column, number, _I64) for number in (9, 7, 5))
-    if 11 in column:  # of a dictionary
+    if 11 in column:  # the place of its dictionary
         start = min(start, _number(column, 11, _I64))
     if not 4 <= start <= start + length <= len(data):
         raise ValueError(f"{length} bytes at {start}: not in the file")

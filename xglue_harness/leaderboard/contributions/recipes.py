@@ -29,3 +29,17 @@ def paper_terms(spec: TaskSpec) -> dict[str, Any]:
 def recipe_terms(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a recipe that all runs under its name share, task by task."""
     return {key: value for key, value in recipe.items() if key not in MAY_DIFFER}
+
+
+def changed_options(recipe: Mapping[str, Any], rule: str, spec: TaskSpec) -> dict[str, Any]:
+    """The options of a run that are not at their defaults.
+
+    Args:
+        recipe: as its record has it.
+        rule: by which the epoch was selected.
+        spec: the task.
+    """
+    defaults, own = paper_terms(spec), recipe_terms(recipe)
+    names = Options.model_fields
+    found = {key: own[key] for key in defaults if key in names and key in own and own[key] != defaults[key]}
+    return found if rule == Options().select else {**found, "select": rule}

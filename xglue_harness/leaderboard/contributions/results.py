@@ -19,7 +19,9 @@ from xglue_harness.errors import LeaderboardError
 from xglue_harness.records.predictions import RowPredictions
 from xglue_harness.records.schema import RunRecord, Share
 from xglue_harness.scoring import PredictionScores, score_predictions
-from xglue_harness.untrusted import FROM_LIST, Name, Text, problems_of, read_json
+from xglue_harness.untrusted.problems import problems_of
+from xglue_harness.untrusted.text import FROM_LIST, Name, Text
+from xglue_harness.untrusted.values import read_json
 
 RESULT_LIMIT = 1_500_000
 """Most bytes of a result's JSON; POS in 18 languages has about 200,000."""
@@ -128,7 +130,7 @@ def read_result(path: Path) -> TaskResult:
     if protocols != {"finetune"}:
         other = next(protocol for protocol in protocols if protocol != "finetune")
         raise LeaderboardError(f"{path}: protocol {other!r}: {ONE_PROTOCOL}")
-    for language, item in value["languages"].items():  # one by one: what is wrong with what they share is told once
+    for language, item in value["languages"].items():  # one by one, so that a fault in what they share is reported once
         try:
             item["record"] = RunRecord.model_validate(item["record"], strict=True, context="json")
         except ValidationError as error:

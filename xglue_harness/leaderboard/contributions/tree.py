@@ -35,14 +35,9 @@ from xglue_harness.leaderboard.contributions.results import (
 from xglue_harness.leaderboard.contributions.tree_files import PARTS, Entry, list_files
 from xglue_harness.published.reference import REFERENCE_LIMIT, REFERENCES
 from xglue_harness.records.schema import Sha256
-from xglue_harness.untrusted import (
-    Text,
-    lines_seen,
-    net,
-    problems_of,
-    read_limited,
-    read_yaml,
-)
+from xglue_harness.untrusted.problems import collect_problems, problems_of
+from xglue_harness.untrusted.text import Text, lines_seen
+from xglue_harness.untrusted.values import read_limited, read_yaml
 
 CHANGES = "changes.yaml"
 """Name of the file that says why others changed."""
@@ -98,7 +93,7 @@ def read_tree(folder: Path) -> Tree:
     results = []
     for name, entry in files.items():
         path = entry.path
-        with net(path, problems):
+        with collect_problems(path, problems):
             limit = _limit(name, path, files)
             if entry.size > limit:
                 raise LeaderboardError(f"{path}: {entry.size:,} bytes; at most {limit:,} are allowed")

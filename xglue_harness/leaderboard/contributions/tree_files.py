@@ -43,7 +43,7 @@ def list_files(folder: Path, problems: list[str] | None = None) -> dict[str, Ent
     Raises:
         LeaderboardError: where there is no such folder, it is a link, or it holds none of the parts.
     """
-    if folder.is_symlink():  # of a stranger's checkout it could lead anywhere
+    if folder.is_symlink():  # in a stranger's checkout it could lead anywhere
         raise LeaderboardError(f"{folder}: is a link; give the folder itself, with --tree DIR")
     if not any((folder / part).is_dir() for part in PARTS):
         raise LeaderboardError(

@@ -1,1 +1,1 @@
-"""Checked results with intervals, ranks and families."""
+"""Validated results with intervals, ranks and families."""

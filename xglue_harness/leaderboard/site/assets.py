@@ -71,8 +71,8 @@ def wrapped(module: bytes) -> str:
     Args:
         module: the ES module's text.
     """
-    found = re.findall(r"/\*!.*?\*/", module.decode(), flags=re.DOTALL)
-    return _WRAPPER.format(banners="\n".join(found), module=base64.b64encode(module).decode())
+    banners = re.findall(r"/\*!.*?\*/", module.decode(), flags=re.DOTALL)
+    return _WRAPPER.format(banners="\n".join(banners), module=base64.b64encode(module).decode())
 
 
 def _package(name: str) -> Path:
@@ -84,8 +84,8 @@ def _package(name: str) -> Path:
 
 
 def _licence(name: str) -> str:
-    own = distribution(name)
-    for file in own.files or ():
+    package = distribution(name)
+    for file in package.files or ():
         if file.name.upper().startswith("LICENSE") and ".dist-info" in str(file.parent):
             return Path(str(file.locate())).read_text(encoding="utf-8").strip()
     return "MIT (the installed package has no text of it)"

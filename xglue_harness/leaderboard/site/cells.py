@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from xglue_harness.leaderboard.contributions.backbones import Backbone
+from xglue_harness.leaderboard.ranking.rows import TaskRow
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.ranking.tables import MARKS
-from xglue_harness.leaderboard.site.data import page_of
+from xglue_harness.leaderboard.site.paths import page_of
+from xglue_harness.leaderboard.site.words import half, interval, percent, seeds_in_words, signed
+from xglue_harness.leaderboard.validation.validate import ValidatedTree
 from xglue_harness.published.families import FAMILIES
 
 BEHIND = {
@@ -20,28 +23,6 @@ BEHIND = {
 HEAT_STEPS = 8
 HEAT_SPAN = 0.05
 """A column whose scores differ by less does not take the whole scale of colours."""
-
-LANGUAGE_NAMES = {
-    "ar": "Arabic",
-    "bg": "Bulgarian",
-    "de": "German",
-    "el": "Greek",
-    "en": "English",
-    "es": "Spanish",
-    "fr": "French",
-    "hi": "Hindi",
-    "it": "Italian",
-    "nl": "Dutch",
-    "pl": "Polish",
-    "pt": "Portuguese",
-    "ru": "Russian",
-    "sw": "Swahili",
-    "th": "Thai",
-    "tr": "Turkish",
-    "ur": "Urdu",
-    "vi": "Vietnamese",
-    "zh": "Chinese",
-}
 
 
 @dataclass(frozen=True)
@@ -109,47 +90,6 @@ class Table:
 NONE = Cell("–", note="none")
 
 
-def percent(value: float, digits: int = 1) -> str:
-    """A share in percent, without the sign."""
-    return f"{_round(100 * value, digits):.{digits}f}".replace("-", "−")
-
-
-def signed(value: float, digits: int = 1) -> str:
-    """A difference of shares in points, with its sign."""
-    return signed_points(100 * value, digits)
-
-
-def signed_points(value: float, digits: int = 1) -> str:
-    """A difference in points, with its sign."""
-    rounded = _round(value, digits)
-    return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
-
-
-def _round(value: float, digits: int) -> float:
-    return round(value, digits) + 0.0  # no minus before a zero
-
-
-def interval(estimate: Estimate, digits: int = 1, *, sign: bool = False) -> str:
-    """The 95% interval in words, as ``57.9 to 61.9``."""
-    shown = signed if sign else percent
-    return f"{shown(estimate.low, digits)} to {shown(estimate.high, digits)}"
-
-
-def half(estimate: Estimate) -> str:
-    """Half the interval with its mark, as ``±2.0~``."""
-    return f"±{percent((estimate.high - estimate.low) / 2)}{MARKS[estimate.seeds]}"
-
-
-def p_value(p: float) -> str:
-    """A p-value in words."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def seeds_in_words(count: int) -> str:
-    """As ``3 seeds``."""
-    return f"{count} seed{'s' * (count != 1)}"
-
-
 def estimate_cell(
     estimate: Estimate | None,
     href: str,
@@ -193,17 +133,17 @@ def point_cell(value: float | None, href: str, note: str = "", digits: int = 1) 
     return NONE if value is None else Cell(f"{value:.{digits}f}", href, note=note, order=value)
 
 
-def rank_cell(own: tuple[int, int] | None, all_ranks: Sequence[tuple[int, int] | None], href: str) -> Cell:
+def rank_cell(rank: tuple[int, int] | None, all_ranks: Sequence[tuple[int, int] | None], href: str) -> Cell:
     """A cell of a rank; ``=`` where another backbone may share it.
 
     Args:
-        own: best and worst rank.
+        rank: best and worst rank.
         all_ranks: those of all backbones of the table.
         href: the JSON that holds it.
     """
-    if own is None:
+    if rank is None:
         return Cell("–", note="not ranked: it lacks a task", kind="num rank", order=1e6)
-    best, worst = own
+    best, worst = rank
     tied = best != worst or sum(rank is not None and rank[0] == best for rank in all_ranks) > 1
     note = f"rank {best} to {worst}" if best != worst else f"rank {best}"
     return Cell(f"{best}{'=' * tied}", href, note=note, order=best + worst / 1000, kind="num rank")
@@ -220,12 +160,6 @@ def family_cell(family: str) -> Cell:
     return Cell(family, note=note, kind=f"family {family.lower()}")
 
 
-def collapsed_in_words(reasons: Sequence[str], limit: int = 6) -> str:
-    """Why runs count as collapsed, shortened."""
-    rest = len(reasons) - limit
-    return "; ".join([*reasons[:limit], *([f"and {rest} more"] if rest > 0 else [])])
-
-
 def heated(cells: Sequence[Cell]) -> list[Cell]:
     """The cells of a column with classes ``h0`` to ``h8`` by where they lie between its lowest and highest number."""
     known = [cell.order for cell in cells if cell.order is not None]
@@ -233,11 +167,32 @@ def heated(cells: Sequence[Cell]) -> list[Cell]:
         return [*cells]
     low, high = min(known), max(known)
     middle, span = (low + high) / 2, max(high - low, HEAT_SPAN)
-    found = []
+    coloured = []
     for cell in cells:
         if cell.order is None:
-            found.append(cell)
+            coloured.append(cell)
             continue
         step = round(HEAT_STEPS * min(1.0, max(0.0, 0.5 + (cell.order - middle) / span)))
-        found.append(replace(cell, kind=f"{cell.kind} h{step}"))
-    return found
+        coloured.append(replace(cell, kind=f"{cell.kind} h{step}"))
+    return coloured
+
+
+RANK = Head("rank", "1 + number of backbones that are significantly better; = shared", kind="num rank")
+
+
+def legend_of(rows: Sequence[TaskRow]) -> list[str]:
+    """What the signs of a table mean, as far as they are in it."""
+    sources = {row.score.seeds for row in rows}
+    legend = []
+    if "borrowed" in sources:
+        legend.append("~ one seed: its variance between seeds is borrowed from the other backbone with the largest")
+    if "unknown" in sources:
+        legend.append("? test rows only: no backbone has two seeds, so intervals are too narrow")
+    if any(row.collapsed for row in rows):
+        legend.append("⚠ collapsed: a run did not learn the task; hover for the signs")
+    return legend
+
+
+def system_cell(name: str, title: str, validated: ValidatedTree) -> Cell:
+    """The cell that heads a published system's row; it links to the backbone's page where there is one."""
+    return Cell(title, page_of(name) if name in validated.backbones else None, note=name, kind="name", head=True)

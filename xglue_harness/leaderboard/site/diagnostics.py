@@ -1,19 +1,18 @@
-"""Figures and tables of the measures beside the scores: what records say under ``diagnostics``.
-
-A record's ``details`` are whatever a diagnostic wrote; what has not the form of ours is left out, not trusted.
-"""
+"""Figures and tables of the measures beside the scores: what records say under ``diagnostics``."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from xglue_harness.leaderboard.contributions.results import TaskResult
-from xglue_harness.leaderboard.site.cells import LANGUAGE_NAMES, NONE, Cell, Head, Table
-from xglue_harness.leaderboard.site.data import diagnosed, diagnostics_of, result_path, summary_path
+from xglue_harness.leaderboard.site.cells import NONE, Cell, Head, Table
+from xglue_harness.leaderboard.site.diagnostic_numbers import cka_by_layer, diagnostics_of, spectra_of
 from xglue_harness.leaderboard.site.figures import OTHER_SYMBOLS, Figure, Point, drawn, label, scatter
+from xglue_harness.leaderboard.site.paths import result_path, summary_path
+from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES
 
 MEANINGS: Mapping[str, str] = {
     "cka_en": "how alike the fine-tuned encoder represents a language and its English translation (debiased CKA)",
@@ -57,8 +56,8 @@ def diagnosis(recipe: str, results: Sequence[TaskResult]) -> Diagnosis | None:
         return None
     spec = results[0].spec
     name = f"{recipe}-{spec.name}"
-    by_language = {metric: own for metric, own in numbers.items() if not _same_everywhere(own)}
-    overall = {metric: own for metric, own in numbers.items() if metric not in by_language}
+    by_language = {metric: languages for metric, languages in numbers.items() if not _same_everywhere(languages)}
+    overall = {metric: languages for metric, languages in numbers.items() if metric not in by_language}
     href = summary_path(recipe, results[0].backbone, spec.name)
     figures = []
     groups: dict[str, list[str]] = defaultdict(list)
@@ -77,22 +76,22 @@ def diagnosis(recipe: str, results: Sequence[TaskResult]) -> Diagnosis | None:
 
 def _same_everywhere(languages: Mapping[str, Any]) -> bool:
     """Whether a number is of the task, not of its languages."""
-    first, *others = [own["seeds"] for own in languages.values()]
+    first, *others = [number["seeds"] for number in languages.values()]
     return bool(others) and all(other == first for other in others)
 
 
 def _by_language(ident: str, languages: Sequence[str], metrics: Mapping[str, Mapping[str, Any]], href: str) -> Figure:
     traces = []
-    for number, (metric, found) in enumerate(metrics.items()):
+    for number, (metric, numbers) in enumerate(metrics.items()):
         shift = 0.3 * (number - (len(metrics) - 1) / 2)
         means, singles = [], []
         for place, language in enumerate(languages):
-            if language not in found:
+            if language not in numbers:
                 continue
-            own = found[language]
+            entry = numbers[language]
             words = f"{metric}, {LANGUAGE_NAMES[language]}"
-            means.append(Point(place + shift, own["mean"], f"{words}: {own['mean']:.3f}", href))
-            for seed, value in own["seeds"].items():
+            means.append(Point(place + shift, entry["mean"], f"{words}: {entry['mean']:.3f}", href))
+            for seed, value in entry["seeds"].items():
                 error = "" if value["stderr"] is None else f" (standard error {value['stderr']:.3f})"
                 text = f"{words}, seed {seed}: {value['value']:.3f}{error}"
                 singles.append(Point(place + shift, value["value"], text, href))
@@ -116,37 +115,18 @@ def _by_language(ident: str, languages: Sequence[str], metrics: Mapping[str, Map
     )
 
 
-def _layers_of(result: TaskResult, metric: str) -> Iterator[tuple[str, int, float]]:
-    """Language, layer and CKA of each row in the details of a record that has our form."""
-    for language, own in diagnosed(result).items():
-        try:
-            found = own.details["cka"][language][metric]
-            places = [found["columns"].index(column) for column in ("layer", "cka")]
-            rows = [[row[place] for place in places] for row in found["rows"]]
-            numbers = [(language, int(_number(layer)), _number(value)) for layer, value in rows if value is not None]
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-            continue
-        yield from numbers
-
-
-def _number(value: Any) -> float:
-    """A number of a size that a figure can hold."""
-    if not isinstance(value, int | float) or abs(value) > 1e9:
-        raise TypeError(f"{value!r} is no number for a figure")
-    return float(value)
-
-
 def _by_layer(ident: str, metric: str, results: Sequence[TaskResult]) -> Figure | None:
     values: dict[tuple[str, int], list[float]] = defaultdict(list)
     for result in results:
-        for language, layer, value in _layers_of(result, metric):
+        for language, layer, value in cka_by_layer(result, metric):
             values[language, layer].append(value)
-    languages = [language for language in results[0].spec.languages if any(own == language for own, _ in values)]
+    there = {language for language, _ in values}
+    languages = [language for language in results[0].spec.languages if language in there]
     layers = sorted({layer for _, layer in values})
     if not languages or len(layers) > 200:
         return None
     means = [
-        [round(sum(own) / len(own), 4) if (own := values.get((language, layer))) else None for language in languages]
+        [round(sum(cka) / len(cka), 4) if (cka := values.get((language, layer))) else None for language in languages]
         for layer in layers
     ]
     trace = {
@@ -171,42 +151,9 @@ def _by_layer(ident: str, metric: str, results: Sequence[TaskResult]) -> Figure 
     return Figure(ident, f"{metric} by layer", text, drawn([trace], layout), 150 + 22 * len(layers))
 
 
-def spectra_of(results: Sequence[TaskResult], model: str) -> dict[tuple[int, str], tuple[float, float | None]]:
-    """Norm of the singular values and their distance from the pretrained ones, by layer and role.
-
-    Args:
-        results: one for each seed; means over them.
-        model: ``pretrained`` or ``finetuned``.
-    """
-    norms: dict[tuple[int, str], list[float]] = defaultdict(list)
-    distances: dict[tuple[int, str], list[float]] = defaultdict(list)
-    for result in results:
-        for own in diagnosed(result).values():
-            try:
-                found = own.details["spectra"]["task"]
-                places = [found["columns"].index(name) for name in ("model", "layer", "role", "norm", "distance")]
-                rows = [[row[place] for place in places] for row in found["rows"]]
-                chosen = [
-                    (int(_number(layer)), str(role), _number(norm), None if distance is None else _number(distance))
-                    for name, layer, role, norm, distance in rows
-                    if name == model
-                ]
-            except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-                continue
-            for layer, role, norm, distance in chosen:
-                norms[layer, role].append(norm)
-                if distance is not None:
-                    distances[layer, role].append(distance)
-            break  # all languages have those of the one encoder
-    return {
-        key: (sum(own) / len(own), sum(distances[key]) / len(distances[key]) if key in distances else None)
-        for key, own in norms.items()
-    }
-
-
 def _spectra(ident: str, results: Sequence[TaskResult]) -> Figure | None:
-    found = spectra_of(results, "finetuned")
-    layers = sorted({layer for layer, _ in found})
+    spectra = spectra_of(results, "finetuned")
+    layers = sorted({layer for layer, _ in spectra})
     if not layers or len(layers) > 200:
         return None
     href = summary_path(results[0].recipe, results[0].backbone, results[0].task)
@@ -215,7 +162,7 @@ def _spectra(ident: str, results: Sequence[TaskResult]) -> Figure | None:
         points = [
             Point(layer, distance, f"{role}, layer {layer}: {distance:.2f}", href)
             for layer in layers
-            if (distance := found.get((layer, role), (0.0, None))[1]) is not None
+            if (distance := spectra.get((layer, role), (0.0, None))[1]) is not None
         ]
         if points:
             marker = {"symbol": OTHER_SYMBOLS[number], "size": 8}
@@ -235,10 +182,12 @@ def _language_table(languages: Sequence[str], metrics: Mapping[str, Mapping[str,
     rows = []
     for language in languages:
         cells = []
-        for found in metrics.values():
-            own = found.get(language)
-            seeds = "" if own is None else ", ".join(f"seed {s}: {v['value']:.3f}" for s, v in own["seeds"].items())
-            cells.append(NONE if own is None else Cell(_shown(own["mean"]), href, note=seeds, order=own["mean"]))
+        for numbers in metrics.values():
+            if (entry := numbers.get(language)) is None:
+                cells.append(NONE)
+                continue
+            seeds = ", ".join(f"seed {seed}: {run['value']:.3f}" for seed, run in entry["seeds"].items())
+            cells.append(Cell(_shown(entry["mean"]), href, note=seeds, order=entry["mean"]))
         rows.append((Cell(LANGUAGE_NAMES[language], kind="name", head=True), *cells))
     return Table("Diagnostics by language, mean over seeds", heads, tuple(rows))
 
@@ -255,7 +204,9 @@ def _overall_table(results: Sequence[TaskResult], metrics: Mapping[str, Mapping[
         seeds = next(iter(languages.values()))["seeds"]
         cells = []
         for result in results:
-            own = seeds.get(str(result.seed))
-            cells.append(NONE if own is None else Cell(_shown(own["value"]), result_path(result), order=own["value"]))
+            entry = seeds.get(str(result.seed))
+            cells.append(
+                NONE if entry is None else Cell(_shown(entry["value"]), result_path(result), order=entry["value"])
+            )
         rows.append((Cell(metric, kind="name", head=True, note=MEANINGS.get(metric, "")), *cells))
     return Table("Measures of the encoder as a whole", heads, tuple(rows))

@@ -1,4 +1,4 @@
-"""What stands on the page of a task."""
+"""Tables on the page of a task."""
 
 from __future__ import annotations
 
@@ -8,24 +8,31 @@ from dataclasses import replace
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.leaderboard.ranking.rows import Pair, TaskBoard, TaskRow
 from xglue_harness.leaderboard.site.cells import (
-    LANGUAGE_NAMES,
+    RANK,
     Cell,
     Head,
     Table,
-    collapsed_in_words,
     estimate_cell,
     family_cell,
     heated,
-    interval,
+    legend_of,
     name_cell,
-    p_value,
     point_cell,
     rank_cell,
     share_cell,
+    system_cell,
+)
+from xglue_harness.leaderboard.site.paths import PUBLISHED_JSON, compare_path, page_of, reference_path, summary_path
+from xglue_harness.leaderboard.site.words import (
+    GAP,
+    LANGUAGE_NAMES,
+    METRICS,
+    collapsed_in_words,
+    interval,
+    metric_of,
+    p_value,
     signed,
 )
-from xglue_harness.leaderboard.site.data import PUBLISHED, compare_path, page_of, reference_path, summary_path
-from xglue_harness.leaderboard.site.pages import GAP, METRICS, RANK, legend_of, metric_of, system_cell
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
 from xglue_harness.published.reference import Reference
 
@@ -101,37 +108,37 @@ def matrix(recipe: str, board: TaskBoard) -> Table | None:
     """
     if not board.pairs:
         return None
-    found = {(pair.first, pair.second): pair for pair in board.pairs}
+    pairs = {(pair.first, pair.second): pair for pair in board.pairs}
     heads = (
         Head("row minus column", kind=""),
         *(Head(row.backbone.title, row.backbone.name, page_of(row.backbone.name), "num wrap") for row in board.rows),
     )
     rows = []
     for row in board.rows:
-        cells = [_pair_cell(recipe, found, row.backbone.name, other.backbone.name) for other in board.rows]
+        cells = [_pair_cell(recipe, pairs, row.backbone.name, other.backbone.name) for other in board.rows]
         rows.append((name_cell(row.backbone), *cells))
     caption = f"Which backbones differ in {board.spec.title}: differences of the means in points, recipe {recipe}"
     legend = ("▲ ▼ significantly better or worse (Holm-adjusted over all pairs, 95%); no sign: tied",)
     return Table(caption, heads, tuple(rows), False, True, legend)
 
 
-def _pair_cell(recipe: str, found: Mapping[tuple[str, str], Pair], first: str, second: str) -> Cell:
+def _pair_cell(recipe: str, pairs: Mapping[tuple[str, str], Pair], first: str, second: str) -> Cell:
     if first == second:
         return Cell("", kind="num self")
-    pair = found.get((first, second)) or found[second, first]
-    own = pair.minus(second)
+    pair = pairs.get((first, second)) or pairs[second, first]
+    difference = pair.minus(second)
     kind, mark = {first: ("num better", "▲"), second: ("num worse", "▼")}.get(pair.winner or "", ("num tied", ""))
-    note = f"95% interval {interval(own, 2, sign=True)}; Holm-adjusted {p_value(pair.comparison.p_holm)}"
-    return Cell(f"{signed(own.value)}{mark}", compare_path(recipe), note=note, order=own.value, kind=kind)
+    note = f"95% interval {interval(difference, 2, sign=True)}; Holm-adjusted {p_value(pair.comparison.p_holm)}"
+    return Cell(f"{signed(difference.value)}{mark}", compare_path(recipe), note=note, order=difference.value, kind=kind)
 
 
-def published_task(spec: TaskSpec, reference: Reference, checked: ValidatedTree) -> Table:
+def published_task(spec: TaskSpec, reference: Reference, validated: ValidatedTree) -> Table:
     """Published numbers of a task by language.
 
     Args:
         spec: the task.
         reference: the publication.
-        checked: the tree, whose backbones have pages.
+        validated: the tree, whose backbones have pages.
     """
     href = reference_path(reference.name)
     known = any(system.scores.get(spec.name) for system in reference.systems)
@@ -145,9 +152,9 @@ def published_task(spec: TaskSpec, reference: Reference, checked: ValidatedTree)
     )
     rows = tuple(
         (
-            system_cell(system.name, system.title, checked),
+            system_cell(system.name, system.title, validated),
             family_cell(system.family),
-            point_cell(system.mean(spec.name), PUBLISHED),
+            point_cell(system.mean(spec.name), PUBLISHED_JSON),
             point_cell(system.printed.get(spec.name), href),
             *(point_cell(system.scores.get(spec.name, {}).get(language), href) for language in languages),
         )

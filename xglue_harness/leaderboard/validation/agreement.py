@@ -58,7 +58,7 @@ def disagreements(results: Sequence[RescoredResult]) -> Iterator[str]:
     seen: dict[Any, RescoredResult] = {}
     for item in results:
         records = [*_records(item)]
-        if any(record.flags.collapsed for record in records):  # which may well give the same answers
+        if any(record.flags.collapsed for record in records):  # collapsed runs may well give the same answers
             continue
         key = (item.result.task, *(record.predictions and record.predictions.sha256 for record in records))
         if (other := seen.setdefault(key, item)) is not item:

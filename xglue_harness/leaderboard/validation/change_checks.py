@@ -26,7 +26,7 @@ from xglue_harness.leaderboard.contributions.tree import CHANGES, Reason, Tree, 
 from xglue_harness.leaderboard.contributions.tree_files import list_files
 from xglue_harness.leaderboard.validation.changes import file_changes
 from xglue_harness.leaderboard.validation.reasons import reasons_grow, unexplained_scores
-from xglue_harness.untrusted import problems_of
+from xglue_harness.untrusted.problems import problems_of
 
 FILES_LIMIT = 2000
 BYTES_LIMIT = 10_000_000

@@ -15,7 +15,8 @@ from xglue_harness.files import file_sha256
 from xglue_harness.leaderboard.contributions.tree import CHANGES, Tree
 from xglue_harness.leaderboard.contributions.tree_files import Entry
 from xglue_harness.leaderboard.validation.reasons import reason_of_result, reasons_grow
-from xglue_harness.untrusted import read_json, read_yaml, shown
+from xglue_harness.untrusted.problems import shown
+from xglue_harness.untrusted.values import read_json, read_yaml
 
 LINES_SHOWN = 1000
 
@@ -30,7 +31,7 @@ class FileChange:
     Attributes:
         file: its path in the tree.
         what: ``added``, ``changed`` or ``removed``.
-        detail: what is other: keys with their values, mode, size, the name it had.
+        detail: what differs: keys with their values, mode, size, the name it had.
         own: whether it is the contributor's own, so that no reason is needed.
         reason: why; ``None`` where none is given.
         before: sha256 of the file before; ``None`` where it was not there.
@@ -114,7 +115,7 @@ def _sha256(entry: Entry | None) -> str | None:
 
 
 def _whose(name: str, base: Tree) -> str:
-    """Of a new file, whether it joins what is there."""
+    """Whether a new file joins a backbone that was there."""
     parts = PurePosixPath(name).parts
     if parts[0] != "results" or len(parts) < 5 or f"backbones/{parts[1]}.yaml" not in base.files:
         return ""

@@ -26,12 +26,12 @@ from xglue_harness.leaderboard.contributions.results import (
 )
 from xglue_harness.records.predictions import RowPredictions, decoded, metadata_of, opened
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.untrusted import parse_json, read_limited
+from xglue_harness.untrusted.values import parse_json, read_limited
 
 
 @dataclass(frozen=True)
 class RescoredResult:
-    """A result that holds what it says.
+    """A result whose predictions give the scores that it states.
 
     Attributes:
         file: its path.

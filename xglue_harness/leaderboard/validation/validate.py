@@ -15,7 +15,7 @@ from xglue_harness.leaderboard.validation.change_checks import change_problems, 
 from xglue_harness.leaderboard.validation.changes import listing
 from xglue_harness.leaderboard.validation.record_checks import record_problems
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, rescore
-from xglue_harness.untrusted import net, shown
+from xglue_harness.untrusted.problems import collect_problems, shown
 
 PROBLEMS_SHOWN = 60
 
@@ -29,7 +29,7 @@ class ValidatedTree:
         example: whether it is made of the packaged toy, whose scores mean nothing.
         backbones: by name.
         results: all of them.
-        changes: where it was compared with the tree before, what is other, in lines of text.
+        changes: where it was compared with the tree before, what differs, in lines of text.
     """
 
     folder: Path
@@ -64,26 +64,26 @@ def validate(
     changes: list[str] = []
     if base is not None:
         before = read_tree(base)
-        with net(folder, problems):
+        with collect_problems(folder, problems):
             problems += change_problems(tree, before)
             changes = listing(tree, before)
     rescored: list[RescoredResult] = []
     for path, result in tqdm(tree.results, unit="result", desc="checking", disable=None):
-        with net(path, problems):
+        with collect_problems(path, problems):
             if wrong := [*record_problems(result, tree, example)]:
                 problems += [f"{path}: {problem}" for problem in wrong]
             else:
                 rescored.append(rescore(path, result))
-    with net(folder, problems):
+    with collect_problems(folder, problems):
         problems += disagreements(rescored)
     if data is not None:
         problems += gold_problems(rescored, open_source(data))
     if problems:
-        raise LeaderboardError(_told(folder, problems, changes))
+        raise LeaderboardError(_report(folder, problems, changes))
     return ValidatedTree(folder, example, tree.backbones, tuple(rescored), tuple(changes))
 
 
-def _told(folder: Path, problems: Sequence[str], changes: Sequence[str]) -> str:
+def _report(folder: Path, problems: Sequence[str], changes: Sequence[str]) -> str:
     """All problems, then all changes, a line each, whatever is in them."""
     lines = [f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}"]
     lines += [f"- {shown(problem)}" for each in problems[:PROBLEMS_SHOWN] for problem in each.split("\n- ")]

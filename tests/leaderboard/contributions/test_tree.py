@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks.contribution_mutations import deepen
 from tests.leaderboard.conftest import EXAMPLE, PUBLISHED
-from tests.leaderboard.test_validate import described, edited
+from tests.leaderboard.spoiled import described, edited
 from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.tree import read_tree
@@ -173,7 +173,7 @@ def test_a_reader_that_fails_is_a_problem_of_the_file(small, monkeypatch, raised
         raise raised
 
     monkeypatch.setattr("xglue_harness.leaderboard.contributions.tree.read_backbone", fail)
-    monkeypatch.setattr("xglue_harness.leaderboard.validation.validate.scored", fail)
+    monkeypatch.setattr("xglue_harness.leaderboard.validation.validate.rescore", fail)
     tree = read_tree(small)
     assert len(tree.problems) == 4
     assert all(f".yaml: malformed: {type(raised).__name__}" in problem for problem in tree.problems)

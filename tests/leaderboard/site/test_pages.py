@@ -1,68 +1,25 @@
-"""The site without a browser: its pages, links, numbers and JSON files."""
+"""What stands on the pages, and in the JSON behind them."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
 from dataclasses import replace
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.leaderboard.site_helpers import Element, read_page
-from xglue_harness.benchmark import LANGUAGES, TASKS
-from xglue_harness.errors import LeaderboardError
+from tests.leaderboard.conftest import PUBLISHED
+from tests.leaderboard.site_helpers import PAGES, Element, assert_links_lead_somewhere, read_page
+from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.contributions.backbones import read_backbone
 from xglue_harness.leaderboard.contributions.recipes import recipe_terms
-from xglue_harness.leaderboard.ranking.families import Families, FamilyDifference, FamilyScore
 from xglue_harness.leaderboard.ranking.rows import ALL
-from xglue_harness.leaderboard.ranking.statistics import Estimate
-from xglue_harness.leaderboard.site import assets
-from xglue_harness.leaderboard.site.build import MARKER, build
-from xglue_harness.leaderboard.site.cells import Cell, heated, percent, rank_cell, signed
+from xglue_harness.leaderboard.site.build import build
 from xglue_harness.leaderboard.site.diagnostics import diagnosis
 from xglue_harness.leaderboard.site.figures import script_json
-from xglue_harness.leaderboard.site.pages import answer
-from xglue_harness.leaderboard.validation.validate import validate
 from xglue_harness.published.reference import references
 from xglue_harness.recipe import parse_options, resolve
-
-PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboard" / "backbones"
-BACKBONES = ("tiny-cp", "tiny-lm", "tiny-mt", "tiny-new")
-PAGES = (
-    "index.html",
-    *(f"task-{name}.html" for name in TASKS),
-    *(f"backbone-{name}.html" for name in BACKBONES),
-    "compare.html",
-    "paper.html",
-    "contribute.html",
-)
-
-
-@pytest.fixture(scope="module")
-def empty_site(checked, tmp_path_factory) -> Path:
-    return build(replace(checked, example=False, results=()), tmp_path_factory.mktemp("site") / "empty").parent
-
-
-def assert_links_lead_somewhere(site: Path) -> None:
-    pages = {path.name: read_page(path) for path in site.glob("*.html")}
-    ids = {
-        name: {e.values["id"] for tag in ("main", "h2", "h3", "h4", "div") for e in page.all(tag) if "id" in e.values}
-        for name, page in pages.items()
-    }
-    for name, page in pages.items():
-        for link in page.all("a"):
-            parts = urlsplit(link.values["href"])
-            if parts.scheme:
-                assert re.match(r"https://(arxiv\.org|huggingface\.co)/", link.values["href"])
-                continue
-            target = unquote(parts.path) or name
-            assert (site / target).is_file(), f"{name}: {target}"
-            if parts.fragment:
-                assert parts.fragment in ids[target], f"{name}: {target}#{parts.fragment}"
 
 
 def rows_of(page: Element, caption: str) -> tuple[list[str], list[list[Element]]]:
@@ -84,16 +41,6 @@ def numbers_in(value) -> list[float]:
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
-def test_every_page_is_there_and_nothing_else(site):
-    assert {path.name for path in site.glob("*.html")} == {*PAGES}
-    assert {path.name for path in site.iterdir() if path.suffix != ".html"} == {MARKER, "assets", "data"}
-
-
-@pytest.mark.parametrize("kind", ["site", "paper_site", "empty_site"])
-def test_every_link_leads_somewhere(kind, request):
-    assert_links_lead_somewhere(request.getfixturevalue(kind))
-
-
 def test_every_page_of_an_example_says_so(site):
     for name in PAGES:
         page = read_page(site / name)
@@ -105,36 +52,6 @@ def test_every_page_of_an_example_says_so(site):
 def test_no_page_of_real_results_says_example(paper_site):
     assert not any("EXAMPLE" in path.read_text() for path in paper_site.glob("*.html"))
     assert not any(json.loads(path.read_text())["example"] for path in paper_site.glob("data/compare/*.json"))
-
-
-def test_pages_load_nothing_from_elsewhere(site):
-    for name in PAGES:
-        page = read_page(site / name)
-        loaded = [e.values["src"] for e in page.all("script") if "src" in e.values]
-        loaded += [e.values["href"] for e in page.all("link")]
-        assert {"assets/site.css", "assets/site.js"} <= {*loaded}
-        for source in loaded:
-            assert source == "data:," or (not urlsplit(source).scheme and (site / source).is_file()), source
-        assert not any(e.values.get("type") == "module" for e in page.all("script"))
-        assert not [*page.all("img"), *page.all("iframe")]
-        assert not any(key.startswith("on") for tag in ("a", "button", "td") for e in page.all(tag) for key in e.values)
-    for style in site.glob("assets/*.css"):
-        assert not re.search(r"url\(\s*['\"]?(?!data:|['\"]?data:)|@import", style.read_text())
-
-
-def test_plotly_is_loaded_where_there_is_a_figure(site):
-    for name in PAGES:
-        page = read_page(site / name)
-        figures = bool(page.all("div", class_="plot")) or name == "compare.html"
-        assert figures == any(e.values.get("src") == "assets/plotly.min.js" for e in page.all("script")), name
-
-
-def test_licences_are_there(site):
-    text = (site / "assets" / "LICENSES.txt").read_text()
-    assert "Plotly" in text
-    assert text.count("Permission is hereby granted, free of charge") >= 2
-    assert "SpryMedia" in (site / "assets" / "datatables.js").read_text()[:4000]
-    assert "Licensed under the MIT license" in (site / "assets" / "plotly.min.js").read_text()[:300]
 
 
 def test_the_overview_has_the_boards_numbers(site, board):
@@ -175,8 +92,8 @@ def test_seeds_collapse_and_borrowed_variance_are_marked(site, board):
     assert by_name["Tiny newcomer"][4].values["title"] == "has 3 of 8 tasks"
 
 
-def test_without_a_second_seed_intervals_say_that_they_are_of_test_rows(checked, tmp_path):
-    few = replace(checked, results=tuple(found for found in checked.results if found.result.seed == 1))
+def test_without_a_second_seed_intervals_say_that_they_are_of_test_rows(validated, tmp_path):
+    few = replace(validated, results=tuple(rescored for rescored in validated.results if rescored.result.seed == 1))
     page = read_page(build(few, tmp_path / "site"))
     _, rows = rows_of(page, "Backbones by rank")
     assert re.search(r"±[\d.]+\?", rows[0][4].text)
@@ -297,7 +214,7 @@ def test_a_backbones_card_says_all_of_its_yaml(paper_site):
 
 
 @pytest.mark.parametrize(("kind", "name"), [("site", "tiny-mt"), ("paper_site", "mbart-large-50")])
-def test_the_command_repeats_the_recipe(kind, name, checked, request):
+def test_the_command_repeats_the_recipe(kind, name, validated, request):
     page = read_page(request.getfixturevalue(kind) / f"backbone-{name}.html")
     words = shlex.split(page.all("pre")[0].text)
     given = dict(zip(words[1::2], words[2::2], strict=True))
@@ -307,9 +224,9 @@ def test_the_command_repeats_the_recipe(kind, name, checked, request):
         backbone = read_backbone(PUBLISHED / f"{name}.yaml")
         assert given["--model_args"] == f"pretrained={backbone.hub},revision={backbone.revision}"
     options = parse_options(json.loads(given["--metadata"]))
-    for found in checked.results:
-        record = next(iter(found.result.languages.values())).record
-        again = resolve(options, found.result.spec, seed=1, precision="fp32", pooling="first").model_dump()
+    for rescored in validated.results:
+        record = next(iter(rescored.result.languages.values())).record
+        again = resolve(options, rescored.result.spec, seed=1, precision="fp32", pooling="first").model_dump()
         assert recipe_terms(again) == recipe_terms(record.recipe)
     assert options.data == "sample"
 
@@ -341,18 +258,18 @@ def test_details_of_another_form_are_left_out(board, details):
         diagnostics = item.record.diagnostics.model_copy(update={"details": details})
         record = item.record.model_copy(update={"diagnostics": diagnostics})
         languages[language] = item.model_copy(update={"record": record})
-    found = diagnosis("toy", [result.model_copy(update={"languages": languages})])
-    assert [figure.title for figure in found.figures] == ["By language"]
+    shown = diagnosis("toy", [result.model_copy(update={"languages": languages})])
+    assert [figure.title for figure in shown.figures] == ["By language"]
 
 
 TITLE = '"Quoted" & \'single\' </script><b x="1">&amp;'
 
 
-def test_a_title_shows_as_it_is(checked, tmp_path):
+def test_a_title_shows_as_it_is(validated, tmp_path):
     named = {
-        name: own.model_copy(update={"title": TITLE, "tokenizer": TITLE}) for name, own in checked.backbones.items()
+        name: own.model_copy(update={"title": TITLE, "tokenizer": TITLE}) for name, own in validated.backbones.items()
     }
-    site = build(replace(checked, backbones=named), tmp_path / "site").parent
+    site = build(replace(validated, backbones=named), tmp_path / "site").parent
     assert_links_lead_somewhere(site)
     page = read_page(site / "backbone-tiny-lm.html")
     assert page.all("h1")[0].text == TITLE
@@ -390,8 +307,8 @@ def test_without_results_the_paper_is_shown_as_the_papers(empty_site):
     assert "Nobody has added" in read_page(empty_site / "task-nc.html").all("main")[0].text
 
 
-def test_a_tree_without_backbones_builds(checked, tmp_path):
-    site = build(replace(checked, backbones={}, results=()), tmp_path / "site").parent
+def test_a_tree_without_backbones_builds(validated, tmp_path):
+    site = build(replace(validated, backbones={}, results=()), tmp_path / "site").parent
     assert_links_lead_somewhere(site)
 
 
@@ -435,107 +352,3 @@ def test_several_recipes_have_a_part_each(paper_site):
     assert ["open" in part.values for part in parts] == [True, False]
     page = read_page(paper_site / "compare.html")
     assert len(json.loads(page.all("script", id="pairs")[0].parts[0])["recipes"]) == 2
-
-
-def contents(site: Path) -> dict[str, str]:
-    return {
-        path.relative_to(site).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in site.rglob("*")
-        if path.is_file()
-    }
-
-
-def test_the_same_tree_gives_the_same_bytes(site, example, tmp_path):
-    again = build(validate(example, example=True), tmp_path / "again").parent
-    assert contents(again) == contents(site)
-
-
-def test_an_older_site_is_replaced(checked, tmp_path):
-    few = replace(checked, results=())
-    folder = tmp_path / "site"
-    folder.mkdir()
-    site = build(few, folder).parent
-    before = contents(site)
-    (site / "stale.html").write_text("old")
-    build(few, folder)
-    assert contents(site) == before
-    assert [*tmp_path.iterdir()] == [folder]
-
-
-@pytest.mark.parametrize("what", ["folder", "file", "link"])
-def test_what_is_no_site_is_not_replaced(checked, tmp_path, what):
-    own, folder = tmp_path / "own", tmp_path / "site"
-    own.mkdir()
-    (own / "thesis.txt").write_text("years")
-    if what == "link":
-        folder.symlink_to(own)
-    elif what == "file":
-        folder.write_text("years")
-    else:
-        own.rename(folder)
-    before = [path.name for path in tmp_path.iterdir()]
-    with pytest.raises(LeaderboardError, match="give"):
-        build(replace(checked, results=()), folder)
-    assert [path.name for path in tmp_path.iterdir()] == before
-    assert (folder if what == "file" else folder / "thesis.txt").read_text() == "years"
-
-
-def test_a_site_that_fails_leaves_the_older_one(checked, tmp_path, monkeypatch):
-    few = replace(checked, results=())
-    site = build(few, tmp_path / "site").parent
-    before = contents(site)
-    monkeypatch.setattr(assets, "find_spec", lambda name: None)
-    with pytest.raises(LeaderboardError, match=re.escape("pip install 'xglue-harness[site]'")):
-        build(few, site)
-    assert contents(site) == before
-    assert [*tmp_path.iterdir()] == [site]
-
-
-def made(value: float, reach: float = 0.01, p: float = 1e-6) -> Estimate:
-    return Estimate(value, reach / 2, 9, value - reach, value + reach, p, "own")
-
-
-@pytest.mark.parametrize(
-    ("p_values", "expected"),
-    [
-        ((1e-6, 1e-6, 1e-6), "Language models are ahead: 75.0% on average over the eight tasks, 5.0 above translation"),
-        ((0.5, 0.5, 0.5), "No family is clearly ahead: language models have the highest mean, 75.0%, 5.0 above"),
-        ((1e-6, 0.5, 0.5), "4.0 to +6.0, significant) and 7.0 above language models continued on translation (+6.0 to"),
-    ],
-)
-def test_the_answer_says_who_is_ahead_and_how_surely(board, checked, p_values, expected):
-    scores = [FamilyScore(family, ("x",), made(v)) for family, v in (("LM", 0.75), ("MT", 0.70), ("CP", 0.68))]
-    versus = [
-        FamilyDifference(first, second, made(value, p=p))
-        for (first, second, value), p in zip(
-            (("MT", "LM", -0.05), ("LM", "CP", 0.07), ("MT", "CP", 0.02)), p_values, strict=True
-        )
-    ]
-    found = replace(board, families={ALL: Families(tuple(scores), tuple(versus), ())})
-    assert expected in answer(found, checked.backbones).sentence
-
-
-def test_signs_and_roundings():
-    assert [signed(v) for v in (0.0123, -0.0123, -0.0001, 0.0)] == ["+1.2", "−1.2", "0.0", "0.0"]
-    assert [percent(v, 2) for v in (-0.00001, -0.0682)] == ["0.00", "−6.82"]
-
-
-def test_shared_ranks_have_a_sign():
-    ranks = [(1, 1), (2, 3), (2, 2), None, (4, 5)]
-    assert [rank_cell(own, ranks, "x").text for own in ranks] == ["1", "2=", "2=", "–", "4="]
-    assert rank_cell((2, 3), ranks, "x").note == "rank 2 to 3"
-
-
-def test_heat_spans_a_column_but_no_less_than_5_points():
-    def steps(*values: float) -> list[str]:
-        return [cell.kind.split()[-1] for cell in heated([Cell("", order=value) for value in values])]
-
-    assert steps(0.1, 0.5, 0.9) == ["h0", "h4", "h8"]
-    assert steps(0.500, 0.505) == ["h4", "h4"]
-    assert steps(0.5) == ["num"]
-
-
-def test_every_language_has_a_name():
-    from xglue_harness.leaderboard.site.cells import LANGUAGE_NAMES
-
-    assert [*LANGUAGE_NAMES] == [*LANGUAGES]

@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.leaderboard.conftest import EXAMPLE, PUBLISHED
-from tests.leaderboard.test_validate import described, edited
+from tests.leaderboard.spoiled import described, edited
 from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.results import read_result
@@ -53,12 +53,12 @@ def pull(base, tmp_path):
 def exchanged(pull):
     """Another's predictions by as many right and wrong ones: the score stays, ranks may not."""
     path = pull / RESULT.replace("json", "de.parquet")
-    found = predictions.read(path)
-    right = [label == own for label, own in zip(found.labels, found.predictions, strict=True)]
+    original = predictions.read(path)
+    right = [label == own for label, own in zip(original.labels, original.predictions, strict=True)]
     mixed = random.Random(1).sample(right, len(right))
-    other = [label if good else 1 - label for label, good in zip(found.labels, mixed, strict=True)]
-    assert other != found.predictions
-    path.write_bytes(predictions.encoded(replace(found, predictions=other)))
+    other = [label if good else 1 - label for label, good in zip(original.labels, mixed, strict=True)]
+    assert other != original.predictions
+    path.write_bytes(predictions.encoded(replace(original, predictions=other)))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     edited(pull, lambda value: value["languages"]["de"]["record"]["predictions"].update(sha256=digest))
 

@@ -157,10 +157,10 @@ def test_any_bytes_are_taken_or_refused(tmp_path):
                 data[at] = rng.randrange(256)
             try:
                 check_sizes(bytes(data))
-                found = predictions.decoded(bytes(data), Path("x"))
+                unpacked = predictions.decoded(bytes(data), Path("x"))
             except (ValueError, DataError):
                 continue
-            assert len(found.rows) <= parquet.VALUES_LIMIT
+            assert len(unpacked.rows) <= parquet.VALUES_LIMIT
 
 
 def test_every_byte_of_a_pages_header_may_be_another():

@@ -9,17 +9,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.untrusted import (
-    DEPTH_LIMIT,
-    HubId,
-    Link,
-    Name,
-    net,
-    plain,
-    read_json,
-    read_yaml,
-    shown,
-)
+from xglue_harness.untrusted.problems import collect_problems, shown
+from xglue_harness.untrusted.text import HubId, Link, Name, plain
+from xglue_harness.untrusted.values import DEPTH_LIMIT, read_json, read_yaml
 
 UNSEEN = {
     "nul": "\x00",
@@ -224,12 +216,12 @@ def test_only_regular_files_are_read(tmp_path, what):
 )
 def test_whatever_a_file_raises_is_a_problem_of_that_file(error):
     problems: list[str] = []
-    with net(Path("a.json"), problems):
+    with collect_problems(Path("a.json"), problems):
         raise error
     expected = "told" if isinstance(error, LeaderboardError) else f"a.json: malformed: {type(error).__name__}: {error}"
     assert problems == [expected]
 
 
 def test_who_interrupts_is_heard():
-    with pytest.raises(KeyboardInterrupt), net(Path("a.json"), []):
+    with pytest.raises(KeyboardInterrupt), collect_problems(Path("a.json"), []):
         raise KeyboardInterrupt

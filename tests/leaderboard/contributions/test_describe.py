@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,13 +12,13 @@ import transformers
 from torch import nn
 
 from tests.helpers import families, tokenizers
+from tests.leaderboard.conftest import PUBLISHED
 from xglue_harness.benchmark import LANGUAGES
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import EncoderError
 from xglue_harness.leaderboard.contributions.backbones import read_backbone
 from xglue_harness.leaderboard.contributions.describe import differences, facts
 
-PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "backbones"
 PUT_IN = "one end-of-sentence token, put in by the harness"
 WORDS = {  # kind of the tokenizer, pooling, pairs
     "mbert": ("WordPiece, cased", "first", "one separator, segment ids"),
@@ -59,21 +58,21 @@ def count(model):
 @pytest.mark.parametrize("family", WORDS)
 def test_facts_are_those_of_the_loaded_encoder(family, checkpoint):
     folder = checkpoint(family)
-    found = facts(str(folder))
+    checkpoint = facts(str(folder))
     backbone = load_backbone(str(folder), torch.device("cpu"))
     encoder, tokenizer = backbone.encoder, backbone.tokenizer
     seq2seq = backbone.config.is_encoder_decoder
     published = families.whole(folder) if seq2seq else transformers.AutoModel.from_pretrained(folder)
-    assert found.parameters.encoder == count(encoder)
-    assert found.parameters.all == count(published)
-    assert found.parameters.embedding == encoder.get_input_embeddings().weight.numel()
-    assert found.layers == max(len(part) for part in encoder.modules() if isinstance(part, nn.ModuleList))
+    assert checkpoint.parameters.encoder == count(encoder)
+    assert checkpoint.parameters.all == count(published)
+    assert checkpoint.parameters.embedding == encoder.get_input_embeddings().weight.numel()
+    assert checkpoint.layers == max(len(part) for part in encoder.modules() if isinstance(part, nn.ModuleList))
     ids = families.batch(tokenizer, ["a", "b"])
-    assert found.width == families.hidden_states(families.whole(folder), ids).shape[-1]
-    assert (found.entries, found.rows) == (len(tokenizer), len(encoder.get_input_embeddings().weight))
-    assert found.architecture == backbone.config.model_type
-    assert (found.kind, found.pooling, found.pairs) == WORDS[family]
-    assert (found.hub, found.revision) == (None, None)
+    assert checkpoint.width == families.hidden_states(families.whole(folder), ids).shape[-1]
+    assert (checkpoint.entries, checkpoint.rows) == (len(tokenizer), len(encoder.get_input_embeddings().weight))
+    assert checkpoint.architecture == backbone.config.model_type
+    assert (checkpoint.kind, checkpoint.pooling, checkpoint.pairs) == WORDS[family]
+    assert (checkpoint.hub, checkpoint.revision) == (None, None)
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -84,10 +83,10 @@ def test_the_published_numbers_are_found_without_weights(name, checkpoint, tmp_p
     shutil.copytree(checkpoint(family), folder, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
     getattr(transformers, config)(**sizes).save_pretrained(folder)
     published = read_backbone(PUBLISHED / f"{name}.yaml")
-    found = replace(facts(str(folder)), hub=published.hub, revision=published.revision)
-    assert found.parameters == published.parameters
-    assert found.rows * published.width == published.parameters.embedding
-    assert [*differences(published, found)] == []
+    checkpoint = replace(facts(str(folder)), hub=published.hub, revision=published.revision)
+    assert checkpoint.parameters == published.parameters
+    assert checkpoint.rows * published.width == published.parameters.embedding
+    assert [*differences(published, checkpoint)] == []
 
 
 def test_languages_are_those_that_the_tokenizer_has_codes_for(checkpoint, caplog):

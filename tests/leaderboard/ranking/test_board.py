@@ -18,14 +18,14 @@ from xglue_harness.published.paper import tables
 from xglue_harness.published.reference import references
 
 
-def results_of(checked, name, task):
-    return [found.result for found in checked.results if (found.result.backbone, found.result.task) == (name, task)]
+def results_of(validated, name, task):
+    return [item.result for item in validated.results if (item.result.backbone, item.result.task) == (name, task)]
 
 
 @pytest.mark.parametrize("name", ["tiny-lm", "tiny-mt", "tiny-new"])
 @pytest.mark.parametrize("task", ["xnli", "ner"])
-def test_scores_and_gaps_are_means_over_seeds_and_languages(checked, board, name, task):
-    results, spec = results_of(checked, name, task), TASKS[task]
+def test_scores_and_gaps_are_means_over_seeds_and_languages(validated, board, name, task):
+    results, spec = results_of(validated, name, task), TASKS[task]
     row = board.tasks[task].row(name)
     assert row.score.value == pytest.approx(np.mean([result.mean for result in results]))
     assert len(row.results) == len(results)
@@ -40,9 +40,9 @@ def test_scores_and_gaps_are_means_over_seeds_and_languages(checked, board, name
     assert (row.over_seeds is None) == (len(results) == 1)
 
 
-def test_one_seed_has_the_standard_error_of_its_record_or_more(checked, board):
+def test_one_seed_has_the_standard_error_of_its_record_or_more(validated, board):
     """The record's is over test rows only."""
-    (result,) = results_of(checked, "tiny-new", "ner")
+    (result,) = results_of(validated, "tiny-new", "ner")
     for language, estimate in board.tasks["ner"].row("tiny-new").languages.items():
         assert estimate.seeds == "borrowed"
         assert estimate.stderr >= result.languages[language].stderr * (1 - 1e-9)
@@ -57,11 +57,11 @@ def test_seen_and_unseen_languages_part_all_but_english(board):
     assert board.tasks["xnli"].row("tiny-lm").unseen is None
 
 
-def test_collapsed_runs_are_shown(checked, board):
+def test_collapsed_runs_are_shown(validated, board):
     marked = {
-        (found.result.backbone, found.result.task)
-        for found in checked.results
-        for item in found.result.languages.values()
+        (rescored.result.backbone, rescored.result.task)
+        for rescored in validated.results
+        for item in rescored.result.languages.values()
         if item.record.flags.collapsed
     }
     assert marked  # the toy has some
@@ -87,16 +87,16 @@ def test_the_mean_over_tasks_is_of_those_who_have_all(board):
 
 def test_families_are_means_of_their_backbones(board):
     families = board.families["ner"]
-    means = {found.family: found for found in families.scores}
+    means = {item.family: item for item in families.scores}
     rows = {row.backbone.name: row.score.value for row in board.tasks["ner"].rows}
     assert means["LM"].members == ("tiny-lm", "tiny-new")
     assert means["LM"].score.value == pytest.approx((rows["tiny-lm"] + rows["tiny-new"]) / 2)
-    versus = {(found.first, found.second): found.difference.value for found in families.versus}
+    versus = {(item.first, item.second): item.difference.value for item in families.versus}
     assert versus["LM", "MT"] == pytest.approx(means["LM"].score.value - rows["tiny-mt"])
     (continued,) = families.continued
     assert (continued.first, continued.second) == ("tiny-cp", "tiny-lm")
     assert continued.difference.value == pytest.approx(rows["tiny-cp"] - rows["tiny-lm"])
-    assert {found.family for found in board.families[ALL].scores} == {"LM", "MT", "CP"}
+    assert {item.family for item in board.families[ALL].scores} == {"LM", "MT", "CP"}
     assert board.families[ALL].scores[0].members == ("tiny-lm",)
 
 
@@ -105,7 +105,7 @@ def test_pairs_hold_their_languages(board):
     pair = next(pair for pair in own.pairs if {pair.first, pair.second} == {"tiny-lm", "tiny-mt"})
     difference = own.row(pair.first).score.value - own.row(pair.second).score.value
     assert pair.comparison.difference.value == pytest.approx(difference)
-    by_language = np.mean([found.value for found in pair.languages.values()])
+    by_language = np.mean([item.value for item in pair.languages.values()])
     assert by_language == pytest.approx(difference)
     assert pair.winner in (None, "tiny-lm", "tiny-mt")
 

@@ -16,7 +16,6 @@ pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'x
 if browser_path() is None:
     pytest.skip(f"no browser: none of {', '.join(BROWSERS)} on the PATH", allow_module_level=True)
 
-PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboard" / "backbones"
 PAGES = (
     "index",
     *(f"task-{name}" for name in TASKS),

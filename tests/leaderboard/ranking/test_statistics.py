@@ -30,25 +30,25 @@ def difference(task):
 def test_one_training_each_is_the_paired_t_test():
     generator = np.random.default_rng(0)
     a, b = (generator.random((40, 2)) > [0.3, 0.5]).T.astype(float)
-    found = difference(runs_of(np.stack([a, b], axis=1), [0, 1]))
+    result = difference(runs_of(np.stack([a, b], axis=1), [0, 1]))
     expected = stats.ttest_rel(a, b)
-    assert found.seeds == "unknown"
-    assert found.value == pytest.approx(a.mean() - b.mean())
-    assert found.p == pytest.approx(expected.pvalue)
-    assert found.df == pytest.approx(expected.df)
-    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert result.seeds == "unknown"
+    assert result.value == pytest.approx(a.mean() - b.mean())
+    assert result.p == pytest.approx(expected.pvalue)
+    assert result.df == pytest.approx(expected.df)
+    assert (result.low, result.high) == pytest.approx(tuple(expected.confidence_interval()))
 
 
 def test_a_single_score_has_the_standard_error_of_the_metrics():
     generator = np.random.default_rng(1)
     hits = (generator.random(50) > 0.4).astype(float)
-    found = estimate([(runs_of(hits[:, None], [0]), np.ones((1, 1)))])
-    assert found.stderr == pytest.approx(mean_stderr(list(hits)))
+    result = estimate([(runs_of(hits[:, None], [0]), np.ones((1, 1)))])
+    assert result.stderr == pytest.approx(mean_stderr(list(hits)))
     pairs = [(float(generator.integers(0, n + 1)), float(n)) for n in generator.integers(0, 9, 50)]
     task = runs_of([[above] for above, _ in pairs], [0], [[below] for _, below in pairs])
-    found = estimate([(task, np.ones((1, 1)))])
-    assert found.value == pytest.approx(ratio(pairs))
-    assert found.stderr == pytest.approx(ratio_stderr(pairs))
+    result = estimate([(task, np.ones((1, 1)))])
+    assert result.value == pytest.approx(ratio(pairs))
+    assert result.stderr == pytest.approx(ratio_stderr(pairs))
 
 
 def test_trainings_that_differ_by_a_constant_give_welchs_test():
@@ -56,10 +56,10 @@ def test_trainings_that_differ_by_a_constant_give_welchs_test():
     levels = np.array([0.51, 0.55, 0.52, 0.40, 0.48])
     task = runs_of(np.tile(levels, (30, 1)), [0, 0, 0, 1, 1])
     expected = stats.ttest_ind(levels[:3], levels[3:], equal_var=False)
-    found = difference(task)
-    assert found.seeds == "own"
-    assert (found.p, found.df) == pytest.approx((expected.pvalue, expected.df))
-    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+    result = difference(task)
+    assert result.seeds == "own"
+    assert (result.p, result.df) == pytest.approx((expected.pvalue, expected.df))
+    assert (result.low, result.high) == pytest.approx(tuple(expected.confidence_interval()))
     assert seed_interval(levels[:3]) == pytest.approx(
         stats.t.interval(0.95, 2, levels[:3].mean(), stats.sem(levels[:3]))
     )
@@ -69,8 +69,8 @@ def test_trainings_that_differ_by_a_constant_give_welchs_test():
 def test_seeds_and_rows_add_up_without_interplay():
     generator = np.random.default_rng(2)
     rows, luck = generator.normal(size=200), np.array([-0.3, 0.1, 0.2])
-    found = estimate([(runs_of(rows[:, None] + luck, [0, 0, 0]), np.ones((1, 1)))])
-    assert found.stderr**2 == pytest.approx(luck.var(ddof=1) / 3 + rows.var(ddof=1) / 200)
+    result = estimate([(runs_of(rows[:, None] + luck, [0, 0, 0]), np.ones((1, 1)))])
+    assert result.stderr**2 == pytest.approx(luck.var(ddof=1) / 3 + rows.var(ddof=1) / 200)
 
 
 def test_parallel_rows_count_once():
@@ -89,15 +89,15 @@ def test_parallel_rows_count_once():
 
 def test_equal_predictions_are_a_tie_without_doubt():
     hits = np.array([[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
-    found = difference(runs_of(hits, [0, 1]))
-    assert (found.value, found.stderr, found.low, found.high, found.p) == (0, 0, 0, 0, 1)
+    result = difference(runs_of(hits, [0, 1]))
+    assert (result.value, result.stderr, result.low, result.high, result.p) == (0, 0, 0, 0, 1)
 
 
 def test_rounding_parts_nobody():
     """Three trainings of 1/60 have a mean that is not quite that of two."""
     hits = np.tile(np.array([[1.0]] + [[0.0]] * 59), (1, 5))
-    found = difference(runs_of(hits, [0, 0, 0, 1, 1]))
-    assert (found.value, found.p) == (0, 1)
+    result = difference(runs_of(hits, [0, 0, 0, 1, 1]))
+    assert (result.value, result.p) == (0, 1)
 
 
 def test_a_single_training_borrows_the_largest_variance_of_the_others():
@@ -106,18 +106,18 @@ def test_a_single_training_borrows_the_largest_variance_of_the_others():
     task = runs_of(rows + luck, [0, 1, 1, 2, 2, 2])
     weights = np.zeros((3, 1))
     weights[0] = 1
-    found = estimate([(task, weights)])
-    assert found.seeds == "borrowed"
-    assert found.stderr**2 == pytest.approx(np.var([0.0, 0.4, -0.4], ddof=1) + rows.var(ddof=1) / 50)
+    result = estimate([(task, weights)])
+    assert result.seeds == "borrowed"
+    assert result.stderr**2 == pytest.approx(np.var([0.0, 0.4, -0.4], ddof=1) + rows.var(ddof=1) / 50)
 
 
 def test_trainings_that_happen_to_agree_are_not_taken_for_certain():
     """Two trainings with equal scores and different answers: their scores would differ on other rows."""
     a = np.array([1.0, 0.0] * 20)
-    found = estimate([(runs_of(np.stack([a, 1 - a], axis=1), [0, 0]), np.ones((1, 1)))])
+    result = estimate([(runs_of(np.stack([a, 1 - a], axis=1), [0, 0]), np.ones((1, 1)))])
     interplay = ((a - 0.5) ** 2).sum() * 2 * 40 / 39 / 40**2
-    assert found.value == 0.5
-    assert found.stderr**2 == pytest.approx(interplay / 2)
+    assert result.value == 0.5
+    assert result.stderr**2 == pytest.approx(interplay / 2)
 
 
 def test_tasks_are_independent():
@@ -135,9 +135,9 @@ def test_the_bootstrap_agrees_without_interplay_where_trainings_are_many():
     values = generator.normal(size=(200, 1)) + generator.normal(0, 0.3, 60)
     values[:, :30] *= 0.5  # so that rows don't cancel in the difference
     task, weights = runs_of(values, [0] * 30 + [1] * 30), np.array([[1.0], [-1.0]])
-    drawn, found = bootstrap([(task, weights)], replicates=3000), estimate([(task, weights)])
-    assert drawn.mean() == pytest.approx(found.value, abs=3 * found.stderr / np.sqrt(3000))
-    assert drawn.std(ddof=1) == pytest.approx(found.stderr, rel=0.06)
+    drawn, result = bootstrap([(task, weights)], replicates=3000), estimate([(task, weights)])
+    assert drawn.mean() == pytest.approx(result.value, abs=3 * result.stderr / np.sqrt(3000))
+    assert drawn.std(ddof=1) == pytest.approx(result.stderr, rel=0.06)
 
 
 def test_the_bootstrap_counts_interplay_three_times():
@@ -154,8 +154,8 @@ def test_the_bootstrap_of_a_ratio_agrees_with_its_linearisation():
     above = np.floor(below * generator.random((300, 2)))
     task = runs_of(above, [0, 1], below)
     weights = np.array([[1.0], [-1.0]])
-    drawn, found = bootstrap([(task, weights)], replicates=3000), estimate([(task, weights)])
-    assert drawn.std(ddof=1) == pytest.approx(found.stderr, rel=0.06)
+    drawn, result = bootstrap([(task, weights)], replicates=3000), estimate([(task, weights)])
+    assert drawn.std(ddof=1) == pytest.approx(result.stderr, rel=0.06)
     assert (bootstrap([(task, weights)], replicates=50) == bootstrap([(task, weights)], replicates=50)).all()
 
 
@@ -186,21 +186,21 @@ def test_ranks_are_one_more_than_those_significantly_better():
     pairs = [pair(0, 1, 0.1, 0.2), pair(0, 2, 0.5, 0.01), pair(1, 2, 0.4, 0.06)]
     assert ranks(pairs, 3) == [(1, 2), (1, 3), (2, 3)]
     assert ranks([], 1) == [(1, 1)]
-    assert [found.winner for found in pairs] == [None, 0, None]
+    assert [result.winner for result in pairs] == [None, 0, None]
     assert pair(0, 1, -0.4, 0.01).winner == 1
 
 
 def test_all_pairs_are_compared_and_adjusted_together():
     p = {(0, 1): 0.02, (0, 2): 0.5, (1, 2): 0.01}
-    found = compare_all(3, lambda i, j: Estimate(0.1, 0.1, 5, 0, 1, p[i, j], "own"))
-    assert [(item.first, item.second) for item in found] == [*p]
-    assert [item.p_holm for item in found] == pytest.approx([0.04, 0.5, 0.03])
+    result = compare_all(3, lambda i, j: Estimate(0.1, 0.1, 5, 0, 1, p[i, j], "own"))
+    assert [(item.first, item.second) for item in result] == [*p]
+    assert [item.p_holm for item in result] == pytest.approx([0.04, 0.5, 0.03])
 
 
 @pytest.mark.parametrize("setting", SETTINGS[:2], ids=["separate", "parallel"])
 def test_intervals_hold_the_truth_and_equal_backbones_are_tied(setting):
     """2,000 leaderboards of four backbones, three trainings each; the others are in `benchmarks.interval_coverage`."""
-    found = simulate(setting, 2000)
-    assert 0.93 <= found.score <= 0.97
-    assert 0.93 <= found.difference <= 0.97
-    assert found.false_positive <= 0.05
+    result = simulate(setting, 2000)
+    assert 0.93 <= result.score <= 0.97
+    assert 0.93 <= result.difference <= 0.97
+    assert result.false_positive <= 0.05

@@ -1,0 +1,75 @@
+"""CKA of all layers of two encoders, in each language (Figure 1 of Ji et al. 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xglue_analysis.comparison import compare, matched
+from xglue_harness.analyze.output import Output
+from xglue_harness.analyze.sentences import Texts
+from xglue_harness.analyze.settings import Settings
+from xglue_harness.analyze.states import facts_of, load, states_by_language
+from xglue_harness.analyze.summary import Summary, mean, short_name
+
+
+def analyze_cka(a: str, b: str, texts: Texts, settings: Settings, dropped: int, out: Output) -> Summary:
+    """Compare two encoders; table, figures and record are written.
+
+    Args:
+        a: an encoder: Hub id (``@revision``) or folder.
+        b: the one to compare it with.
+        texts: sentences by language.
+        settings: how they are read, and what is drawn.
+        dropped: dominant features left out in one column.
+        out: where to.
+
+    Raises:
+        DataError: for a language that an encoder can't be told.
+        EncoderError: where an encoder can't be used.
+    """
+    out.data = texts.data
+    one, other = (load(name, settings) for name in (a, b))
+    table: list[dict[str, Any]] = []
+    for language, sentences in texts.by_language.items():
+        xs, ys = (
+            states_by_language(
+                encoder, {language: sentences}, pooling=settings.pooling, max_length=settings.max_length
+            )[language]
+            for encoder in (one, other)
+        )
+        rows = compare(
+            list(xs),
+            list(ys),
+            permutations=settings.permutations,
+            replicates=settings.replicates,
+            dropped=dropped,
+            seed=settings.seed,
+            progress=True,
+        )
+        facts = {"model_a": a, "model_b": b, "language": language, "pooling": settings.pooling}
+        table += [{**facts, **row} for row in rows]
+    out.table("cka", table)
+    names = short_name(a), short_name(b)
+    title = f"{names[0]} vs {names[1]}"
+    if len(xs) == len(ys):
+        out.figure("cka_lines", "cka_lines", table, title=title)
+    out.figure("cka_layers", "cka_heatmaps", table, title=title, name_a=names[0], name_b=names[1])
+    out.record("cka", one.device, {"encoders": [facts_of(one), facts_of(other)], **settings.facts(texts)})
+    return _summary(table)
+
+
+def _summary(table: Sequence[dict[str, Any]]) -> Summary:
+    """By language, means over layers at the same relative depth, the embeddings not among them."""
+    layers, others = (max(row[name] for row in table) for name in ("layer_a", "layer_b"))
+    pairs = set(matched(layers, others)[1:]) if layers else {(0, 0)}
+    names = ("cka", "low", "high", "null_p95", "cka_biased", "null_mean_biased", "cka_standardised")
+    summary = Summary(
+        ("language", "n", *names, "without dominant"),
+        "means over layers; shuffled sentences give cka 0 (in 95% up to null_p95), cka_biased null_mean_biased",
+    )
+    for language in dict.fromkeys(row["language"] for row in table):
+        rows = [row for row in table if row["language"] == language and (row["layer_a"], row["layer_b"]) in pairs]
+        means = (mean(row[name] for row in rows) for name in (*names, "cka_without_dominant"))
+        summary.add(language, str(rows[0]["n"]), *means)
+    return summary

@@ -1,0 +1,73 @@
+"""How alike an encoder represents translations: CKA, neuron-wise correlation and retrieval (Figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xglue_analysis.languages import compare_languages
+from xglue_harness.analyze.output import Output
+from xglue_harness.analyze.sentences import Texts
+from xglue_harness.analyze.settings import Settings
+from xglue_harness.analyze.states import facts_of, layer_or_last, load, states_by_language
+from xglue_harness.analyze.summary import Summary, mean, short_name
+from xglue_harness.errors import DataError
+
+
+def analyze_languages(name: str, texts: Texts, settings: Settings, layer: int | None, out: Output) -> Summary:
+    """Compare an encoder's languages; table, figures and record are written.
+
+    Args:
+        name: of the encoder: Hub id (``@revision``) or folder.
+        texts: parallel sentences by language.
+        settings: how they are read, and what is drawn.
+        layer: of the matrices; ``None``: the last.
+        out: where to.
+
+    Raises:
+        DataError: where the sentences are not parallel, there is no such layer, or a language is not known.
+        EncoderError: where the encoder can't be used.
+    """
+    out.data = texts.data
+    if not texts.parallel:
+        raise DataError(
+            f"{texts.description}: sentences must be translations of each other; give --text with a folder of parallel "
+            "files, or --task xnli or pawsx"
+        )
+    encoder = load(name, settings)
+    states = states_by_language(encoder, texts.by_language, pooling=settings.pooling, max_length=settings.max_length)
+    at = layer_or_last(layer, next(iter(states.values())).shape[0] - 1)
+    rows = compare_languages(
+        states,
+        permutations=settings.permutations,
+        replicates=settings.replicates,
+        seed=settings.seed,
+        progress=True,
+    )
+    table = [{"model": name, "pooling": settings.pooling, **row} for row in rows]
+    out.table("languages", table)
+    for measure in ("cka", "anc", "p1_csls"):
+        title = f"{short_name(name)}, layer {at}"
+        out.figure(f"languages_{measure}", "language_matrix", table, measure=measure, layer=at, title=title)
+    pivot = "en" if "en" in states else next(iter(states))
+    out.figure("languages_layers", "language_lines", table, pivot=pivot, title=short_name(name))
+    facts = {"encoders": [facts_of(encoder)], "layer_of_matrices": at, "pivot": pivot}
+    out.record("languages", encoder.device, {**facts, **settings.facts(texts)})
+    return _summary(table, pivot)
+
+
+def _summary(table: Sequence[dict[str, Any]], pivot: str) -> Summary:
+    """Each language against the pivot: mean over layers above the embeddings, and the last layer."""
+    last = max(row["layer"] for row in table)
+    names = ("cka", "cka_biased", "anc", "p1_cosine", "p1_csls")
+    summary = Summary(
+        ("language", "n", *(f"{name} {where}" for where in ("mean", "last") for name in names)),
+        f"p1: share of sentences that find their translation; chance is 1/n. Layer {last} is the last",
+    )
+    for language in dict.fromkeys(row["language_a"] for row in table):
+        rows = [row for row in table if (row["language_a"], row["language_b"]) == (language, pivot) and row["layer"]]
+        if rows:
+            means = (mean(row[name] for row in rows) for name in names)
+            ends = (mean(row[name] for row in rows if row["layer"] == last) for name in names)
+            summary.add(f"{language}-{pivot}", str(rows[0]["n"]), *means, *ends)
+    return summary

@@ -1,0 +1,57 @@
+"""``xglue-harness run``, ``demo`` and ``schema``: run the benchmark, or a miniature of it; the form of its records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def run(context: typer.Context) -> None:
+    """Run lm_eval's own command line with the plug-in registered.
+
+    For places where Python reads no .pth files (zip applications, some containers).
+
+    \b
+    Example:
+      xglue-harness run --model hf-encoder --model_args pretrained=DIR \\
+          --tasks xglue_pos_zs --metadata '{"data": "sample"}'
+    """
+    from xglue_harness.harness.plugin import run_lm_eval
+
+    run_lm_eval(context.args)
+
+
+def demo(
+    keep: Annotated[Path | None, typer.Option(help="keep the tiny encoder in this folder")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="write what lm_eval writes into this folder: results JSON, predictions")
+    ] = None,
+) -> None:
+    """Score all eight tasks on the embedded sample, offline, with a tiny encoder.
+
+    \b
+    Example:
+      xglue-harness demo --output results
+    """
+    from xglue_harness.harness.demo import run_demo
+
+    run_demo(keep=keep, output=output)
+
+
+def schema(
+    protocol: Annotated[Literal["finetune", "prompt"], typer.Option(help="how the model was used")] = "finetune",
+) -> None:
+    """Print the JSON Schema of what the results JSON says about a run (configs.<leaf>.metadata.xglue).
+
+    \b
+    Examples:
+      xglue-harness schema > run.schema.json
+      xglue-harness schema --protocol prompt
+    """
+    import json
+
+    from xglue_harness.records.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(protocol), indent=2))

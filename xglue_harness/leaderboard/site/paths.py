@@ -1,0 +1,43 @@
+"""Where the pages and the JSON files of the site lie, from its root."""
+
+from __future__ import annotations
+
+from xglue_harness.leaderboard.contributions.results import TaskResult
+from xglue_harness.leaderboard.ranking.rows import ALL
+
+
+def summary_path(recipe: str, backbone: str, task: str = ALL) -> str:
+    """Where the means of a backbone over its seeds lie, from the site's root."""
+    return f"data/summary/{recipe}/{backbone}/{task}.json"
+
+
+def result_path(result: TaskResult) -> str:
+    """Where the JSON of one seed lies, from the site's root."""
+    return f"data/results/{result.path.as_posix()}"
+
+
+def compare_path(recipe: str) -> str:
+    """Where the differences of all pairs lie, from the site's root."""
+    return f"data/compare/{recipe}.json"
+
+
+def families_path(recipe: str) -> str:
+    """Where the families' means and differences lie, from the site's root."""
+    return f"data/families/{recipe}.json"
+
+
+def reference_path(name: str) -> str:
+    """Where published numbers lie, from the site's root."""
+    return f"data/reference/{name}.json"
+
+
+PUBLISHED_JSON = "data/published.json"
+"""Where means of published numbers lie, from the site's root."""
+
+PAPER_JSON = "data/paper.json"
+"""Where ours, the paper's and the differences lie, from the site's root."""
+
+
+def page_of(backbone: str) -> str:
+    """The page of a backbone."""
+    return f"backbone-{backbone}.html"
