@@ -18,11 +18,11 @@ from xglue_harness import interrupt, metrics
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.encoders.backbone import weights_sha256
 from xglue_harness.errors import DataError, EncoderError, RecipeError
+from xglue_harness.kinds import kind_of
 from xglue_harness.official_metrics import tag_precision
 from xglue_harness.records import predictions
 from xglue_harness.records.provenance import code_sha256
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.scoring import document_score, score
 from xglue_harness.store.trainings import store_root
 
 LEAVES = ["xglue_nc_zs_en", "xglue_xnli_zs_sw", "xglue_wpr_zs_zh", "xglue_ner_zs_nl", "xglue_pos_zs_th"]
@@ -133,7 +133,8 @@ def test_predictions_are_kept_and_have_the_scores(first):
         grouped = [list(group) for _, group in groupby(rows, key=lambda row: row[0])]
         ranking = leaf.startswith("xglue_wpr")
         pairs = [([g for _, g, _ in own], [p for _, _, p in own]) if ranking else own[0][1:] for own in grouped]
-        assert score(spec, [document_score(spec, *pair) for pair in pairs]) == first["results"][leaf]["score,none"]
+        kind = kind_of(spec)
+        assert kind.score([kind.document_score(*pair) for pair in pairs]) == first["results"][leaf]["score,none"]
         official = first["results"][leaf]["official,none"]
         if spec.name == "pos":
             tags = ([[spec.labels[tag] for tag in tags] for tags in column] for column in zip(*pairs, strict=True))
