@@ -21,6 +21,7 @@ from xglue_harness.errors import DataError, EncoderError, RecipeError
 from xglue_harness.kinds import kind_of
 from xglue_harness.official_metrics import tag_precision
 from xglue_harness.records import predictions
+from xglue_harness.records.prediction_cache import saved_predictions
 from xglue_harness.records.provenance import code_sha256
 from xglue_harness.records.schema import RunRecord
 from xglue_harness.store.trainings import store_root
@@ -126,7 +127,7 @@ def test_loggers_get_the_samples_texts_answers_and_scores(leaf, first):
 def test_predictions_are_kept_and_have_the_scores(first):
     for leaf in LEAVES:
         spec, record = TASKS[leaf.split("_")[1]], first["configs"][leaf]["metadata"]["xglue"]
-        kept = predictions.read(predictions.saved_predictions(record["predictions"]["sha256"]))
+        kept = predictions.read(saved_predictions(record["predictions"]["sha256"]))
         assert kept.complete
         assert (kept.header.protocol, kept.header.scores, kept.rows) == ("finetune", "log_probability", list(range(60)))
         rows = zip(kept.documents, kept.labels, kept.predictions, strict=True)
@@ -167,7 +168,7 @@ def test_queries_of_one_row_are_predicted_and_not_scored(evaluate, tmp_path):
         "WPR/xglue.wpr.de.test: 4 rows; the official data have 9997",
     ]
     assert results["results"]["xglue_wpr_zs_de"]["alias"].startswith("xglue_wpr_zs_de [UNOFFICIAL]")
-    kept = predictions.read(predictions.saved_predictions(record["predictions"]["sha256"]))
+    kept = predictions.read(saved_predictions(record["predictions"]["sha256"]))
     assert (kept.documents, kept.rows, kept.labels) == ([0, 1, 1, 2], [0, 1, 2, 3], [4, 0, 3, 1])
     middle = metrics.ndcg(kept.labels[1:3], kept.predictions[1:3])
     found = results["results"]["xglue_wpr_zs_de"]
