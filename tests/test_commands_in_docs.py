@@ -25,7 +25,7 @@ import pytest
 import yaml
 
 from tests.helpers.runs import QUICK
-from xglue_harness import cli
+from xglue_harness.cli import app as cli
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [
