@@ -90,9 +90,8 @@ def tokenised(
     parts = []
     with reading(tokenizer, language), on_all_cores(), bar:
         frame = frame_of(spec, tokenizer)
-        for at in range(0, max(len(rows), 1), _CHUNK):
-            columns = columns_of(rows, spec, at, at + _CHUNK)
-            parts.append(make(spec, columns, at, tokenizer, frame, max_length))
+        for number, columns in enumerate(chunks(rows, spec, _CHUNK)):
+            parts.append(make(spec, columns, number * _CHUNK, tokenizer, frame, max_length))
             bar.update(len(columns[spec.label_column]))
     return concatenated(parts)
 
@@ -102,12 +101,14 @@ def frame_of(spec: TaskSpec, tokenizer: Any) -> Frame:
     return pair_frame(tokenizer) if spec.text_b else single_frame(tokenizer)
 
 
-def columns_of(rows: Rows, spec: TaskSpec, start: int, stop: int) -> dict[str, list[Any]]:
-    """The columns that a task reads, of some rows."""
-    chunk: Any = rows[start:stop]
-    if isinstance(chunk, Mapping):  # a data set gives columns
-        return {name: chunk[name] for name in spec.columns}
-    return {name: [row[name] for row in chunk] for name in spec.columns}
+def chunks(rows: Rows, spec: TaskSpec, size: int) -> Iterator[dict[str, list[Any]]]:
+    """The columns that a task reads, some rows at a time; empty ones, once, where there is no row."""
+    for start in range(0, max(len(rows), 1), size):
+        chunk: Any = rows[start : start + size]
+        if isinstance(chunk, Mapping):  # a data set gives columns
+            yield {name: chunk[name] for name in spec.columns}
+        else:
+            yield {name: [row[name] for row in chunk] for name in spec.columns}
 
 
 def joined(row: Mapping[str, Any], columns: Sequence[str]) -> str:

@@ -12,13 +12,11 @@ from tqdm import tqdm
 
 from xglue_harness.benchmark import Kind, TaskSpec
 from xglue_harness.encoders.batching import budget_batches
-from xglue_harness.encoders.checks import check_ids
 from xglue_harness.encoders.device import autocast, free_memory, is_out_of_memory
 from xglue_harness.encoders.inputs import Inputs, collate, concatenated
-from xglue_harness.encoders.told_languages import language_number
 from xglue_harness.errors import TrainingError
 from xglue_harness.scoring import rows_of
-from xglue_harness.store.token_cache import cached
+from xglue_harness.store.token_cache import encoder_inputs
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import Backbone
@@ -104,10 +102,8 @@ def prepare(
             know.
     """
     rows = [(index, row) for index, document in enumerate(documents) for row in rows_of(spec, document)]
-    tokenizer, texts = backbone.tokenizer, [row for _, row in rows]
-    inputs = cached(spec, texts, tokenizer, language, recipe.max_length, progress=progress)
-    check_ids(backbone.encoder, tokenizer, inputs.ids, f"{spec.title} {language}")
-    inputs = inputs.told(language_number(backbone, language))
+    texts = [row for _, row in rows]
+    inputs = encoder_inputs(backbone, spec, texts, language, recipe.max_length, progress=progress)
     tagging = spec.kind is Kind.TAGGING
     places = [(index, len(row["words"]) if tagging else 0) for index, row in rows]
     return Prepared(spec, language, places, len(documents), inputs)
