@@ -143,7 +143,7 @@ class Trainer:
             device=backbone.device,
             world=world,
             counters=self.progress.counters,
-            company=backbone.company,
+            batch_rule=backbone.batch_rule,
         )
         if world.rank:  # each process draws its own dropout
             torch.manual_seed(recipe.seed + 7919 * world.rank + self.progress.counters.step)
