@@ -205,7 +205,7 @@ class DiagnosticContext:
         inputs = first_inputs(part, range(len(numbers)))
         recorder = HiddenStateRecorder([inputs])
         predict(model, backbone, self._recipe, [part], progress=False, watch=recorder)
-        return {number: recorder.found[0][place] for number, place in zip(numbers, inputs, strict=True)}
+        return {number: recorder.states[0][place] for number, place in zip(numbers, inputs, strict=True)}
 
     def _bare(self, encoder: str) -> TransferModel:
         if encoder not in self._bares:  # one copy of an encoder that is not stored in fp32 will do
@@ -265,6 +265,6 @@ class ContextBuilder:
         """What was kept, once the predictions with the weights that count are made."""
         taken = {
             language: {number: states[place] for number, place in self._inputs[language].items()}
-            for language, states in zip(self._languages, self.recorder.found, strict=True)
+            for language, states in zip(self._languages, self.recorder.states, strict=True)
         }
         return DiagnosticContext(self._spec, recipe, self._sample, self._languages, finetuned, backbones, taken)

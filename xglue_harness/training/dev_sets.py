@@ -51,13 +51,13 @@ class DevSets:
         if self._shares is None:
             self._shares = self._prepare(progress)
         parts = [part for part, _ in self._shares]
-        found = predict(model, self._backbone, self._recipe, parts, progress=progress, note=note)
+        predicted = predict(model, self._backbone, self._recipe, parts, progress=progress, note=note)
         kind, mine = kind_of(self._spec), []
-        for (_, golds), predictions in zip(self._shares, found, strict=True):
+        for (_, golds), predictions in zip(self._shares, predicted, strict=True):
             pairs = zip(golds, predictions.values, strict=True)
-            own = [kind.document_score(gold, value) for gold, value in pairs]
-            mine.append((own, classes_of(predictions.values)))
-        gathered = self._world.gather((mine, sum(predictions.real_tokens for predictions in found)))
+            scored = [kind.document_score(gold, value) for gold, value in pairs]
+            mine.append((scored, classes_of(predictions.values)))
+        gathered = self._world.gather((mine, sum(predictions.real_tokens for predictions in predicted)))
         scores: dict[str, DevScore] = {}
         for place, (language, documents) in enumerate(self._documents.items()):
             items: list[Any] = [None] * len(documents)
@@ -72,7 +72,7 @@ class DevSets:
         """This process's documents of each language, and their labels."""
         shares = []
         for language, documents in self._documents.items():
-            own = [documents[index] for index in range(self._world.rank, len(documents), self._world.size)]
-            prepared = prepare(self._backbone, self._spec, self._recipe, own, language, progress=progress)
-            shares.append((prepared, [document[self._spec.label_column] for document in own]))
+            share = [documents[index] for index in range(self._world.rank, len(documents), self._world.size)]
+            prepared = prepare(self._backbone, self._spec, self._recipe, share, language, progress=progress)
+            shares.append((prepared, [document[self._spec.label_column] for document in share]))
         return shares

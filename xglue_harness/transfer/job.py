@@ -16,7 +16,7 @@ from xglue_harness.diagnostics.run import check
 from xglue_harness.encoders.backbone import Backbone
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.encoders.pooling import default_pooling
-from xglue_harness.encoders.probe import Finding, check_length, probe_padding, with_company
+from xglue_harness.encoders.probe import Finding, check_length, probe_padding, with_batch_rule
 from xglue_harness.encoders.told_languages import check_languages
 from xglue_harness.errors import RecipeError
 from xglue_harness.kinds import kind_of
@@ -100,7 +100,7 @@ def _probed(backbone: Backbone, recipe: Recipe, probes: dict[int, Finding]) -> B
     length = recipe.max_length
     if length not in probes:
         probes[length] = World.current().on_main(lambda: probe_padding(backbone, length))
-    return with_company(backbone, probes[length])
+    return with_batch_rule(backbone, probes[length])
 
 
 def compared(job: Job) -> dict[str, Backbone]:
