@@ -12,7 +12,8 @@ from tests.helpers import tokenizers
 from tests.helpers.training import pairs, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders import tokenising
-from xglue_harness.encoders.tokenising import joined, tokenised, windows
+from xglue_harness.encoders.tokenising import tokenised, windows
+from xglue_harness.kinds.base import joined
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(9, 20))

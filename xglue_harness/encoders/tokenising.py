@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.inputs import Inputs, concatenated
 from xglue_harness.encoders.languages import reading
 from xglue_harness.encoders.subwords import Encoded, Frame, Texts, encode, pair_frame, plain_ids, single_frame, words_of
+from xglue_harness.kinds import kind_of
+from xglue_harness.kinds.base import one_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -84,7 +86,7 @@ def tokenised(
     Returns:
         One input a row; for tagging, at least one a sentence (long ones are cut into windows).
     """
-    make = _of_words if spec.kind is Kind.TAGGING else _of_texts
+    make = _of_words if kind_of(spec).per_word else _of_texts
     title = f"{spec.title} {language}: tokenising"
     bar = tqdm(total=len(rows), desc=title, unit="row", disable=not progress, delay=_PATIENCE, leave=False)
     parts = []
@@ -112,15 +114,6 @@ def chunks(rows: Rows, spec: TaskSpec, size: int) -> Iterator[dict[str, list[Any
             yield {name: [row[name] for row in chunk] for name in spec.columns}
 
 
-def joined(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """Columns of a row as one text, with a blank between; empty columns leave none."""
-    return _one_text(row[column] for column in columns)
-
-
-def _one_text(parts: Iterable[str]) -> str:
-    return " ".join(filter(None, parts))
-
-
 @contextmanager
 def on_all_cores() -> Iterator[None]:
     """Let fast tokenizers use all cores, which lm_eval's command line forbids (for the sake of processes that fork)."""
@@ -140,7 +133,7 @@ def _of_texts(
 ) -> Inputs:
     def texts(names: Sequence[str]) -> Texts:
         rows = zip(*(columns[name] for name in names), strict=True)
-        return Texts.of(plain_ids(tokenizer, list(map(_one_text, rows))))
+        return Texts.of(plain_ids(tokenizer, list(map(one_text, rows))))
 
     encoded = encode(frame, texts(spec.text_a), texts(spec.text_b) if spec.text_b else None, max_length)
     return _inputs(encoded, encoded.truncated, np.arange(at, at + len(encoded.texts)), columns[spec.label_column])

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.batching import budget_batches
 from xglue_harness.encoders.device import autocast, free_memory, is_out_of_memory
 from xglue_harness.encoders.inputs import Inputs, collate, concatenated
 from xglue_harness.errors import TrainingError
-from xglue_harness.scoring import rows_of
+from xglue_harness.kinds import kind_of
 from xglue_harness.store.token_cache import encoder_inputs
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.heads import TransferModel
+    from xglue_harness.kinds.base import Prediction
     from xglue_harness.prediction.hidden_states import HiddenStateRecorder
     from xglue_harness.recipe import Recipe
-    from xglue_harness.scoring import Prediction
 
 TOKENS_A_BATCH = {"cpu": 1024}
 """Padded subwords of an evaluation batch, by type of device: on a CPU what its caches hold is fastest."""
@@ -38,7 +38,7 @@ class Prepared:
     Attributes:
         spec: the task.
         language: the documents' language.
-        places: for each row, its document and its number of words (tagging) or 0.
+        places: for each row, its document and its number of labels: of words (tagging), or 1.
         documents: number of documents.
         inputs: what the encoder reads.
     """
@@ -92,7 +92,7 @@ def prepare(
         backbone: its tokenizer counts here.
         spec: the task.
         recipe: its ``max_length`` counts here.
-        documents: documents as `xglue_harness.scoring.documents` gives them.
+        documents: documents as `xglue_harness.kinds.base.TaskKind.documents` gives them.
         language: their language.
         progress: show a bar where it takes long.
 
@@ -101,11 +101,11 @@ def prepare(
         EncoderError: for ids that the encoder has no row for, or a language that it would have to be told and does not
             know.
     """
-    rows = [(index, row) for index, document in enumerate(documents) for row in rows_of(spec, document)]
+    kind = kind_of(spec)
+    rows = [(index, row) for index, document in enumerate(documents) for row in kind.rows_of(document)]
     texts = [row for _, row in rows]
     inputs = encoder_inputs(backbone, spec, texts, language, recipe.max_length, progress=progress)
-    tagging = spec.kind is Kind.TAGGING
-    places = [(index, len(row["words"]) if tagging else 0) for index, row in rows]
+    places = [(index, kind.label_count(row[spec.label_column])) for index, row in rows]
     return Prepared(spec, language, places, len(documents), inputs)
 
 
@@ -224,14 +224,8 @@ class _Answers:
     def by_document(self, owner: int, part: Prepared) -> tuple[list[Prediction], list[Any]]:
         """Classes and scores of each document."""
         classes, scores = self._classes[owner], self._scores[owner]
-        if part.spec.kind is not Kind.RANKING:
-            return classes, scores
-        values: list[Any] = [[] for _ in range(part.documents)]
-        grouped: list[Any] = [[] for _ in range(part.documents)]
-        for (document, _), grade, row in zip(part.places, classes, scores, strict=True):
-            values[document].append(grade)
-            grouped[document].append(row)
-        return values, grouped
+        kind, documents = kind_of(part.spec), [document for document, _ in part.places]
+        return kind.grouped(documents, classes), kind.grouped(documents, scores)
 
 
 def _classes(

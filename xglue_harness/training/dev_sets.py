@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.collapse import classes_of
+from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Prepared, predict, prepare
-from xglue_harness.scoring import document_score, score
 from xglue_harness.training.distributed import World
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class DevSets:
             self._shares = self._prepare(progress)
         parts = [part for part, _ in self._shares]
         predicted = predict(model, self._backbone, self._recipe, parts, progress=progress, note=note)
-        mine = []
+        kind, mine = kind_of(self._spec), []
         for (_, golds), predictions in zip(self._shares, predicted, strict=True):
             pairs = zip(golds, predictions.values, strict=True)
-            scored = [document_score(self._spec, gold, value) for gold, value in pairs]
+            scored = [kind.document_score(gold, value) for gold, value in pairs]
             mine.append((scored, classes_of(predictions.values)))
         gathered = self._world.gather((mine, sum(predictions.real_tokens for predictions in predicted)))
         scores: dict[str, DevScore] = {}
@@ -65,7 +65,7 @@ class DevSets:
             for rank, (shares, _) in enumerate(gathered):
                 items[rank :: self._world.size], seen = shares[place]
                 classes |= seen
-            scores[language] = DevScore(score(self._spec, items), constant=len(classes) == 1)
+            scores[language] = DevScore(kind.score(items), constant=len(classes) == 1)
         return scores, sum(tokens for _, tokens in gathered)
 
     def _prepare(self, progress: bool) -> list[tuple[Prepared, list[Any]]]:
