@@ -84,10 +84,10 @@ def test_a_step_learns_from_each_input_as_it_is_alone(fault):
         torch.manual_seed(3)
         model = build_model(body, POS, options)
         ways = {"steps": 10, "words_per_batch": 8.0, "pad": 0, "device": CPU, "world": World()}
-        learner = TrainStep(model, options, inputs, **ways, counters=Counters(), batch_rule=batch_rule)
-        learner._backward(list(range(16)), 1 / 8)
+        train_step = TrainStep(model, options, inputs, **ways, counters=Counters(), batch_rule=batch_rule)
+        train_step._backward(list(range(16)), 1 / 8)
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
-        learner.step(list(range(16)))
+        train_step.step(list(range(16)))
     size = gradients[1].abs().max()
     assert (gradients[0] - gradients[1]).abs().max() < 1e-5 * size
     assert (gradients[2] - gradients[1]).abs().max() > 1e-3 * size, "the trap is gone"
