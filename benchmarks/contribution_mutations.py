@@ -259,11 +259,11 @@ def _honest(tree: Path, rng: Random) -> str:
 
         rows = replace(rows, predictions=[drawn(label) for label in rows.labels])
         file.write_bytes(encoded(rows))
-        score, stderr, official, *_ = rescored(rows)
-        item |= {"score": score, "stderr": stderr, "official": official.official}
-        item["record"] |= asdict(official)
+        scores = rescored(rows)
+        item |= {"score": scores.score, "stderr": scores.stderr, "official": scores.official.official}
+        item["record"] |= asdict(scores.official)
         selection = item["record"].setdefault("selection", json.loads(json.dumps(value["record"].get("selection"))))
-        selection["scores"]["last"]["score"] = score
+        selection["scores"]["last"]["score"] = scores.score
         flags = {"collapsed": True, "reasons": ["x" * rng.choice((1, 300))] * rng.choice((1, 50))}
         item["record"]["flags"] = flags
     if what == "reasons":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from benchmarks.workload import Evaluated, Setting, Trained, answer, last_steps
-from xglue_harness.benchmark import Kind
+from xglue_harness.kinds import kind_of
 from xglue_harness.records.cost_meter import now
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Ours:
         for language, dataset in tests.items():
             golds = dataset[self._spec.label_column]
             pairs = list(zip(golds, predicted[language], strict=True))
-            if self._spec.kind is Kind.TAGGING:
+            if kind_of(self._spec).per_word:
                 pairs = [pair for gold, guess in pairs for pair in zip(gold, guess, strict=True)]
             shares.append(sum(gold == guess for gold, guess in pairs) / len(pairs))
         return Evaluated(sum(map(len, tests.values())), seconds, tokenising, sum(shares) / len(shares))

@@ -111,7 +111,7 @@ def probed(family: str, tokenizer: Any, max_length: int) -> dict[str, Any]:
     except Exception as error:  # building is this table's business, not the harness's
         return {"family": family, "unbuilt": f"{type(error).__name__}: {' '.join(str(error).split())}"}
     seconds = time.perf_counter() - began
-    return {"family": family, "company": probe.company, "difference": probe.difference, "limit": limit, "s": seconds}
+    return {"family": family, "company": probe.batch_rule, "difference": probe.difference, "limit": limit, "s": seconds}
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.rounds import clock, parser_of, print_ratios
-from xglue_harness import official_metrics
 from xglue_harness.benchmark import TASKS
+from xglue_harness.kinds import kind_of
 from xglue_harness.records.predictions import Header, RowPredictions, encoded, read
 
 
@@ -63,7 +63,7 @@ def compare_scores(rounds: int, sentences: int) -> None:
         figures: tuple[dict[str, float], dict[str, float]] = ({}, {})
         for name, (gold, predicted) in data.items():
             spec, reference = TASKS[name], theirs[name]
-            seconds, both = clock(lambda s=spec, g=gold, p=predicted: official_metrics.official_scores(s, g, p))
+            seconds, both = clock(lambda s=spec, g=gold, p=predicted: kind_of(s).official(g, p))
             one = both.official if both.official_seqeval1 is None else both.official_seqeval1
             others, other = clock(lambda r=reference, g=gold, p=predicted: r(g, p))
             assert abs(one - other) < 1e-12, (name, one, other)

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from benchmarks.workload import Evaluated, Setting, Trained, answer, default_device, last_steps
-from xglue_harness.benchmark import Kind
+from xglue_harness.kinds import kind_of
 from xglue_harness.records.cost_meter import now
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Plain:
         datasets.disable_caching()
         datasets.disable_progress_bars()
         self._setting, self._spec = setting, setting.spec
-        self._tagging = setting.spec.kind is Kind.TAGGING
+        self._tagging = kind_of(setting.spec).per_word
         self._tokenizer = AutoTokenizer.from_pretrained(setting.encoder)
         self._folder = tempfile.TemporaryDirectory(prefix="xglue-benchmark-")
         self._trainer: Any = None

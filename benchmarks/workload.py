@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from benchmarks.rounds import parser_of
-from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, Kind, TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.data import open_source
+from xglue_harness.kinds import kind_of
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +101,7 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
     parser = parser_of(description)
     parser.add_argument("--encoder", required=True, help="Hub id or folder")
     parser.add_argument("--data", default="sample", help="as in --metadata (default: sample)")
-    tasks = [name for name, spec in TASKS.items() if spec.kind is not Kind.RANKING]
+    tasks = [name for name, spec in TASKS.items() if not kind_of(spec).several_rows]
     parser.add_argument("--task", default="pos", choices=tasks)
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--json", type=Path, help="file for all raw figures, versions and hardware")

@@ -287,7 +287,7 @@ def shell(tiny, tmp_path, monkeypatch):
     register()
     scanning = TaskManager.__init__
 
-    def without_the_tasks_of_lm_eval(self, *, metadata, **_):
+    def without_the_tasks_of_lm_eval(self, *_, metadata, **__):
         scanning(self, None, str(tasks_folder()), False, metadata=metadata)
 
     monkeypatch.setattr(TaskManager, "__init__", without_the_tasks_of_lm_eval)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -94,3 +95,13 @@ def test_the_map_has_the_rooms_of_the_leaderboard() -> None:
     rooms = {path.parent.name for path in (ROOT / "xglue_harness" / "leaderboard").glob("*/__init__.py")}
     assert rooms
     assert [room for room in rooms if f"`{room}/`" not in text] == []
+
+
+def test_every_function_of_the_walk_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    walk = text.partition("## One row of text")[2].partition("\n## ")[0]
+    names = [name for name in re.findall(r"`(\w+(?:\.\w+)+)`", walk) if not name.startswith("datasets.")]
+    assert len(names) > 30
+    for name in names:
+        name = name if name.startswith("xglue_analysis.") else f"xglue_harness.{name}"
+        assert callable(pkgutil.resolve_name(name)), name

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import xglue_harness
-from xglue_harness import cli
+from xglue_harness.cli import app as cli
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from xglue_harness import metrics
-from xglue_harness.benchmark import Kind, TaskSpec
 
 Seqeval = Literal["seqeval 0.0.12", "seqeval 1.2.2"]
 """Whose rule splits a label into tag and type."""
@@ -50,29 +49,6 @@ class Official:
     official: float
     official_seqeval1: float | None
     official_rule: Rule
-
-
-def official_scores(spec: TaskSpec, gold: Sequence[Any], predicted: Sequence[Any]) -> Official:
-    """Score one language of a task by both rules; the task's score is the mean over its languages.
-
-    Args:
-        spec: the task.
-        gold: one a document: class id, class ids of the words (tagging), or grades of a query's rows (ranking).
-        predicted: the same of the predictions.
-
-    Returns:
-        `accuracy`, `entity_f1` (NER), `tag_precision` (POS) or the mean nDCG of `ranking_ndcg` (WPR).
-
-    Raises:
-        ValueError: there are no examples, or the two differ in length.
-    """
-    if spec.kind is Kind.RANKING:
-        return Official(mean_ndcg(gold, predicted), None, "ndcg")
-    if spec.kind is not Kind.TAGGING:
-        return Official(accuracy(gold, predicted), None, "accuracy")
-    score = entity_f1 if spec.metric == "f1" else tag_precision
-    g, p = ([[spec.labels[i] for i in ids] for ids in sentences] for sentences in (gold, predicted))
-    return Official(score(g, p), score(g, p, SEQEVAL_1), SEQEVAL_0)
 
 
 def accuracy(gold: Sequence[int | str], predicted: Sequence[int | str]) -> float:

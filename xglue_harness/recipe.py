@@ -199,8 +199,8 @@ def _place(keys: tuple[int | str, ...], value: Any) -> str:
 
 def _bounds(constraints: list[Any]) -> str:
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    found = [f"{sign} {getattr(c, name)}" for c in constraints for name, sign in signs.items() if hasattr(c, name)]
-    return f"; {', '.join(found)}" if found else ""
+    bounds = [f"{sign} {getattr(c, name)}" for c in constraints for name, sign in signs.items() if hasattr(c, name)]
+    return f"; {', '.join(bounds)}" if bounds else ""
 
 
 def _with_guess(key: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.kinds import kind_of
-from xglue_harness.kinds.base import Prediction as Prediction
 from xglue_harness.official_metrics import Official
 
 
@@ -60,42 +58,3 @@ def score_predictions(
         items,
         kind.left_out(golds),
     )
-
-
-# ---------------------------------------------------------------- for callers that do not ask the kind yet
-
-
-def queries(spec: TaskSpec, dataset: Any) -> list[range]:
-    """Rows of each query."""
-    return kind_of(spec).rows_of_documents(dataset)
-
-
-def documents(spec: TaskSpec, dataset: Any) -> Any:
-    """One row a document."""
-    return kind_of(spec).documents(dataset)
-
-
-def is_scored(spec: TaskSpec, gold: Any) -> bool:
-    """Whether a document counts for the score."""
-    return kind_of(spec).is_scored(gold)
-
-
-def rows_of(spec: TaskSpec, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The rows of a document."""
-    return kind_of(spec).rows_of(document)
-
-
-def document_score(spec: TaskSpec, gold: Any, predicted: Any) -> Any:
-    """Score one document."""
-    return kind_of(spec).document_score(gold, predicted)
-
-
-def score(spec: TaskSpec, items: Sequence[Any]) -> float:
-    """A language's score."""
-    return kind_of(spec).score(items)
-
-
-def score_stderr(spec: TaskSpec, items: Sequence[Any]) -> float:
-    """Its standard error, or NaN."""
-    stderr = kind_of(spec).stderr(items)
-    return math.nan if stderr is None else stderr

@@ -18,7 +18,7 @@ WAYS = {"pooling": "mean", "max_length": 32}
 @pytest.mark.parametrize(("family", "batches"), [("convbert", "one length"), ("bert", "any length")])
 def test_a_sentence_has_the_states_that_it_has_alone(family, batches):
     body = ready(backbone_of(family, tokenizers.bert()), 32)
-    assert facts_of(body)["batches"] == body.company == batches
+    assert facts_of(body)["batches"] == body.batch_rule == batches
     found = states_by_language(body, {"de": TEXTS}, **WAYS)["de"]
     alone = [states_by_language(body, {"de": [text]}, **WAYS)["de"] for text in TEXTS]
     assert torch.allclose(found, torch.cat(alone, dim=1), atol=1e-5)

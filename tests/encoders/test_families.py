@@ -228,7 +228,7 @@ def test_padding_changes_nothing_and_all_positions_can_be_read(family, checkpoin
     body = load_backbone(str(checkpoint(family)), torch.device("cpu"))
     limit = position_limit(body, 64) or 64
     found = probe_padding(body, min(limit, 64))
-    assert found.company == "any length"
+    assert found.batch_rule == "any length"
     assert found.difference < 5e-6
 
 

@@ -15,7 +15,7 @@ from tests.helpers import tokenizers
 from tests.helpers.training import CPU, backbone
 from xglue_harness.encoders.backbone import Backbone
 from xglue_harness.encoders.loading import Checkpoint, load_config, load_encoder, load_tokenizer
-from xglue_harness.encoders.probe import TOLERANCE, check_length, position_limit, probe_padding, with_company
+from xglue_harness.encoders.probe import TOLERANCE, check_length, position_limit, probe_padding, with_batch_rule
 from xglue_harness.errors import EncoderError
 
 LENGTH = 100
@@ -75,14 +75,14 @@ def _strange(fault):
 @pytest.mark.parametrize("family", ALIKE)
 def test_padding_is_nothing_to_most(family):
     found = probe_padding(backbone_of(family, tokenizers.bert()), LENGTH)
-    assert found.company == "any length"
+    assert found.batch_rule == "any length"
     assert found.difference < 5e-6, "the tolerance is far from what rounding does"
 
 
 @pytest.mark.parametrize("family", APART)
 def test_some_give_others_states_beside_longer_inputs(family):
     found = probe_padding(backbone_of(family, tokenizers.bert()), LENGTH)
-    assert found.company == "one length"
+    assert found.batch_rule == "one length"
     assert found.difference > 100 * TOLERANCE
 
 
@@ -92,15 +92,15 @@ def test_the_benchmark_asks_every_family():
 
 
 @pytest.mark.parametrize(
-    ("fault", "company"),
+    ("fault", "batch_rule"),
     [("none", "any length"), ("ignores its mask", "one length"), ("looks at the batch", "one input")],
 )
-def test_code_of_ones_own_is_asked_and_not_believed(fault, company, caplog):
+def test_code_of_ones_own_is_asked_and_not_believed(fault, batch_rule, caplog):
     found = probe_padding(_strange(fault), 32)
-    assert found.company == company
-    assert with_company(_strange(fault), found).company == company
+    assert found.batch_rule == batch_rule
+    assert with_batch_rule(_strange(fault), found).batch_rule == batch_rule
     said = [record.getMessage() for record in caplog.records]
-    assert len(said) == (company != "any length")
+    assert len(said) == (batch_rule != "any length")
     assert all("own/code" in message and "batches hold" in message for message in said)
 
 

@@ -12,22 +12,24 @@ from tests.helpers import tokenizers
 from tests.helpers.training import pairs, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders import tokenising
-from xglue_harness.encoders.tokenising import joined, tokenised, windows
+from xglue_harness.encoders.tokenising import tokenised, windows
+from xglue_harness.kinds.base import joined
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(9, 20))
 def test_windows_score_each_word_once_and_fit(lengths, room):
     found = windows(lengths, room)
-    assert [word for window in found for word in range(window.own_start, window.own_stop)] == list(range(len(lengths)))
+    scored = [word for window in found for word in range(window.scored_start, window.scored_stop)]
+    assert scored == list(range(len(lengths)))
     for window in found:
-        assert window.start <= window.own_start <= window.own_stop <= window.stop
+        assert window.start <= window.scored_start <= window.scored_stop <= window.stop
         assert sum(lengths[window.start : window.stop]) <= room
 
 
 def test_neighbouring_windows_overlap():
     first, second, *_ = windows([1] * 100, 20)
     assert first.stop - second.start == 5
-    assert second.start < first.own_stop < first.stop
+    assert second.start < first.scored_stop < first.stop
 
 
 def test_a_long_sentence_becomes_windows_with_every_label_once():

@@ -281,7 +281,7 @@ def test_watching_changes_no_prediction_and_keeps_only_what_is_wanted():
     watch = HiddenStateRecorder([[0, 5], [11]])
     watched = predict(model, body, chosen, parts, progress=False, watch=watch)
     assert watched == predict(model, body, chosen, parts, progress=False)
-    assert [sorted(found) for found in watch.found] == [[0, 5], [11]]
+    assert [sorted(found) for found in watch.states] == [[0, 5], [11]]
 
 
 def test_the_pretrained_encoder_stays_as_it_was(evaluate, tiny):

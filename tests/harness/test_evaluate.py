@@ -18,11 +18,12 @@ from xglue_harness import interrupt, metrics
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.encoders.backbone import weights_sha256
 from xglue_harness.errors import DataError, EncoderError, RecipeError
+from xglue_harness.kinds import kind_of
 from xglue_harness.official_metrics import tag_precision
 from xglue_harness.records import predictions
+from xglue_harness.records.prediction_cache import saved_predictions
 from xglue_harness.records.provenance import code_sha256
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.scoring import document_score, score
 from xglue_harness.store.trainings import store_root
 
 LEAVES = ["xglue_nc_zs_en", "xglue_xnli_zs_sw", "xglue_wpr_zs_zh", "xglue_ner_zs_nl", "xglue_pos_zs_th"]
@@ -126,14 +127,15 @@ def test_loggers_get_the_samples_texts_answers_and_scores(leaf, first):
 def test_predictions_are_kept_and_have_the_scores(first):
     for leaf in LEAVES:
         spec, record = TASKS[leaf.split("_")[1]], first["configs"][leaf]["metadata"]["xglue"]
-        kept = predictions.read(predictions.saved_predictions(record["predictions"]["sha256"]))
+        kept = predictions.read(saved_predictions(record["predictions"]["sha256"]))
         assert kept.complete
         assert (kept.header.protocol, kept.header.scores, kept.rows) == ("finetune", "log_probability", list(range(60)))
         rows = zip(kept.documents, kept.labels, kept.predictions, strict=True)
         grouped = [list(group) for _, group in groupby(rows, key=lambda row: row[0])]
         ranking = leaf.startswith("xglue_wpr")
         pairs = [([g for _, g, _ in own], [p for _, _, p in own]) if ranking else own[0][1:] for own in grouped]
-        assert score(spec, [document_score(spec, *pair) for pair in pairs]) == first["results"][leaf]["score,none"]
+        kind = kind_of(spec)
+        assert kind.score([kind.document_score(*pair) for pair in pairs]) == first["results"][leaf]["score,none"]
         official = first["results"][leaf]["official,none"]
         if spec.name == "pos":
             tags = ([[spec.labels[tag] for tag in tags] for tags in column] for column in zip(*pairs, strict=True))
@@ -166,7 +168,7 @@ def test_queries_of_one_row_are_predicted_and_not_scored(evaluate, tmp_path):
         "WPR/xglue.wpr.de.test: 4 rows; the official data have 9997",
     ]
     assert results["results"]["xglue_wpr_zs_de"]["alias"].startswith("xglue_wpr_zs_de [UNOFFICIAL]")
-    kept = predictions.read(predictions.saved_predictions(record["predictions"]["sha256"]))
+    kept = predictions.read(saved_predictions(record["predictions"]["sha256"]))
     assert (kept.documents, kept.rows, kept.labels) == ([0, 1, 1, 2], [0, 1, 2, 3], [4, 0, 3, 1])
     middle = metrics.ndcg(kept.labels[1:3], kept.predictions[1:3])
     found = results["results"]["xglue_wpr_zs_de"]

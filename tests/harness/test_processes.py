@@ -17,6 +17,7 @@ from tests.helpers.language_models import build_decoder
 from tests.helpers.process import Run, command
 from tests.helpers.runs import QUICK
 from xglue_harness.records import predictions
+from xglue_harness.records.prediction_cache import saved_predictions
 from xglue_harness.records.schema import comparable
 from xglue_harness.store.trainings import Store, read_entry
 
@@ -107,9 +108,7 @@ def test_two_processes_prompt_with_the_answers_of_one(decoder, together, tmp_pat
     for leaf in LEAVES:
         one, two = (run["configs"][leaf]["metadata"]["xglue"] for run in found)
         assert two["protocol"] == "prompt"
-        kept = [
-            predictions.read(predictions.saved_predictions(record["predictions"]["sha256"])) for record in (one, two)
-        ]
+        kept = [predictions.read(saved_predictions(record["predictions"]["sha256"])) for record in (one, two)]
         assert kept[0].rows == kept[1].rows
         assert kept[0].predictions == kept[1].predictions
         for part in ("data", "model", "prompt", "evaluation", "flags"):

@@ -18,6 +18,7 @@ from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.data import open_source
 from xglue_harness.errors import EncoderError, PromptError
 from xglue_harness.records import predictions
+from xglue_harness.records.prediction_cache import saved_predictions
 from xglue_harness.records.schema import PromptRecord
 
 LEAVES = ["xglue_nc_zs_fr", "xglue_xnli_zs_sw", "xglue_wpr_zs_zh", "xglue_ner_zs_nl", "xglue_pos_zs_th"]
@@ -55,7 +56,7 @@ def _record(results, leaf):
 
 
 def _predictions(results, leaf):
-    return predictions.read(predictions.saved_predictions(_record(results, leaf)["predictions"]["sha256"]))
+    return predictions.read(saved_predictions(_record(results, leaf)["predictions"]["sha256"]))
 
 
 # ---------------------------------------------------------------- answers that are known

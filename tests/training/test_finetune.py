@@ -13,8 +13,8 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.fingerprint import Identity, identify
 from xglue_harness.errors import StoreError, TrainingError
 from xglue_harness.housekeeping import training_problems
+from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import predict, prepare
-from xglue_harness.scoring import document_score, score
 from xglue_harness.store import token_cache
 from xglue_harness.store.files import write_sealed
 from xglue_harness.store.trainings import Store
@@ -294,7 +294,8 @@ def test_the_kept_weights_are_those_that_were_scored(unbroken):
         predicted = predict(model, body, chosen, prepared)
         for (language, documents), predictions in zip(DEV.items(), predicted, strict=True):
             pairs = zip(documents, predictions.values, strict=True)
-            found = score(SPEC, [document_score(SPEC, document["pos"], value) for document, value in pairs])
+            kind = kind_of(SPEC)
+            found = kind.score([kind.document_score(document["pos"], value) for document, value in pairs])
             assert found == scores[epoch][language]
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from tools.sample import nc, ner, pawsx, pos, qadsm, qam, wpr, xnli
 from tools.sample.lexicon import Lexicon, load
-from xglue_harness.benchmark import TASKS, Kind, TaskSpec
+from xglue_harness.benchmark import TASKS, TaskSpec
+from xglue_harness.kinds import kind_of
 
 SEED = "xglue sample 1"
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +87,7 @@ def generate() -> dict[str, str]:
         rows = PLANS[spec.name](Random(f"{SEED} {spec.name}"))
         for split, language, path in spec.files():
             lexicon = load(language)
-            if spec.kind is Kind.TAGGING:
+            if kind_of(spec).per_word:
                 files[path] = _tagged(spec, rows[split], lexicon)
             else:
                 files[path] = _table(spec, split, rows[split], lexicon)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from xglue_harness import benchmark
 from xglue_harness.analyze.output import DataMark, Kind
 from xglue_harness.benchmark import TASKS, task
 from xglue_harness.data import open_source, unofficial
 from xglue_harness.data.official import lines
-from xglue_harness.encoders.tokenising import joined
 from xglue_harness.errors import DataError
 from xglue_harness.files import is_folder, is_regular, read_regular
+from xglue_harness.kinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -123,11 +122,7 @@ def task_texts(name: str, data: str | None, languages: Sequence[str] | None, row
         loaded = source.load(spec, "test", language)
         unlike += unofficial(source, spec, "test", language, len(loaded.dataset))
         chosen = loaded.dataset if rows is None else loaded.dataset.select(range(min(rows, len(loaded.dataset))))
-        texts[language] = (
-            [" ".join(words) for words in chosen["words"]]
-            if spec.kind is benchmark.Kind.TAGGING
-            else [joined(row, (*spec.text_a, *spec.text_b)) for row in chosen]
-        )
+        texts[language] = [*map(kind_of(spec).row_text, chosen)]
         files.update(loaded.files)
     least = min(map(len, texts.values()))
     kind: Kind = "SAMPLE" if source.is_sample else "UNOFFICIAL" if unlike else "XGLUE"

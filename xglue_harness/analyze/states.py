@@ -13,7 +13,7 @@ from xglue_harness.encoders.calling import Told
 from xglue_harness.encoders.checks import device_of
 from xglue_harness.encoders.languages import NLLB_CODES, reading
 from xglue_harness.encoders.loading import load_backbone
-from xglue_harness.encoders.probe import position_limit, probe_padding, with_company
+from xglue_harness.encoders.probe import position_limit, probe_padding, with_batch_rule
 from xglue_harness.encoders.told_languages import language_number
 from xglue_harness.errors import DataError
 from xglue_harness.threads import line
@@ -62,7 +62,7 @@ def ready(backbone: Backbone, max_length: int) -> Backbone:
     Raises:
         EncoderError: where the encoder can't be used.
     """
-    return with_company(backbone, probe_padding(backbone, _length(backbone, max_length)))
+    return with_batch_rule(backbone, probe_padding(backbone, _length(backbone, max_length)))
 
 
 def _length(backbone: Backbone, max_length: int) -> int:
@@ -96,7 +96,7 @@ def states_by_language(
         note = f"{backbone.name.rstrip('/').rsplit('/', 1)[-1]} {language}"
         number = language_number(backbone, language)
         encoder = backbone.encoder if number is None else Told(backbone.encoder, number)
-        ways: Any = {"pad": tokenizer.pad_token_id, "pooling": pooling, "batches": backbone.company}
+        ways: Any = {"pad": tokenizer.pad_token_id, "pooling": pooling, "batches": backbone.batch_rule}
         states[language] = states_of(encoder, encoded, **ways, progress=True, note=note)
     return states
 
@@ -109,5 +109,5 @@ def facts_of(backbone: Backbone) -> dict[str, Any]:
         "model_type": backbone.config.model_type,
         "encoder_sha256": weights_sha256(backbone.encoder),
         "tokenizer": backbone.tokenizer.name_or_path,
-        "batches": backbone.company,
+        "batches": backbone.batch_rule,
     }

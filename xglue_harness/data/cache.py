@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xglue_harness.atomic import replacing
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data.official import READER_VERSION, Rows, rows_sha256
 from xglue_harness.data.source import LoadedSplit
 from xglue_harness.errors import DataError
 from xglue_harness.files import cache_root, unwritable_cache
+from xglue_harness.kinds import kind_of
 from xglue_harness.seal import DamagedFileError, seal
 
 if TYPE_CHECKING:
@@ -113,8 +114,7 @@ def _open(file: Path, path: str) -> tuple[datasets.Dataset, dict[str, str]]:
 def _table(rows: Rows, task: TaskSpec) -> pa.Table:
     import pyarrow as pa
 
-    tagging = task.kind is Kind.TAGGING
-    text, label = (pa.list_(pa.string()), pa.list_(pa.int64())) if tagging else (pa.string(), pa.int64())
+    text, label = (kind_of(task).column_type(value) for value in (pa.string(), pa.int64()))
     arrays = [pa.array(rows.texts[column], text) for column in task.columns[:-1]]
     arrays.append(pa.array(rows.labels, label))
     metadata = {_SHA256: rows_sha256(rows).encode()}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, Kind, TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.data.archive import UnpackedSource
 from xglue_harness.data.cache import cached_split, split_key
 from xglue_harness.data.hub_archive import describe, fetch_archive, fetch_folder
@@ -17,6 +17,7 @@ from xglue_harness.data.manifest import manifest_rows, official_archive
 from xglue_harness.data.official import Rows, rows_sha256
 from xglue_harness.data.source import LoadedSplit
 from xglue_harness.errors import DataError
+from xglue_harness.kinds import kind_of
 
 if TYPE_CHECKING:
     import datasets
@@ -162,12 +163,13 @@ def _rows(dataset: datasets.Dataset, task: TaskSpec, identity: str, *, named: bo
             f"{identity}: no column {', '.join(missing)}; expected {', '.join(task.columns)}, found "
             f"{', '.join(dataset.column_names)}"
         )
+    per_word = kind_of(task).per_word
     to_id = _label_reader(dataset.features[task.label_column], task, identity, named)
     rows = Rows({column: [] for column in task.columns[:-1]})
     columns: list[list[Any]] = [*rows.texts.values(), rows.labels]
     for number, (*texts, label) in enumerate(_tuples(dataset, task)):
         where = f"{identity}: row {number}"
-        if task.kind is Kind.TAGGING:
+        if per_word:
             _check_words(texts[0], label, where)
             value: Any = [to_id(part, where) for part in label]
         else:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.encoders.backbone import in_fp32
 from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.encoders.pooling import Pooling
 from xglue_harness.errors import RecipeError
+from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.hidden_states import HiddenStateRecorder, States
 from xglue_harness.prediction.predict import Prepared, predict, prepare
 
@@ -35,7 +36,7 @@ Documents = Mapping[int, Mapping[str, Any]]
 
 def bare_model(backbone: Backbone, spec: TaskSpec, pooling: Pooling) -> TransferModel:
     """A pretrained encoder, in fp32, with a head that has learnt nothing."""
-    tagging = spec.kind is Kind.TAGGING
+    tagging = kind_of(spec).per_word
     with torch.random.fork_rng(devices=[]):  # the head is of no account
         model = TransferModel(in_fp32(backbone.encoder), len(spec.labels), tagging=tagging, pooling=pooling)
     return model.to(backbone.device).eval()
@@ -204,7 +205,7 @@ class DiagnosticContext:
         inputs = first_inputs(part, range(len(numbers)))
         recorder = HiddenStateRecorder([inputs])
         predict(model, backbone, self._recipe, [part], progress=False, watch=recorder)
-        return {number: recorder.found[0][place] for number, place in zip(numbers, inputs, strict=True)}
+        return {number: recorder.states[0][place] for number, place in zip(numbers, inputs, strict=True)}
 
     def _bare(self, encoder: str) -> TransferModel:
         if encoder not in self._bares:  # one copy of an encoder that is not stored in fp32 will do
@@ -264,6 +265,6 @@ class ContextBuilder:
         """What was kept, once the predictions with the weights that count are made."""
         taken = {
             language: {number: states[place] for number, place in self._inputs[language].items()}
-            for language, states in zip(self._languages, self.recorder.found, strict=True)
+            for language, states in zip(self._languages, self.recorder.states, strict=True)
         }
         return DiagnosticContext(self._spec, recipe, self._sample, self._languages, finetuned, backbones, taken)

@@ -13,7 +13,7 @@ from torch import nn
 from xglue_harness.encoders.calling import check_arguments
 from xglue_harness.errors import EncoderError
 
-Company = Literal["any length", "one length", "one input"]
+BatchRule = Literal["any length", "one length", "one input"]
 """Inputs that may share a batch with one without changing what the encoder gives for it."""
 
 
@@ -21,7 +21,7 @@ Company = Literal["any length", "one length", "one input"]
 class Backbone:
     """A pretrained encoder with its tokenizer, as it came; fine-tuning works on a copy.
 
-    ``company`` says which inputs may share a batch (`xglue_harness.encoders.probe`).
+    ``batch_rule`` says which inputs may share a batch (`xglue_harness.encoders.probe`).
     """
 
     encoder: nn.Module
@@ -30,7 +30,7 @@ class Backbone:
     device: torch.device
     name: str
     revision: str | None = None
-    company: Company = "any length"
+    batch_rule: BatchRule = "any length"
 
 
 def has_decoder(config: Any) -> bool:

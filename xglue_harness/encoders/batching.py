@@ -7,10 +7,10 @@ from itertools import groupby
 
 import torch
 
-from xglue_harness.encoders.backbone import Company
+from xglue_harness.encoders.backbone import BatchRule
 
 POOL = 50
-"""Batches among whose inputs those of similar length are sought."""
+"""Batches whose inputs are sorted by length together."""
 
 
 def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -24,7 +24,7 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int
         lengths: subwords of each input.
         batch_size: inputs of a batch.
         seed: the run's.
-        epoch: from 0; an epoch's batches depend on nothing else, so that training can go on in its midst.
+        epoch: from 0; an epoch's batches depend on nothing else, so that training can resume in the middle of one.
 
     Returns:
         Places in ``lengths``, batch by batch.
@@ -40,13 +40,13 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int
     return shuffled + ([order[complete:]] if complete < len(order) else [])
 
 
-def budget_batches(lengths: Sequence[int], subwords: int, company: Company = "any length") -> Iterator[list[int]]:
+def budget_batches(lengths: Sequence[int], subwords: int, batch_rule: BatchRule = "any length") -> Iterator[list[int]]:
     """Inputs in order of length, the longest first, as many a batch as hold ``subwords`` with their padding.
 
     Args:
         lengths: subwords of each input.
         subwords: of a batch, padding included; an input that is longer is a batch of its own.
-        company: which inputs may share a batch.
+        batch_rule: which inputs may share a batch.
 
     Yields:
         Places in ``lengths``.
@@ -54,7 +54,7 @@ def budget_batches(lengths: Sequence[int], subwords: int, company: Company = "an
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         full = batch and lengths[batch[0]] * (len(batch) + 1) > subwords
-        if full or (batch and not _may_join(lengths[index], lengths[batch[0]], company)):
+        if full or (batch and not _may_join(lengths[index], lengths[batch[0]], batch_rule)):
             yield batch
             batch = []
         batch.append(index)
@@ -62,9 +62,9 @@ def budget_batches(lengths: Sequence[int], subwords: int, company: Company = "an
         yield batch
 
 
-def _may_join(length: int, other: int, company: Company) -> bool:
+def _may_join(length: int, other: int, batch_rule: BatchRule) -> bool:
     """Whether inputs of two lengths may share a batch."""
-    return company == "any length" or (company == "one length" and length == other)
+    return batch_rule == "any length" or (batch_rule == "one length" and length == other)
 
 
 def split_into_microbatches(
@@ -72,7 +72,7 @@ def split_into_microbatches(
     batch: Sequence[int],
     max_tokens: int | None,
     overhead: int | None,
-    company: Company = "any length",
+    batch_rule: BatchRule = "any length",
 ) -> list[list[int]]:
     """Split a batch into microbatches that are computed one after the other, at the least cost.
 
@@ -84,15 +84,15 @@ def split_into_microbatches(
         max_tokens: subwords of a microbatch, padding included (a longer input is one of its own); ``None``: any number.
         overhead: subwords that could be computed in the time that one more microbatch takes; ``None``: as few
             microbatches as ``max_tokens`` allows.
-        company: which inputs may share a microbatch.
+        batch_rule: which inputs may share a microbatch.
 
     Returns:
         The microbatches, the longest inputs first.
     """
     order = sorted(batch, key=lambda i: -lengths[i])
-    if company == "one input":
+    if batch_rule == "one input":
         return [[index] for index in order]
-    if company == "one length":
+    if batch_rule == "one length":
         alike = [list(group) for _, group in groupby(order, key=lambda i: lengths[i])]
         splits = [split_into_microbatches(lengths, group, max_tokens, overhead) for group in alike]
         return [microbatch for split in splits for microbatch in split]

@@ -1,4 +1,4 @@
-"""Calling an encoder: what it reads beside subwords and mask, and how each of its families wants it."""
+"""Calling an encoder: what it reads besides subwords and mask, and how each family wants that."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LANGUAGES = {"langs": "subword", "lang_ids": "input"}
 _NOT_IN_TEXT = frozenset(
     {"bbox", "xpath_tags_seq", "xpath_subs_seq", "pixel_values", "image", "images", "visual_feats", "visual_embeds"}
 )
-"""Arguments for what a line of text does not hold: places on a page, pictures."""
+"""Arguments that a line of text can't fill: places on a page, pictures."""
 
 
 def arguments_of(encoder: Any) -> Mapping[str, inspect.Parameter]:
@@ -43,7 +43,7 @@ def reads_segments(encoder: Any) -> bool:
 
 
 def check_arguments(encoder: Any) -> None:
-    """Refuse an encoder that needs, or was trained with, what no task of ours can give.
+    """Refuse an encoder that needs, or was trained with, what no XGLUE task has.
 
     Raises:
         EncoderError: for one that reads no text (Whisper), takes no attention mask (FNet), wants an argument that it
@@ -83,7 +83,7 @@ def call(
     """An encoder's output.
 
     Args:
-        encoder: of transformers, or with its manners.
+        encoder: one of transformers, or one that is called like it.
         input_ids: ``[batch, length]`` subwords.
         attention_mask: ``[batch, length]``, 1 for real subwords.
         token_type_ids: ``[batch, length]`` segments; an encoder that was trained without does not get them.
@@ -100,7 +100,7 @@ def call(
 
 
 class Told(torch.nn.Module):
-    """An encoder that is told one language with every input, for who calls it without."""
+    """An encoder that is told one language with every input, for callers that name none."""
 
     def __init__(self, encoder: torch.nn.Module, language: int) -> None:
         """Tell ``encoder`` the language that it numbers so."""

@@ -28,17 +28,17 @@ def check_finite(model: nn.Module, name: str) -> None:
     Raises:
         EncoderError: naming each tensor and how many of its values are not finite.
     """
-    found = []
+    wrong = []
     for key, weight in model.named_parameters():
         if bad := _not_finite(weight):
-            found.append(f"{key} ({bad} of {weight.numel()} values)")
+            wrong.append(f"{key} ({bad} of {weight.numel()} values)")
     for key, tensor in model.named_buffers():
         if bad := _not_finite(tensor, infinite=False):  # masks may hold infinities
-            found.append(f"{key} ({bad} of {tensor.numel()} values)")
-    if found:
-        more = f" and {len(found) - _SHOWN} more tensors" if len(found) > _SHOWN else ""
+            wrong.append(f"{key} ({bad} of {tensor.numel()} values)")
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more tensors" if len(wrong) > _SHOWN else ""
         raise EncoderError(
-            f"{name} has weights that are NaN or infinite: {', '.join(found[:_SHOWN])}{more}. Its file is damaged, or "
+            f"{name} has weights that are NaN or infinite: {', '.join(wrong[:_SHOWN])}{more}. Its file is damaged, or "
             "its dtype can't hold them (dtype=float32)"
         )
 

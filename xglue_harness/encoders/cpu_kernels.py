@@ -158,5 +158,5 @@ class _Attention(torch.autograd.Function):
         to_scores = torch._softmax_backward_data(to_shares, shares, -1, shares.dtype)
         to_query = torch.baddbmm(q, to_scores, k, beta=0, alpha=ctx.scale)
         to_key = torch.baddbmm(k, to_scores.transpose(1, 2), q, beta=0, alpha=ctx.scale)
-        found = (tensor.view(-1, ctx.heads, *tensor.shape[1:]) for tensor in (to_query, to_key, to_value))
-        return (*found, None, None, None, None)
+        gradients = (tensor.view(-1, ctx.heads, *tensor.shape[1:]) for tensor in (to_query, to_key, to_value))
+        return (*gradients, None, None, None, None)

@@ -13,10 +13,10 @@ def set_dropout(encoder: nn.Module, rate: float) -> None:
 
     Families keep it in three places: modules (BERT, T5, DeBERTa), numbers on their layers that functional dropout and
     attention kernels read (BART, mBART, M2M100, ModernBERT, EuroBERT), and the configuration. Where ModernBERT's layers
-    have an identity, because their rate was 0 when they were built, a dropout is put.
+    have an identity, because their rate was 0 when they were built, they get a dropout.
 
-    LayerDrop skips whole layers, which is something else: it keeps its own rate, but a ``rate`` of 0 ends it, too, so
-    that nothing is random any more.
+    LayerDrop skips whole layers, which is something else: it keeps its own rate, except that a ``rate`` of 0 ends it as
+    well, so that nothing is random any more.
 
     Args:
         encoder: it is changed.

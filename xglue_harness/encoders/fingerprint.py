@@ -30,7 +30,7 @@ _NO_DIFFERENCE = frozenset(
 
 
 _KNOWN_CODE = frozenset({"torch", "transformers", "peft", "xglue_harness"})
-"""Packages whose code does what it did for the same versions, which the record names."""
+"""Packages whose versions, which the record names, say what their code does."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _foreign_code(encoder: nn.Module) -> list[str]:
 
 
 def config_sha256(config: Any) -> str:
-    """Hash (hex) of a configuration without what does not change the computation."""
+    """Hash (hex) of a configuration, without the entries that do not change the computation."""
     return _sha256({key: value for key, value in config.to_dict().items() if key not in _NO_DIFFERENCE})
 
 

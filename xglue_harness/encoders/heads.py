@@ -58,12 +58,12 @@ class TransferModel(nn.Module):
             token_type_ids: ``[batch, length]`` segments; an encoder that was trained without does not see them.
             labels: ``[batch]`` classes, or ``[batch, length]`` for words (`IGNORED` where no word begins).
             languages: ``[batch]`` numbers of languages, for an encoder that is told them.
-            output_hidden_states: give those of all layers, too.
+            output_hidden_states: also give those of all layers.
 
         Returns:
             ``logits`` ``[batch, classes]`` or ``[batch, length, classes]``, and the summed cross-entropy as ``loss``
-            where labels are given: what it is divided by is the trainer's choice, who knows the whole batch. Under
-            ``hidden_states`` layers + 1 tensors ``[batch, length, width]``, from the embeddings to what the head reads.
+            where labels are given; the trainer, which knows the whole batch, divides it. Under ``hidden_states``
+            layers + 1 tensors ``[batch, length, width]``, from the embeddings to what the head reads.
         """
         options: dict[str, Any] = {"output_hidden_states": True} if output_hidden_states else {}
         segments = token_type_ids if self.reads_segments else None

@@ -58,8 +58,8 @@ class Inputs:
     @cached_property
     def lengths(self) -> list[int]:
         """Subwords of each input."""
-        found: list[int] = self.starts.diff().tolist()
-        return found
+        lengths: list[int] = self.starts.diff().tolist()
+        return lengths
 
     def subwords_of(self, index: int) -> torch.Tensor:
         """Subwords of one input."""
@@ -114,8 +114,8 @@ def collate(inputs: Inputs, batch: Sequence[int], pad: int) -> dict[str, torch.T
         return result
     labels = torch.full(mask.shape, IGNORED, dtype=torch.long)
     for row, index in enumerate(batch):
-        own = inputs.words_of(index)
-        labels[row, inputs.positions[own].long()] = inputs.labels[own].long()
+        words = inputs.words_of(index)
+        labels[row, inputs.positions[words].long()] = inputs.labels[words].long()
     result["labels"] = labels
     return result
 

@@ -41,7 +41,7 @@ NLLB_CODES: Mapping[str, str] = MappingProxyType({lang: codes[1] for lang, codes
 
 
 _TOLD: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
-"""Languages that were warned of, by tokenizer: a run has one, and says each thing once."""
+"""Languages that have been warned of, by tokenizer, so that a run says it once."""
 
 
 def language_code(tokenizer: Any, language: str) -> str | None:

@@ -216,8 +216,8 @@ def _load(family: Any, checkpoint: Checkpoint, arguments: dict[str, Any]) -> tup
 
 def _layer(name: str) -> int:
     """Number of the layer that a weight is of, from 0; -1 for one that is of none."""
-    found = re.search(r"(?:^|\.)(?:layers?|block|h)\.(\d+)\.", name)
-    return int(found[1]) if found else -1
+    match = re.search(r"(?:^|\.)(?:layers?|block|h)\.(\d+)\.", name)
+    return int(match[1]) if match else -1
 
 
 def refuse_random(checkpoint: Checkpoint, lacking: list[str]) -> None:
@@ -266,8 +266,8 @@ def without_decoder(family: type) -> Any:
                 if not target.startswith(f"{name}.") and not source.startswith(f"{name}.")
             }
 
-    own = {"__init__": __init__, "__module__": family.__module__, "_keys_to_ignore_on_load_unexpected": ["."]}
-    reduced: Any = type(family.__name__, (family,), own)
+    members = {"__init__": __init__, "__module__": family.__module__, "_keys_to_ignore_on_load_unexpected": ["."]}
+    reduced: Any = type(family.__name__, (family,), members)
     return reduced
 
 
@@ -296,7 +296,7 @@ def explained(name: str, what: str) -> Iterator[None]:
         raise EncoderError(
             f"the {what} of {name} can't be loaded: {cause}. Use a checkpoint in safetensors format"
         ) from None
-    except Exception as error:  # what damaged files bring forth has no end: ZeroDivisionError, tokenizers' Exception
+    except Exception as error:  # damaged files raise almost anything: ZeroDivisionError, tokenizers' Exception
         raise _refusal(name, what, error, _way_out(error)) from None
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # tokenizers' Rust, where a file is not as it expects

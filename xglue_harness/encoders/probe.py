@@ -1,8 +1,8 @@
-"""What an encoder does with length and padding, found out by asking it: no list of families, no word of its code.
+"""What an encoder does with length and padding, learnt by asking it: no list of families, no trust in its code.
 
-Convolutions read padded places (ConvBERT), code of one's own may ignore the mask, pooling of positions may depend on
-the length (Funnel): such an encoder gives an input other states beside longer ones than alone. Positions may be counted
-from 0, from 2 or from the padding id on, and there may be rows for fewer subwords than the configuration says.
+Convolutions read padded places (ConvBERT), a checkpoint's own code may ignore the mask, pooling of positions may depend
+on the length (Funnel): such an encoder gives an input other states in a batch with longer ones than alone. Positions
+may be counted from 0, from 2 or from the padding id on, and there may be rows for fewer subwords than config.json says.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from xglue_harness.errors import EncoderError
 if TYPE_CHECKING:
     from torch import nn
 
-    from xglue_harness.encoders.backbone import Backbone, Company
+    from xglue_harness.encoders.backbone import Backbone, BatchRule
 
 logger = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
-"""Most that states may differ, to the largest of them, in fp32: sums over other lengths are rounded otherwise."""
+"""Most that states may differ, relative to the largest of them, in fp32: longer sums are rounded differently."""
 
 
 class Finding(NamedTuple):
     """What a probe found.
 
     Attributes:
-        company: inputs that may share a batch.
-        difference: of the states of one input alone and beside longer ones, to the largest state.
+        batch_rule: inputs that may share a batch.
+        difference: between the states of an input alone and beside longer ones, relative to the largest state.
     """
 
-    company: Company
+    batch_rule: BatchRule
     difference: float
 
 
@@ -88,17 +88,17 @@ def probe_padding(backbone: Backbone, max_length: int) -> Finding:
         return Finding("one length" if beside <= _tolerance(backbone.device) else "one input", difference)
 
 
-def with_company(backbone: Backbone, found: Finding) -> Backbone:
+def with_batch_rule(backbone: Backbone, finding: Finding) -> Backbone:
     """A backbone that keeps to what a probe found; the log says so where batches hold less than they could."""
-    if found.company != "any length":
+    if finding.batch_rule != "any length":
         logger.warning(
             "%s: what the encoder gives for an input depends on its batch (states differ by %.0e of the largest): "
             "batches hold %s only, which takes longer",
             backbone.name,
-            found.difference,
-            {"one length": "inputs of one length", "one input": "one input"}[found.company],
+            finding.difference,
+            {"one length": "inputs of one length", "one input": "one input"}[finding.batch_rule],
         )
-    return replace(backbone, company=found.company)
+    return replace(backbone, batch_rule=finding.batch_rule)
 
 
 def position_limit(backbone: Backbone, wanted: int | None = None) -> int | None:
@@ -145,11 +145,11 @@ def _room_of_tables(backbone: Backbone, wanted: int | None) -> int | None:
     with _undisturbed(backbone.device):
         asked = _Asked(backbone)
         first, second = asked.lookups(few), asked.lookups(more)
-        found = []
+        candidates = []
         for table, (rows, largest) in first.items():
             if table in second and second[table][1] - largest == more - few:
-                found.append((rows - (largest - few + 1), table))
-        for room, table in sorted(pair for pair in found if pair[0] > 0):
+                candidates.append((rows - (largest - few + 1), table))
+        for room, table in sorted(pair for pair in candidates if pair[0] > 0):
             # Buckets of relative positions look alike at first; a table of positions is used up to its last row.
             if wanted is not None and room >= wanted:
                 return room
@@ -185,14 +185,14 @@ class _Asked:
 
     def inputs(self, length: int) -> list[int]:
         """An input of random subwords, special ones around them."""
-        wanted, found = max(length - self.overhead, 0), list[int]()
+        wanted, subwords = max(length - self.overhead, 0), list[int]()
         for _ in range(100):
             drawn = torch.randint(self._rows, (4 * wanted + 16,), generator=self._generator).tolist()
-            found += [one for one in drawn if one not in self._special]
-            if len(found) >= wanted:
+            subwords += [one for one in drawn if one not in self._special]
+            if len(subwords) >= wanted:
                 break
-        found += [self._letter] * wanted  # a vocabulary of next to nothing but special ones
-        return [*self._before, *found[:wanted], *self._after][:length]
+        subwords += [self._letter] * wanted  # a vocabulary may hold next to nothing but special ones
+        return [*self._before, *subwords[:wanted], *self._after][:length]
 
     def states(self, rows: Sequence[Sequence[int]], seed: int = 0) -> list[torch.Tensor]:
         """``[length, width]`` float32 of each input, at its own subwords, computed in one batch."""
@@ -208,16 +208,16 @@ class _Asked:
         seen = _Lookups()
         with seen:
             self._call(torch.full((1, length), self._letter), torch.ones(1, length, dtype=torch.long))
-        return seen.found
+        return seen.lookups
 
     def _call(self, ids: torch.Tensor, mask: torch.Tensor, seed: int = 0) -> torch.Tensor:
         device = self._backbone.device
         languages = None if self._language is None else torch.full((len(ids),), self._language, device=device)
-        torch.manual_seed(seed)  # one that draws shall draw the same, or be found out
+        torch.manual_seed(seed)  # an encoder that draws numbers draws the same ones, or another seed shows it
         try:
-            with torch.no_grad():  # not inference_mode: what modules keep of it could not be trained with
+            with torch.no_grad():  # not inference_mode: tensors that modules keep of it could not be trained with
                 output = call(self._encoder, ids.to(device), mask.to(device), languages=languages)
-            found: torch.Tensor = output.last_hidden_state.float()
+            states: torch.Tensor = output.last_hidden_state.float()
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
@@ -225,12 +225,12 @@ class _Asked:
                 f"{self._backbone.name} ({type(self._backbone.encoder).__name__}) can't be used: an input of "
                 f"{ids.shape[1]} subwords fails with {type(error).__name__}: {' '.join(str(error).split())[:400]}"
             ) from error
-        if found.shape[:2] != ids.shape:
+        if states.shape[:2] != ids.shape:
             raise EncoderError(
                 f"{self._backbone.name} ({type(self._backbone.encoder).__name__}) can't be used: for "
-                f"{tuple(ids.shape)} subwords it gives states of shape {tuple(found.shape)}"
+                f"{tuple(ids.shape)} subwords it gives states of shape {tuple(states.shape)}"
             )
-        return found
+        return states
 
 
 class _Lookups(TorchFunctionMode):
@@ -238,22 +238,22 @@ class _Lookups(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: dict[int, tuple[int, int]] = {}
+        self.lookups: dict[int, tuple[int, int]] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.nn.functional.embedding:
             ids, weight = (args + tuple(kwargs[name] for name in ("input", "weight") if name in kwargs))[:2]
-            _, before = self.found.get(id(weight), (0, -1))
-            self.found[id(weight)] = (weight.shape[0], max(before, int(ids.max())))
+            _, before = self.lookups.get(id(weight), (0, -1))
+            self.lookups[id(weight)] = (weight.shape[0], max(before, int(ids.max())))
         return func(*args, **kwargs)
 
 
 def _difference(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Largest difference of two states, to the largest of them; infinite where one is not finite."""
+    """Largest difference of two states, relative to the largest of them; infinite where one is not finite."""
     size = max(float(one.abs().max()), float(other.abs().max()), 1e-30)
-    found = float((one - other).abs().max()) / size
-    return found if found == found else float("inf")
+    difference = float((one - other).abs().max()) / size
+    return difference if difference == difference else float("inf")
 
 
 def _tolerance(device: torch.device) -> float:

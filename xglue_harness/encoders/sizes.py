@@ -80,8 +80,8 @@ def _stored(name: str) -> float | None:
     if not folder.is_dir():
         return None
     kinds = ("*.safetensors", "*.bin", "*.gguf")
-    found = [path.stat().st_size for kind in kinds for path in folder.rglob(kind) if path.is_file()]
-    return float(sum(found)) if found else None
+    sizes = [path.stat().st_size for kind in kinds for path in folder.rglob(kind) if path.is_file()]
+    return float(sum(sizes)) if sizes else None
 
 
 def _place(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.inputs import Inputs, concatenated
 from xglue_harness.encoders.languages import reading
 from xglue_harness.encoders.subwords import Encoded, Frame, Texts, encode, pair_frame, plain_ids, single_frame, words_of
+from xglue_harness.kinds import kind_of
+from xglue_harness.kinds.base import one_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -32,12 +34,12 @@ OVERLAP = 4
 
 
 class Window(NamedTuple):
-    """A stretch of a sentence: words ``start..stop``, of which ``own_start..own_stop`` are scored in this window."""
+    """A stretch of a sentence: words ``start..stop``, of which it scores ``scored_start..scored_stop``."""
 
     start: int
     stop: int
-    own_start: int
-    own_stop: int
+    scored_start: int
+    scored_stop: int
 
 
 def windows(lengths: Sequence[int], room: int) -> list[Window]:
@@ -48,24 +50,24 @@ def windows(lengths: Sequence[int], room: int) -> list[Window]:
         room: subwords that a window holds.
 
     Returns:
-        Windows whose own stretches follow each other without a gap; one window where everything fits.
+        Windows whose scored stretches follow each other without a gap; one window where everything fits.
     """
-    found: list[Window] = []
-    start = own_start = 0
+    cut: list[Window] = []
+    start = scored_start = 0
     while True:
         stop, held = start, 0
         while stop < len(lengths) and held + lengths[stop] <= room:
             held += lengths[stop]
             stop += 1
         if stop == len(lengths):
-            return [*found, Window(start, stop, own_start, stop)]
+            return [*cut, Window(start, stop, scored_start, stop)]
         following, shared = stop, 0
         while following - 1 > start and shared + lengths[following - 1] <= room // OVERLAP:
             following -= 1
             shared += lengths[following]
-        own_stop = (following + stop + 1) // 2
-        found.append(Window(start, stop, own_start, own_stop))
-        start, own_start = following, own_stop
+        scored_stop = (following + stop + 1) // 2
+        cut.append(Window(start, stop, scored_start, scored_stop))
+        start, scored_start = following, scored_stop
 
 
 def tokenised(
@@ -84,15 +86,14 @@ def tokenised(
     Returns:
         One input a row; for tagging, at least one a sentence (long ones are cut into windows).
     """
-    make = _of_words if spec.kind is Kind.TAGGING else _of_texts
+    make = _of_words if kind_of(spec).per_word else _of_texts
     title = f"{spec.title} {language}: tokenising"
     bar = tqdm(total=len(rows), desc=title, unit="row", disable=not progress, delay=_PATIENCE, leave=False)
     parts = []
     with reading(tokenizer, language), on_all_cores(), bar:
         frame = frame_of(spec, tokenizer)
-        for at in range(0, max(len(rows), 1), _CHUNK):
-            columns = columns_of(rows, spec, at, at + _CHUNK)
-            parts.append(make(spec, columns, at, tokenizer, frame, max_length))
+        for number, columns in enumerate(chunks(rows, spec, _CHUNK)):
+            parts.append(make(spec, columns, number * _CHUNK, tokenizer, frame, max_length))
             bar.update(len(columns[spec.label_column]))
     return concatenated(parts)
 
@@ -102,26 +103,19 @@ def frame_of(spec: TaskSpec, tokenizer: Any) -> Frame:
     return pair_frame(tokenizer) if spec.text_b else single_frame(tokenizer)
 
 
-def columns_of(rows: Rows, spec: TaskSpec, start: int, stop: int) -> dict[str, list[Any]]:
-    """The columns that a task reads, of some rows."""
-    chunk: Any = rows[start:stop]
-    if isinstance(chunk, Mapping):  # a data set gives columns
-        return {name: chunk[name] for name in spec.columns}
-    return {name: [row[name] for row in chunk] for name in spec.columns}
-
-
-def joined(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """Columns of a row as one text, with a blank between; empty columns leave none."""
-    return _one_text(row[column] for column in columns)
-
-
-def _one_text(parts: Iterable[str]) -> str:
-    return " ".join(filter(None, parts))
+def chunks(rows: Rows, spec: TaskSpec, size: int) -> Iterator[dict[str, list[Any]]]:
+    """The columns that a task reads, some rows at a time; empty ones, once, where there is no row."""
+    for start in range(0, max(len(rows), 1), size):
+        chunk: Any = rows[start : start + size]
+        if isinstance(chunk, Mapping):  # a data set gives columns
+            yield {name: chunk[name] for name in spec.columns}
+        else:
+            yield {name: [row[name] for row in chunk] for name in spec.columns}
 
 
 @contextmanager
 def on_all_cores() -> Iterator[None]:
-    """Let fast tokenizers use all cores, which lm_eval's command line forbids (for processes that fork meanwhile)."""
+    """Let fast tokenizers use all cores, which lm_eval's command line forbids (for the sake of processes that fork)."""
     before = os.environ.get(_PARALLEL)
     os.environ[_PARALLEL] = "true"
     try:
@@ -138,7 +132,7 @@ def _of_texts(
 ) -> Inputs:
     def texts(names: Sequence[str]) -> Texts:
         rows = zip(*(columns[name] for name in names), strict=True)
-        return Texts.of(plain_ids(tokenizer, list(map(_one_text, rows))))
+        return Texts.of(plain_ids(tokenizer, list(map(one_text, rows))))
 
     encoded = encode(frame, texts(spec.text_a), texts(spec.text_b) if spec.text_b else None, max_length)
     return _inputs(encoded, encoded.truncated, np.arange(at, at + len(encoded.texts)), columns[spec.label_column])
@@ -151,20 +145,20 @@ def _of_words(
     sentences = columns[spec.text_a[0]]
     whole = words_of(tokenizer, sentences)
     words = whole.cut(room)
-    place, rows, found = 0, [], []
+    place, rows, cut = 0, [], []
     for row, sentence in enumerate(sentences):
         lengths = words.lengths[place : place + len(sentence)]
         fits = lengths.sum() <= room
-        own = [Window(0, len(sentence), 0, len(sentence))] if fits else windows(lengths.tolist(), room)
-        rows.extend([(at + row, place)] * len(own))
-        found.extend(own)
+        parts = [Window(0, len(sentence), 0, len(sentence))] if fits else windows(lengths.tolist(), room)
+        rows.extend([(at + row, place)] * len(parts))
+        cut.extend(parts)
         place += len(sentence)
     row, first = np.array(rows, np.int64).reshape(-1, 2).T  # first word of the sentence, among those of all
-    start, stop, own_start, own_stop = np.array(found, np.int64).reshape(-1, 4).T
+    start, stop, scored_start, scored_stop = np.array(cut, np.int64).reshape(-1, 4).T
     ends, cuts = _ends(words.lengths), _ends(whole.lengths > room)
     begin, end = ends[first + start], ends[first + stop]
     encoded = encode(frame, Texts(words.ids, begin, end - begin), None, max_length)
-    sizes = own_stop - own_start
+    sizes = scored_stop - scored_start
     positions = len(frame.before) + words.starts - np.repeat(begin, sizes)
     return _inputs(
         encoded,
@@ -173,7 +167,7 @@ def _of_words(
         list(chain.from_iterable(columns[spec.label_column])),
         positions=_tensor(positions, np.int32),
         word_starts=_tensor(_ends(sizes), np.int64),
-        first_words=_tensor(own_start, np.int32),
+        first_words=_tensor(scored_start, np.int32),
     )
 
 

@@ -30,20 +30,20 @@ def language_numbers(encoder: Any, tokenizer: Any) -> dict[str, int] | None:
     if argument is None:
         return None
     config = encoder.config
-    found: Any = getattr(config, "lang2id", None)
-    if not found and getattr(config, "id2lang", None):
-        found = {code: number for number, code in config.id2lang.items()}
-    if not found and getattr(config, "languages", None):
-        found = {code: number for number, code in enumerate(config.languages)}
-    if not found:
-        found = getattr(tokenizer, "lang2id", None)
+    by_code: Any = getattr(config, "lang2id", None)
+    if not by_code and getattr(config, "id2lang", None):
+        by_code = {code: number for number, code in config.id2lang.items()}
+    if not by_code and getattr(config, "languages", None):
+        by_code = {code: number for number, code in enumerate(config.languages)}
+    if not by_code:
+        by_code = getattr(tokenizer, "lang2id", None)
     name = config.name_or_path or type(encoder).__name__
-    if not isinstance(found, Mapping) or not found:
+    if not isinstance(by_code, Mapping) or not by_code:
         raise EncoderError(
             f"{name} was trained with the language of each input ({argument}), and its configuration does not say "
             "which number is which language: add lang2id to config.json"
         )
-    numbers = {str(code): _number(number) for code, number in found.items()}
+    numbers = {str(code): _number(number) for code, number in by_code.items()}
     rows = getattr(config, "n_langs", None) or len(numbers)
     if wrong := [code for code, number in numbers.items() if not 0 <= number < rows]:
         raise EncoderError(
@@ -68,15 +68,15 @@ def language_number(backbone: Backbone, language: str) -> int | None:
     numbers = language_numbers(backbone.encoder, backbone.tokenizer)
     if numbers is None:
         return None
-    found = _codes(language, numbers)
-    if len(found) != 1:
+    codes = _codes(language, numbers)
+    if len(codes) != 1:
         known = ", ".join(sorted(numbers))
-        what = f"has several for {language!r} ({', '.join(found)})" if found else f"does not know {language!r}"
+        what = f"has several for {language!r} ({', '.join(codes)})" if codes else f"does not know {language!r}"
         raise EncoderError(
             f"{backbone.name} is told the language of each input, and {what}; it knows {known}. Choose leaves of "
             'those, and --metadata \'{"dev": "en"}\' where the dev sets have others'
         )
-    return numbers[found[0]]
+    return numbers[codes[0]]
 
 
 def check_languages(backbone: Backbone, languages: Iterable[str]) -> None:
@@ -105,10 +105,10 @@ def _codes(language: str, codes: Iterable[str]) -> list[str]:
         if same := [code for code in codes if _plain(code) == _plain(wanted)]:
             return same[:1]
     short = {language, NLLB_CODES.get(language, language).partition("_")[0]}
-    found = [code for code in codes if _plain(code).partition("-")[0] in short]
-    if language == "zh" and len(found) > 1:
-        found = [code for code in found if _plain(code).partition("-")[2].startswith(_MAINLAND)] or found
-    return found
+    alike = [code for code in codes if _plain(code).partition("-")[0] in short]
+    if language == "zh" and len(alike) > 1:
+        alike = [code for code in alike if _plain(code).partition("-")[2].startswith(_MAINLAND)] or alike
+    return alike
 
 
 def _plain(code: str) -> str:

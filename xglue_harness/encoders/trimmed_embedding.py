@@ -41,11 +41,11 @@ class TrimmedEmbedding(nn.Module):
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Look ids up; in training all of them must be among the used ones."""
         place = self.place[ids]
-        found = nn.functional.embedding(place.clamp(min=0), self.weight, padding_idx=self.padding_idx)
+        vectors = nn.functional.embedding(place.clamp(min=0), self.weight, padding_idx=self.padding_idx)
         if not self.training:
             frozen = nn.functional.embedding(ids, self.full)
-            found = torch.where((place >= 0).unsqueeze(-1), found, frozen)
-        return found * self.scale if self.scale != 1.0 else found
+            vectors = torch.where((place >= 0).unsqueeze(-1), vectors, frozen)
+        return vectors * self.scale if self.scale != 1.0 else vectors
 
 
 def why_not_trimmable(encoder: Any, weight_decay: float) -> str | None:

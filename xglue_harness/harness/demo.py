@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xglue_harness.benchmark import TASKS, Kind
+from xglue_harness.benchmark import TASKS
 from xglue_harness.data import open_source
 from xglue_harness.errors import DataError
+from xglue_harness.kinds import kind_of
 from xglue_harness.store.files import VARIABLE
 from xglue_harness.threads import line
 
@@ -40,12 +41,7 @@ def _texts() -> Iterator[str]:
     source = open_source("sample")
     for spec in TASKS.values():
         for split, language, _ in spec.files():
-            dataset = source.load(spec, split, language).dataset
-            if spec.kind is Kind.TAGGING:
-                yield from (" ".join(words) for words in dataset["words"])
-                continue
-            for column in (*spec.text_a, *spec.text_b):
-                yield from dataset[column]
+            yield from map(kind_of(spec).row_text, source.load(spec, split, language).dataset)
 
 
 def build_encoder(folder: Path, *, seed: int = SEED, width: int = 96, layers: int = 2) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-from xglue_harness.benchmark import Kind, TaskSpec
-from xglue_harness.encoders.tokenising import joined
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.harness.few_shot import FewShotSampler
 from xglue_harness.harness.protocol import DOCUMENT, Metadata
 from xglue_harness.interrupt import told_how_to_go_on
+from xglue_harness.kinds import kind_of
 from xglue_harness.transfer.leaf import Document, Leaf, load_leaf
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class LeafTask(ConfigurableTask):
             DataError: where the data are missing or malformed.
         """
         self.spec, self.language, self.options = spec, language, options
+        self.kind = kind_of(spec)
         self.run: dict[str, Any] = {}
         self.row_scores: dict[int, Any] = {}
         self.fewshot_seed: int | None = None
@@ -87,7 +88,7 @@ class LeafTask(ConfigurableTask):
         if not hasattr(self, "leaf"):  # lm-eval 0.5 loads data when they are asked for, too late for our errors
             self.download()
         self.sampler = FewShotSampler(self.leaf.source, spec)
-        if spec.kind is Kind.TAGGING:  # lm-eval hands --gen_kwargs to such tasks only
+        if self.kind.asks == "tags":  # lm-eval hands --gen_kwargs to such tasks only
             self.set_config("output_type", "generate_until")
             self.set_config("generation_kwargs", {"do_sample": False})
 
@@ -108,16 +109,6 @@ class LeafTask(ConfigurableTask):
         """Note lm-eval's seed, for the record."""
         self.fewshot_seed = seed
         super().set_fewshot_seed(seed)
-
-    def readable(self, doc: Document) -> str:
-        """A document for a human to read."""
-        if self.spec.kind is Kind.TAGGING:
-            return " ".join(doc["words"])
-        if self.spec.kind is Kind.RANKING:
-            query = self.spec.text_a[0]
-            rows = zip(*(doc[name] for name in self.spec.text_b), strict=True)
-            return "\n".join([doc[query], *(" ".join(row) for row in rows)])
-        return "\n".join(joined(doc, names) for names in (self.spec.text_a, self.spec.text_b) if names)
 
     def set_delimiter(self, delimiter: str) -> None:
         """What stands between a question and its answer, in examples, too."""

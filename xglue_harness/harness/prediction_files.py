@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xglue_harness.benchmark import Kind
+from xglue_harness.kinds import kind_of
 from xglue_harness.records.prediction_cache import copy_saved, save_predictions
 from xglue_harness.records.predictions import Header, RowPredictions
 from xglue_harness.seal import DamagedFileError
@@ -32,25 +32,24 @@ def keep_predictions(task: LeafTask, scored: Sequence[Scored]) -> dict[str, obje
     Raises:
         DataError: where the cache can't be written.
     """
-    kind, leaf = task.protocol.score_kind, task.leaf
+    leaf, score_kind, by_row = task.leaf, task.protocol.score_kind, kind_of(task.spec).by_row
     header = Header(
-        task=leaf.spec.name, language=leaf.language, protocol=task.protocol.name, scores=kind, rows=leaf.rows
+        task=leaf.spec.name, language=leaf.language, protocol=task.protocol.name, scores=score_kind, rows=leaf.rows
     )
     documents: list[int] = []
     rows: list[int] = []
     golds: list[Any] = []
     predicted: list[Any] = []
     scores: list[Any] = []
-    ranking = leaf.spec.kind is Kind.RANKING
     for number, gold, prediction, row_scores in scored:
-        places = leaf.rows_of_document(number)
+        places = leaf.document_rows[number]
         documents += [number] * len(places)
         rows += places
-        golds += gold if ranking else [gold]
-        predicted += prediction if ranking else [prediction]
-        scores += row_scores if ranking else [row_scores]
+        golds += by_row(gold)
+        predicted += by_row(prediction)
+        scores += by_row(row_scores)
     sha256 = save_predictions(
-        RowPredictions(header, documents, rows, golds, predicted, None if kind is None else scores)
+        RowPredictions(header, documents, rows, golds, predicted, None if score_kind is None else scores)
     )
     return {"sha256": sha256, "rows": len(rows), "total": leaf.rows}
 

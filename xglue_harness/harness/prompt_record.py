@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
+from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.collapse import constant
 from xglue_harness.encoders.backbone import weights_sha256
 from xglue_harness.encoders.loading import commit_of
@@ -58,7 +58,7 @@ def prompt_record(
         prompt=settings,
         evaluation=PromptEvaluation(
             documents=len(scored),
-            single_row_queries_left_out=leaf.single_row_queries if spec.kind is Kind.RANKING else None,
+            single_row_queries_left_out=leaf.single_row_queries,
         ),
         predictions=None,
         flags=Flags(collapsed=bool(reasons), reasons=reasons),

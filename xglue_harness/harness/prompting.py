@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind
+from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.leaf_task import new_request
 from xglue_harness.harness.prompt_record import prompt_record
@@ -22,7 +22,6 @@ from xglue_harness.prompting.prompts import content_free, load_prompts
 from xglue_harness.prompting.tags import read_tags, strict_answer
 from xglue_harness.records.schema import PromptSettings
 from xglue_harness.resources import tasks_folder
-from xglue_harness.scoring import document_score, rows_of
 from xglue_harness.transfer.leaf import Document
 
 if TYPE_CHECKING:
@@ -32,9 +31,8 @@ if TYPE_CHECKING:
 
 _SLACK = 1.5
 """Tokens that an answer may have, to those of the strict answer with the longest tags."""
-_CHOICES = ("acc_norm", "acc_pmi")
-_GRADES = ("ndcg_expected",)
-_TAGS = ("unparsable", "untagged")
+_METRICS = {"choice": ("acc_norm", "acc_pmi"), "grades": ("ndcg_expected",), "tags": ("unparsable", "untagged")}
+"""The protocol's own numbers, by what is asked for (`xglue_harness.kinds.base.TaskKind.asks`)."""
 
 
 class Prompting(EvaluationProtocol):
@@ -52,10 +50,10 @@ class Prompting(EvaluationProtocol):
         self.prompts, self.prompts_sha256 = load_prompts(spec, tasks_folder())
         self.language = SOURCE_LANGUAGE if task.options.prompt_language == "en" else task.language
         self.prompt = self.prompts.languages[self.language]
-        tagging = spec.kind is Kind.TAGGING
-        self.output_type = "generate_until" if tagging else "multiple_choice"
-        self.score_kind = None if tagging else "log_likelihood"
-        self.metrics = {Kind.TAGGING: _TAGS, Kind.RANKING: _GRADES}.get(spec.kind, _CHOICES)
+        self._generates = task.kind.asks == "tags"
+        self.output_type = "generate_until" if self._generates else "multiple_choice"
+        self.score_kind = None if self._generates else "log_likelihood"
+        self.metrics = _METRICS[task.kind.asks]
         self.choices = list((self.prompt.choices or {}).values())
         self.context: dict[str, Any] = {}
         """What lm-eval was asked to put around the questions."""
@@ -85,7 +83,7 @@ class Prompting(EvaluationProtocol):
     def target(self, row: Document) -> str:
         """The right answer, as few-shot examples show it."""
         spec, gold = self.task.spec, row[self.task.spec.label_column]
-        if spec.kind is Kind.TAGGING:
+        if self._generates:
             return strict_answer(row["words"], [spec.labels[label] for label in gold])
         return str(self.choices[gold])
 
@@ -97,7 +95,7 @@ class Prompting(EvaluationProtocol):
         """
         spec, draw = self.task.spec, self.task.sampler.rnd
         self.context = arguments
-        rows = list(rows_of(spec, doc))
+        rows = list(self.task.kind.rows_of(doc))
         shots = arguments.get("num_fewshot", 0)
         if self._calibrates and (shots or not self._shared):
             rows.append(content_free(spec))
@@ -122,7 +120,7 @@ class Prompting(EvaluationProtocol):
     ) -> list[Instance]:
         """A likelihood for each class of each row, or one generation for a sentence."""
         delimiter = "" if apply_chat_template else self.prompts.delimiter
-        if self.task.spec.kind is Kind.TAGGING:
+        if self._generates:
             # Behind an API a chat's context is no plain str, and has to stay what it is.
             context = f"{contexts[0]}{delimiter}" if delimiter else contexts[0]
             arguments = (context, self._generation(doc["words"], chat=apply_chat_template))
@@ -160,29 +158,28 @@ class Prompting(EvaluationProtocol):
         Raises:
             PromptError: for likelihoods that are NaN.
         """
-        spec = self.task.spec
-        gold = doc[spec.label_column]
-        if spec.kind is Kind.TAGGING:
-            return self._tagged(doc["words"], results[0])
-        values = [float(loglikelihood) for loglikelihood, _ in results]
-        count = len(self.choices)
-        if spec.kind is not Kind.RANKING:
-            return self._classified(doc, values[:count])
+        read = {"choice": self._classified, "grades": self._graded, "tags": self._tagged}[self.task.kind.asks]
+        return read(doc, results)
+
+    def _graded(self, doc: Document, results: Sequence[Any]) -> Answer:
+        values, count = _loglikelihoods(results), len(self.choices)
         rows = [values[start : start + count] for start in range(0, len(values), count)]
         grades = [labels.likeliest(row) for row in rows]
         expected = [labels.expected_grade(row) for row in rows]
-        return Answer(grades, rows, {"ndcg_expected": document_score(spec, gold, expected)})
+        item = self.task.kind.document_score(doc[self.task.spec.label_column], expected)
+        return Answer(grades, rows, {"ndcg_expected": item})
 
-    def _classified(self, doc: Document, values: Sequence[float]) -> Answer:
+    def _classified(self, doc: Document, results: Sequence[Any]) -> Answer:
+        values = _loglikelihoods(results)[: len(self.choices)]
         neutral = [float(request.resps[0][0]) for request in self._neutral[doc[DOCUMENT]]]
         gold = doc[self.task.spec.label_column]
         others = (labels.likeliest_by_length(values, self.choices), labels.likeliest_calibrated(values, neutral))
-        metrics = {name: float(choice == gold) for name, choice in zip(_CHOICES, others, strict=True)}
+        metrics = {name: float(choice == gold) for name, choice in zip(self.metrics, others, strict=True)}
         return Answer(labels.likeliest(values), values, metrics)
 
-    def _tagged(self, words: Sequence[str], answer: str) -> Answer:
-        known = self.task.spec.labels
-        tags = read_tags(answer, words, known, self.prompts.aliases)
+    def _tagged(self, doc: Document, results: Sequence[Any]) -> Answer:
+        words, known = doc["words"], self.task.spec.labels
+        tags = read_tags(results[0], words, known, self.prompts.aliases)
         assert self.prompts.fallback is not None
         fallback = known.index(self.prompts.fallback)
         missing = tags.count(None)
@@ -207,5 +204,9 @@ class Prompting(EvaluationProtocol):
             chat_template=bool(context.get("apply_chat_template")),
             fewshot_as_multiturn=bool(context.get("fewshot_as_multiturn")),
             system_instruction=context.get("system_instruction"),
-            generation=task.config.generation_kwargs if task.spec.kind is Kind.TAGGING else None,
+            generation=task.config.generation_kwargs if self._generates else None,
         )
+
+
+def _loglikelihoods(results: Sequence[Any]) -> list[float]:
+    return [float(loglikelihood) for loglikelihood, _ in results]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +11,6 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 
 from xglue_harness import benchmark
-from xglue_harness.benchmark import Kind
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.finetuning import FineTuning
 from xglue_harness.harness.groups import marks_of
@@ -23,10 +21,8 @@ from xglue_harness.harness.plugin import register
 from xglue_harness.harness.prediction_files import keep_predictions
 from xglue_harness.harness.prompting import Prompting
 from xglue_harness.harness.protocol import DOCUMENT, Metadata, Scored, protocol_of
-from xglue_harness.official_metrics import official_scores
 from xglue_harness.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
 from xglue_harness.resources import tasks_folder
-from xglue_harness.scoring import document_score, score, score_stderr
 from xglue_harness.transfer.leaf import Document
 
 OWN_METADATA = frozenset({"version", "xglue_task", "xglue_language", "config_source"})
@@ -121,13 +117,13 @@ class TransferTask(LeafTask):
 
         lm-eval prints and logs it (``--write_out``, ``--log_samples``).
         """
-        return self.protocol.question(doc) if isinstance(self.protocol, Prompting) else self.readable(doc)
+        return self.protocol.question(doc) if isinstance(self.protocol, Prompting) else self.kind.text(doc)
 
     def doc_to_target(self, doc: Document, doc_to_target: object = None) -> str:
         """The right answer of a model that is prompted about a row; else gold labels by name, blanks between them."""
-        gold = doc[self.spec.label_column]
-        if isinstance(self.protocol, Prompting) and not (self.spec.kind is Kind.RANKING and isinstance(gold, list)):
+        if isinstance(self.protocol, Prompting) and self.kind.is_row(doc):
             return self.protocol.target(doc)
+        gold = doc[self.spec.label_column]
         return " ".join(self.spec.labels[label] for label in (gold if isinstance(gold, list) else [gold]))
 
     # ---------------------------------------------------------------- requests
@@ -140,7 +136,7 @@ class TransferTask(LeafTask):
         """
         wanted = list(kwargs.get("samples") or range(len(self.eval_docs)))[: kwargs.get("limit")]
         self.protocol.check(len(wanted), kwargs.get("world_size") or 1)
-        if self.leaf.single_row_queries and all(len(self.leaf.rows_of_document(number)) == 1 for number in wanted):
+        if self.leaf.single_row_queries and all(len(self.leaf.document_rows[number]) == 1 for number in wanted):
             raise RecipeError(f"{self.config.task}: no query of two rows among the documents: raise --limit")
         super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
 
@@ -156,11 +152,6 @@ class TransferTask(LeafTask):
 
     # ---------------------------------------------------------------- scores
 
-    @property
-    def _own_stderr(self) -> bool:
-        """Whether scores are no means over all documents, for which lm-eval has a standard error."""
-        return self.spec.kind in (Kind.TAGGING, Kind.RANKING)
-
     def process_results(self, doc: Document, results: list[Any]) -> dict[str, Any]:
         """Score one document.
 
@@ -171,9 +162,9 @@ class TransferTask(LeafTask):
         scored: Scored = (doc[DOCUMENT], gold, answer.prediction, answer.scores)
         if self.is_predicted_only:
             return {"bypass": scored}
-        item = document_score(self.spec, gold, answer.prediction)
+        item = self.kind.document_score(gold, answer.prediction)
         items = {self.spec.metric: item, "score": item, **answer.metrics}
-        if self._own_stderr:
+        if not self.kind.plain_mean:
             items |= {f"{name}_stderr": value for name, value in items.items()}
         return {**items, "official": scored, **self._diagnosed()}
 
@@ -190,23 +181,20 @@ class TransferTask(LeafTask):
             return {"bypass": self._bypassed}
         names = (self.spec.metric, "score", *self.protocol.metrics)
         diagnosed = dict.fromkeys(self._diagnosed(), _first)
-        if self._own_stderr:
+        if not self.kind.plain_mean:
             stderrs = dict.fromkeys((f"{name}_stderr" for name in names), self._stderr)
-            return {**diagnosed, **dict.fromkeys(names, self._score), **stderrs, "official": self._official}
+            return {**diagnosed, **dict.fromkeys(names, self.kind.score), **stderrs, "official": self._official}
         return {**diagnosed, **dict.fromkeys(names, mean), "official": self._official}
 
-    def _score(self, items: list[Any]) -> float:
-        return score(self.spec, items)
-
     def _stderr(self, items: list[Any]) -> float | str:
-        """Standard error of a score, or lm-eval's "N/A" where there is none (NaN is no JSON)."""
-        stderr = score_stderr(self.spec, items)
-        return "N/A" if math.isnan(stderr) else stderr
+        """Standard error of a score, or lm-eval's "N/A" where there is none."""
+        stderr = self.kind.stderr(items)
+        return "N/A" if stderr is None else stderr
 
     def _official(self, scored: list[Scored]) -> float:
         """The score by XGLUE's own evaluator. All answers are together here for the first time: they are kept."""
         in_order = self._finalize(scored)
-        scores = official_scores(self.spec, [item[1] for item in in_order], [item[2] for item in in_order])
+        scores = self.kind.official([item[1] for item in in_order], [item[2] for item in in_order])
         self.run |= asdict(scores)
         return scores.official
 

@@ -183,8 +183,13 @@ class TaskKind(ABC):
 
 
 def joined(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """Columns of a row as one text, with a blank between; empty columns leave none."""
-    return " ".join(filter(None, (row[column] for column in columns)))
+    """Columns of a row as `one_text`."""
+    return one_text(row[column] for column in columns)
+
+
+def one_text(parts: Iterable[str]) -> str:
+    """Texts with a blank between; empty ones leave none."""
+    return " ".join(filter(None, parts))
 
 
 def counted(items: Sequence[Any]) -> list[Any]:

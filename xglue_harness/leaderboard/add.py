@@ -129,15 +129,17 @@ def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> _M
     for language in spec.languages:
         predictions = without_class_scores(predictions_of(runs[language]))
         files[language] = encoded(predictions)
-        score, stderr, official, _ = rescored(predictions)
+        scores = rescored(predictions)
         try:
             record = RunRecord.model_validate(_without_places(runs[language].record))
         except ValidationError as error:
             raise LeaderboardError(f"{runs[language]}: {problems_of(error)}") from None
         rows = len(predictions.rows)
         kept = PredictionsRef(sha256=hashlib.sha256(files[language]).hexdigest(), rows=rows, total=rows)
-        record = record.model_copy(update={"predictions": kept, **asdict(official)})
-        languages[language] = LanguageResult(score=score, stderr=stderr, official=official.official, record=record)
+        record = record.model_copy(update={"predictions": kept, **asdict(scores.official)})
+        languages[language] = LanguageResult(
+            score=scores.score, stderr=scores.stderr, official=scores.official.official, record=record
+        )
     first_record = languages[spec.languages[0]].record
     paper = is_paper(spec, first_record.recipe, first_record.selection.rule)
     if recipe is None and not paper:

@@ -24,7 +24,7 @@ class HiddenStateRecorder:
         """
         self._wanted = wanted
         self._numbers: dict[int, tuple[int, int]] = {}
-        self.found: list[States] = [{} for _ in wanted]
+        self.states: list[States] = [{} for _ in wanted]
 
     def begin(self, sizes: Sequence[int]) -> None:
         """Number the inputs of all data sets one after another.
@@ -52,8 +52,8 @@ class HiddenStateRecorder:
         rows = [row for row, numbers in enumerate(equals) if self.wants(numbers)]
         if not rows:
             return
-        own = mask[rows]
-        vectors = torch.stack([pool(layer[rows].float(), own, "mean") for layer in states], dim=1).cpu()
+        real = mask[rows]
+        vectors = torch.stack([pool(layer[rows].float(), real, "mean") for layer in states], dim=1).cpu()
         for row, vector in zip(rows, vectors, strict=True):
             for owner, index in (self._numbers[number] for number in equals[row] if number in self._numbers):
-                self.found[owner][index] = vector
+                self.states[owner][index] = vector

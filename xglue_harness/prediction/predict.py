@@ -10,22 +10,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.batching import budget_batches
-from xglue_harness.encoders.checks import check_ids
 from xglue_harness.encoders.device import autocast, free_memory, is_out_of_memory
 from xglue_harness.encoders.inputs import Inputs, collate, concatenated
-from xglue_harness.encoders.told_languages import language_number
 from xglue_harness.errors import TrainingError
-from xglue_harness.scoring import rows_of
-from xglue_harness.store.token_cache import cached
+from xglue_harness.kinds import kind_of
+from xglue_harness.store.token_cache import encoder_inputs
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.heads import TransferModel
+    from xglue_harness.kinds.base import Prediction
     from xglue_harness.prediction.hidden_states import HiddenStateRecorder
     from xglue_harness.recipe import Recipe
-    from xglue_harness.scoring import Prediction
 
 TOKENS_A_BATCH = {"cpu": 1024}
 """Padded subwords of an evaluation batch, by type of device: on a CPU what its caches hold is fastest."""
@@ -40,7 +38,7 @@ class Prepared:
     Attributes:
         spec: the task.
         language: the documents' language.
-        places: for each row, its document and its number of words (tagging) or 0.
+        places: for each row, its document and its number of labels: of words (tagging), or 1.
         documents: number of documents.
         inputs: what the encoder reads.
     """
@@ -59,7 +57,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of one language, document by document, and the part that it had in the work.
+    """Predictions of one language, document by document, and its share of the work.
 
     Attributes:
         values: for each document a class id; a list of them for words or for the rows of a query.
@@ -94,7 +92,7 @@ def prepare(
         backbone: its tokenizer counts here.
         spec: the task.
         recipe: its ``max_length`` counts here.
-        documents: documents as `xglue_harness.scoring.documents` gives them.
+        documents: documents as `xglue_harness.kinds.base.TaskKind.documents` gives them.
         language: their language.
         progress: show a bar where it takes long.
 
@@ -103,13 +101,11 @@ def prepare(
         EncoderError: for ids that the encoder has no row for, or a language that it would have to be told and does not
             know.
     """
-    rows = [(index, row) for index, document in enumerate(documents) for row in rows_of(spec, document)]
-    tokenizer, texts = backbone.tokenizer, [row for _, row in rows]
-    inputs = cached(spec, texts, tokenizer, language, recipe.max_length, progress=progress)
-    check_ids(backbone.encoder, tokenizer, inputs.ids, f"{spec.title} {language}")
-    inputs = inputs.told(language_number(backbone, language))
-    tagging = spec.kind is Kind.TAGGING
-    places = [(index, len(row["words"]) if tagging else 0) for index, row in rows]
+    kind = kind_of(spec)
+    rows = [(index, row) for index, document in enumerate(documents) for row in kind.rows_of(document)]
+    texts = [row for _, row in rows]
+    inputs = encoder_inputs(backbone, spec, texts, language, recipe.max_length, progress=progress)
+    places = [(index, kind.label_count(row[spec.label_column])) for index, row in rows]
     return Prepared(spec, language, places, len(documents), inputs)
 
 
@@ -159,11 +155,11 @@ def predict(
         autocast(backbone.device, recipe.precision),
         tqdm(total=len(inputs), desc=f"{spec.title}{note}", unit="ex", disable=not progress, leave=False) as bar,
     ):
-        for batch in budget_batches([inputs.lengths[index] for index in computed], budget, backbone.company):
+        for batch in budget_batches([inputs.lengths[index] for index in computed], budget, backbone.batch_rule):
             places = [computed[place] for place in batch]
             longest = inputs.lengths[places[0]]
-            found = _classes(model, inputs, places, pad, backbone.device, watch, equals)
-            for index, classes, scores in zip(places, *found, strict=True):
+            computed_batch = _classes(model, inputs, places, pad, backbone.device, watch, equals)
+            for index, classes, scores in zip(places, *computed_batch, strict=True):
                 real[owners[index]] += inputs.lengths[index]
                 padded[owners[index]] += longest
                 for equal in equals[index]:
@@ -183,17 +179,17 @@ def predict(
 
 
 def _equals(inputs: Inputs) -> dict[int, list[int]]:
-    """The first of all equal inputs, and all that are equal to it, itself included; in the language that it is told."""
+    """All inputs by the first of those equal to them: same subwords, same segments, told the same language."""
     ids, segments = inputs.ids.numpy(), None if inputs.segments is None else inputs.segments.numpy()
     starts = inputs.starts.tolist()
     languages = [0] * len(inputs) if inputs.languages is None else inputs.languages.tolist()
     firsts: dict[tuple[bytes, bytes, int], int] = {}
-    found: dict[int, list[int]] = {}
+    equals: dict[int, list[int]] = {}
     for index in range(len(inputs)):
-        own = slice(starts[index], starts[index + 1])
-        content = (ids[own].tobytes(), b"" if segments is None else segments[own].tobytes(), languages[index])
-        found.setdefault(firsts.setdefault(content, index), []).append(index)
-    return found
+        span = slice(starts[index], starts[index + 1])
+        content = (ids[span].tobytes(), b"" if segments is None else segments[span].tobytes(), languages[index])
+        equals.setdefault(firsts.setdefault(content, index), []).append(index)
+    return equals
 
 
 class _Answers:
@@ -203,7 +199,7 @@ class _Answers:
         self._inputs, self._owners = inputs, owners
         self._rows = inputs.rows.tolist()
         self._first_words = [] if inputs.first_words is None else inputs.first_words.tolist()
-        self._found: list[list[Any]] = [
+        self._classes: list[list[Any]] = [
             [[-1] * words if inputs.tagging else -1 for _, words in rows] for rows in places
         ]
         self._scores: list[list[Any]] = [[[0.0] * words for _, words in rows] for rows in places]
@@ -211,31 +207,25 @@ class _Answers:
     def add(self, index: int, classes: torch.Tensor, scores: torch.Tensor) -> None:
         """Take class and score of all subwords of an input (tagging), or its class and the scores of all classes."""
         owner, row = self._owners[index], self._rows[index]
-        found = self._found[owner]
+        all_classes, all_scores = self._classes[owner], self._scores[owner]
         if self._inputs.positions is None:
-            found[row], self._scores[owner][row] = int(classes), scores.tolist()
+            all_classes[row], all_scores[row] = int(classes), scores.tolist()
             return
-        own, first = self._inputs.words_of(index), self._first_words[index]
-        words, positions = slice(first, first + own.stop - own.start), self._inputs.positions[own]
-        found[row][words] = classes[positions].tolist()
-        self._scores[owner][row][words] = scores[positions].tolist()
+        words, first = self._inputs.words_of(index), self._first_words[index]
+        in_sentence, positions = slice(first, first + words.stop - words.start), self._inputs.positions[words]
+        all_classes[row][in_sentence] = classes[positions].tolist()
+        all_scores[row][in_sentence] = scores[positions].tolist()
 
     def missing(self, owner: int) -> int:
         """Rows or words without a class."""
-        found = self._found[owner]
-        return sum(row.count(-1) for row in found) if self._inputs.tagging else found.count(-1)
+        classes = self._classes[owner]
+        return sum(row.count(-1) for row in classes) if self._inputs.tagging else classes.count(-1)
 
     def by_document(self, owner: int, part: Prepared) -> tuple[list[Prediction], list[Any]]:
         """Classes and scores of each document."""
-        found, scores = self._found[owner], self._scores[owner]
-        if part.spec.kind is not Kind.RANKING:
-            return found, scores
-        values: list[Any] = [[] for _ in range(part.documents)]
-        grouped: list[Any] = [[] for _ in range(part.documents)]
-        for (document, _), grade, row in zip(part.places, found, scores, strict=True):
-            values[document].append(grade)
-            grouped[document].append(row)
-        return values, grouped
+        classes, scores = self._classes[owner], self._scores[owner]
+        kind, documents = kind_of(part.spec), [document for document, _ in part.places]
+        return kind.grouped(documents, classes), kind.grouped(documents, scores)
 
 
 def _classes(

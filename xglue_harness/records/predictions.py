@@ -22,8 +22,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xglue_harness.benchmark import TASKS, Kind, TaskSpec
+from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.errors import DataError
+from xglue_harness.kinds import kind_of
 
 _KEY = b"xglue_harness"
 _COLUMNS = ("document", "row", "label", "prediction", "scores")
@@ -85,7 +86,8 @@ def encoded(predictions: RowPredictions) -> bytes:
     import pyarrow.parquet as pq
 
     spec = predictions.spec
-    text = pa.list_(pa.string()) if spec.kind is Kind.TAGGING else pa.string()
+    kind = kind_of(spec)
+    text = kind.column_type(pa.string())
     schema = pa.schema(
         [
             ("document", pa.int32()),
@@ -106,7 +108,7 @@ def encoded(predictions: RowPredictions) -> bytes:
     ]
     sink = pa.BufferOutputStream()
     places = dict.fromkeys(("document", "row"), "DELTA_BINARY_PACKED")  # they ascend: a ninth of the size
-    element = ".list.element" * (spec.kind is Kind.TAGGING)
+    element = ".list.element" * kind.per_word
     words = [f"label{element}", f"prediction{element}"]
     pq.write_table(
         pa.table(columns, schema=schema), sink, compression="zstd", use_dictionary=words, column_encoding=places
@@ -174,8 +176,7 @@ def decoded(data: bytes, where: Path) -> RowPredictions:
             f"{where}: predictions of {header.task[:40]} in {header.language[:40]}, which XGLUE does not have"
         )
     spec = TASKS[header.task]
-    text = pa.dictionary(pa.int32(), pa.string())
-    text = pa.list_(pa.field("element", text)) if spec.kind is Kind.TAGGING else text
+    text = kind_of(spec).column_type(pa.dictionary(pa.int32(), pa.string()), "element")
     types = {"document": pa.int32(), "row": pa.int32(), "label": text, "prediction": text}
     types_there = {field.name: field.type for field in file.schema_arrow}
     try:
@@ -213,10 +214,11 @@ def _classes(spec: TaskSpec, column: Any) -> list[Any]:
     """
     import numpy as np
 
+    per_word = kind_of(spec).per_word
     numbers = {name: number for number, name in enumerate(spec.labels)}
     classes: list[Any] = []
     for chunk in column.chunks:
-        words = chunk.flatten() if spec.kind is Kind.TAGGING else chunk
+        words = chunk.flatten() if per_word else chunk
         if words.null_count:
             raise KeyError(None)
         known = [numbers.get(name.as_py()) for name in words.dictionary]
@@ -224,7 +226,7 @@ def _classes(spec: TaskSpec, column: Any) -> list[Any]:
         if None in known and (strange := [place for place in {*places.tolist()} if known[place] is None]):
             raise KeyError(words.dictionary[strange[0]].as_py()[:80])
         ids = np.array([-1 if number is None else number for number in known], dtype=np.int64)[places].tolist()
-        if spec.kind is Kind.TAGGING:
+        if per_word:
             ends = np.cumsum(np.asarray(chunk.value_lengths()), dtype=np.int64).tolist()
             ids = [ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
         classes += ids

@@ -64,7 +64,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file that those can read who can read a new file here (safetensors 0.8 lets no one else)."""
+    """Write a safetensors file that all can read who can read other new files (safetensors 0.8 shuts them out)."""
     from safetensors.torch import save_file
 
     path.touch()

@@ -22,10 +22,12 @@ from safetensors import SafetensorError
 
 from xglue_harness.atomic import replacing
 from xglue_harness.benchmark import TaskSpec
+from xglue_harness.encoders.checks import check_ids
 from xglue_harness.encoders.fingerprint import subwords_sha256
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.languages import reading
-from xglue_harness.encoders.tokenising import columns_of, frame_of, tokenised
+from xglue_harness.encoders.tokenising import chunks, frame_of, tokenised
+from xglue_harness.encoders.told_languages import language_number
 from xglue_harness.files import cache_root, unwritable_cache
 from xglue_harness.records.provenance import versions
 from xglue_harness.seal import DamagedFileError
@@ -34,6 +36,7 @@ from xglue_harness.store.files import open_tensors, save_tensors, tensors_sha256
 if TYPE_CHECKING:
     import torch
 
+    from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.tokenising import Rows
 
 logger = logging.getLogger(__name__)
@@ -48,6 +51,37 @@ _SHA256 = "sha256"
 _LIBRARIES = ("tokenizers", "transformers", "sentencepiece")
 
 
+def encoder_inputs(
+    backbone: Backbone,
+    spec: TaskSpec,
+    rows: Rows,
+    language: str,
+    max_length: int,
+    *,
+    what: str | None = None,
+    progress: bool = False,
+) -> Inputs:
+    """All that an encoder reads of some rows: their tokens, from the cache or anew, and the language that it is told.
+
+    Args:
+        backbone: encoder and tokenizer.
+        spec: the task.
+        rows: as for `tokenised`.
+        language: language of the rows.
+        max_length: most subwords of an input, special ones included.
+        what: whose text it is, for an error's message; by default that of the task in that language.
+        progress: show a bar where it takes long.
+
+    Raises:
+        DataError: if the cache can't be written.
+        EncoderError: for ids that the encoder has no row for, or a language that it has to be told and does not know.
+    """
+    number = language_number(backbone, language)
+    inputs = cached(spec, rows, backbone.tokenizer, language, max_length, progress=progress)
+    check_ids(backbone.encoder, backbone.tokenizer, inputs.ids, what or f"{spec.title} {language}")
+    return inputs.told(number)
+
+
 def cached(
     spec: TaskSpec, rows: Rows, tokenizer: Any, language: str, max_length: int, *, progress: bool = False
 ) -> Inputs:
@@ -60,8 +94,7 @@ def cached(
     """
     key = tokens_key(spec, rows, tokenizer, language, max_length)
     path = cache_root() / "tokens" / f"{key}.safetensors"
-    inputs = _read(path)
-    if inputs is not None:
+    if (inputs := _read(path)) is not None:
         logger.info("%s %s: the tokens of %d rows come from the cache", spec.title, language, len(rows))
         return inputs
     inputs = tokenised(spec, rows, tokenizer, language, max_length, progress=progress)
@@ -87,10 +120,9 @@ def tokens_key(spec: TaskSpec, rows: Rows, tokenizer: Any, language: str, max_le
 def _rows_sha256(spec: TaskSpec, rows: Rows) -> str:
     """Hash (hex) of the texts and labels: half a second for XNLI's 392 702 rows."""
     digest = hashlib.sha256()
-    for at in range(0, len(rows), _CHUNK):
-        for values in columns_of(rows, spec, at, at + _CHUNK).values():
-            for part in _parts(values):
-                digest.update(part)
+    for columns in chunks(rows, spec, _CHUNK):
+        for part in chain.from_iterable(map(_parts, columns.values())):
+            digest.update(part)
     return digest.hexdigest()
 
 

@@ -88,13 +88,13 @@ class Entry:
 
     def problems(self) -> list[str]:
         """What is wrong with the files, by their checksums; empty for a sound entry."""
-        found = []
+        problems = []
         for name, sha256 in self.weights.values():
             try:
                 read_tensors(self.folder / name, sha256)
             except DamagedFileError as error:
-                found.append(f"{self.folder / name}: {error}")
-        return found
+                problems.append(f"{self.folder / name}: {error}")
+        return problems
 
 
 class Store:
@@ -197,11 +197,11 @@ class Store:
         shutil.rmtree(trash, ignore_errors=True)
 
     def remove_unused(self, folder: Path, *, still: Callable[[Path], bool] = Path.exists) -> bool:
-        """Take a folder away, unless a process trains its key, or it is not any more what was to be removed.
+        """Take a folder away, unless a process is training it, or it has changed since it was chosen.
 
         Args:
             folder: an entry, or a training that was not finished.
-            still: asked once no other process can change the folder.
+            still: whether it is still to go; asked once no other process can change it.
 
         Returns:
             Whether it was removed.
@@ -260,6 +260,6 @@ def read_entry(folder: Path) -> Entry:
 
 
 def last_used(folder: Path) -> float:
-    """Seconds since the epoch of 1970 of an entry's last use, or of a working folder's last checkpoint."""
+    """When an entry was last used, or a working folder got its last checkpoint, in seconds since 1970."""
     times = [path.stat().st_mtime for path in (folder / MANIFEST, folder / "progress.json", folder) if path.exists()]
     return times[0] if times else time.time()

@@ -16,7 +16,7 @@ from xglue_harness.exclusive import one_thread
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed all generators that work on ``device`` uses and ask torch for deterministic kernels; all is put back later.
+    """Seed all generators that work on ``device`` uses and ask torch for deterministic kernels; undone at the end.
 
     They are the process's, so one thread at a time is in here (`xglue_harness.exclusive`). Kernels that have no
     deterministic form warn instead of failing, so that a run on a GPU goes on.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.collapse import classes_of
+from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Prepared, predict, prepare
-from xglue_harness.scoring import document_score, score
 from xglue_harness.training.distributed import World
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ class DevSets:
         if self._shares is None:
             self._shares = self._prepare(progress)
         parts = [part for part, _ in self._shares]
-        found = predict(model, self._backbone, self._recipe, parts, progress=progress, note=note)
-        mine = []
-        for (_, golds), predictions in zip(self._shares, found, strict=True):
+        predicted = predict(model, self._backbone, self._recipe, parts, progress=progress, note=note)
+        kind, mine = kind_of(self._spec), []
+        for (_, golds), predictions in zip(self._shares, predicted, strict=True):
             pairs = zip(golds, predictions.values, strict=True)
-            own = [document_score(self._spec, gold, value) for gold, value in pairs]
-            mine.append((own, classes_of(predictions.values)))
-        gathered = self._world.gather((mine, sum(predictions.real_tokens for predictions in found)))
+            scored = [kind.document_score(gold, value) for gold, value in pairs]
+            mine.append((scored, classes_of(predictions.values)))
+        gathered = self._world.gather((mine, sum(predictions.real_tokens for predictions in predicted)))
         scores: dict[str, DevScore] = {}
         for place, (language, documents) in enumerate(self._documents.items()):
             items: list[Any] = [None] * len(documents)
@@ -65,14 +65,14 @@ class DevSets:
             for rank, (shares, _) in enumerate(gathered):
                 items[rank :: self._world.size], seen = shares[place]
                 classes |= seen
-            scores[language] = DevScore(score(self._spec, items), constant=len(classes) == 1)
+            scores[language] = DevScore(kind.score(items), constant=len(classes) == 1)
         return scores, sum(tokens for _, tokens in gathered)
 
     def _prepare(self, progress: bool) -> list[tuple[Prepared, list[Any]]]:
         """This process's documents of each language, and their labels."""
         shares = []
         for language, documents in self._documents.items():
-            own = [documents[index] for index in range(self._world.rank, len(documents), self._world.size)]
-            prepared = prepare(self._backbone, self._spec, self._recipe, own, language, progress=progress)
-            shares.append((prepared, [document[self._spec.label_column] for document in own]))
+            share = [documents[index] for index in range(self._world.rank, len(documents), self._world.size)]
+            prepared = prepare(self._backbone, self._spec, self._recipe, share, language, progress=progress)
+            shares.append((prepared, [document[self._spec.label_column] for document in share]))
         return shares

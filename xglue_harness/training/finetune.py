@@ -80,7 +80,7 @@ def training_facts(backbone: Backbone, identity: Identity, recipe: Recipe, data:
         "dev": sorted(data.dev),
         "code": _CODE_OF_VERSION_1 if TRAINING_VERSION == 1 else TRAINING_VERSION,
     }
-    return facts if backbone.company == "any length" else {**facts, "batches": backbone.company}
+    return facts if backbone.batch_rule == "any length" else {**facts, "batches": backbone.batch_rule}
 
 
 def training_key(backbone: Backbone, identity: Identity, recipe: Recipe, data: TrainingData) -> str:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.dropout import set_dropout
 from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.encoders.told_languages import keep_languages
 from xglue_harness.encoders.trimmed_embedding import trim
+from xglue_harness.kinds import kind_of
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import Backbone
@@ -42,5 +43,5 @@ def build_model(backbone: Backbone, spec: TaskSpec, recipe: Recipe, used: Iterab
     if recipe.compile:
         encoder.compile(dynamic=True)  # in place, so that weights keep their names
     head_dropout = {} if recipe.dropout is None else {"dropout": recipe.dropout}
-    tagging = spec.kind is Kind.TAGGING
+    tagging = kind_of(spec).per_word
     return TransferModel(encoder, len(spec.labels), tagging=tagging, pooling=recipe.pooling, **head_dropout)

@@ -45,5 +45,5 @@ def needed(epochs: Sequence[EpochScores], *, final: bool) -> set[float]:
     """Epochs that some rule selects for some language; the last one is among them once it is the ``final`` one."""
     languages = {language for epoch in epochs for language in epoch.dev} or {SOURCE_LANGUAGE}
     rules = RULES if final else [rule for rule in RULES if rule != "last"]
-    found = {selected(epochs, rule, language) for rule in rules for language in languages}
-    return {epoch for epoch in found if epoch is not None}
+    epochs_wanted = {selected(epochs, rule, language) for rule in rules for language in languages}
+    return {epoch for epoch in epochs_wanted if epoch is not None}

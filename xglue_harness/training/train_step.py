@@ -19,7 +19,7 @@ from xglue_harness.training.checkpoint import Counters
 from xglue_harness.training.distributed import World
 
 if TYPE_CHECKING:
-    from xglue_harness.encoders.backbone import Company
+    from xglue_harness.encoders.backbone import BatchRule
     from xglue_harness.encoders.heads import TransferModel
     from xglue_harness.recipe import Recipe
 
@@ -57,7 +57,7 @@ class TrainStep:
         device: torch.device,
         world: World,
         counters: Counters,
-        company: Company = "any length",
+        batch_rule: BatchRule = "any length",
     ) -> None:
         """Train ``model`` for ``steps`` steps.
 
@@ -72,10 +72,10 @@ class TrainStep:
             device: where the model is.
             world: the processes that share each batch.
             counters: what has been done so far; they are kept up to date.
-            company: which inputs may share a microbatch.
+            batch_rule: which inputs may share a microbatch.
         """
         self.model, self.recipe, self.inputs, self.counters = model, recipe, inputs, counters
-        self.device, self.world, self._company = device, world, company
+        self.device, self.world, self._batch_rule = device, world, batch_rule
         self._steps, self._pad, self._words_per_batch = steps, pad, words_per_batch
         self._warmup = math.ceil(recipe.warmup_ratio * steps)
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -208,7 +208,7 @@ class TrainStep:
         max_tokens, overhead = self.counters.max_tokens, None
         if self.device.type == "cpu":
             max_tokens, overhead = min(max_tokens or _CPU_MAX_TOKENS, _CPU_MAX_TOKENS), _CPU_OVERHEAD
-        return split_into_microbatches(self.inputs.lengths, share, max_tokens, overhead, self._company)
+        return split_into_microbatches(self.inputs.lengths, share, max_tokens, overhead, self._batch_rule)
 
     def _accumulate(self, microbatches: Sequence[Sequence[int]], weight: float) -> torch.Tensor:
         """Add up gradients over forward and backward passes of all microbatches; returns the sum of their losses."""

@@ -15,14 +15,12 @@ from tqdm import tqdm
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.collapse import chance
 from xglue_harness.encoders.batching import epoch_batches
-from xglue_harness.encoders.checks import check_ids
 from xglue_harness.encoders.inputs import Inputs
-from xglue_harness.encoders.told_languages import language_number
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.records.cost_meter import CostMeter
 from xglue_harness.records.provenance import environment
 from xglue_harness.records.schema import Cost, EpochScores, Session, Training
-from xglue_harness.store.token_cache import cached
+from xglue_harness.store.token_cache import encoder_inputs
 from xglue_harness.training.checkpoint import CheckpointFolder, Progress, generators, set_generators
 from xglue_harness.training.dev_sets import DevSets
 from xglue_harness.training.distributed import World
@@ -109,11 +107,15 @@ class Trainer:
         """Tokenise the training set, or take its tokens from the cache; the main process does it for all."""
 
         def read() -> Inputs:
-            tokenizer, length = self._backbone.tokenizer, self._recipe.max_length
-            language = language_number(self._backbone, SOURCE_LANGUAGE)
-            tokens = cached(self._spec, self._data.train, tokenizer, SOURCE_LANGUAGE, length, progress=self._bars)
-            check_ids(self._backbone.encoder, tokenizer, tokens.ids, f"{self._spec.title}, training set")
-            return tokens.told(language)
+            return encoder_inputs(
+                self._backbone,
+                self._spec,
+                self._data.train,
+                SOURCE_LANGUAGE,
+                self._recipe.max_length,
+                what=f"{self._spec.title}, training set",
+                progress=self._bars,
+            )
 
         inputs = self._world.only_on_main(read)
         return read() if inputs is None else inputs
@@ -141,7 +143,7 @@ class Trainer:
             device=backbone.device,
             world=world,
             counters=self.progress.counters,
-            company=backbone.company,
+            batch_rule=backbone.batch_rule,
         )
         if world.rank:  # each process draws its own dropout
             torch.manual_seed(recipe.seed + 7919 * world.rank + self.progress.counters.step)

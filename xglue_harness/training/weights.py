@@ -1,4 +1,4 @@
-"""The weights that a training changed, as they are kept, and back into a model."""
+"""The weights that a training changed: out of its model into the store, and back into a model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def trained_tensors(model: TransferModel) -> dict[str, torch.Tensor]:
-    """All that fine-tuning changed: weights, and those rows of the embedding table that were trained."""
-    found = dict(model.state_dict())
+    """All that fine-tuning changed. Of a trimmed embedding table that is the trained rows, with their numbers."""
+    tensors = dict(model.state_dict())
     for name, module in model.named_modules():
         if isinstance(module, TrimmedEmbedding):
-            found[f"{name}.rows"] = module.get_buffer("rows")
-    return found
+            tensors[f"{name}.rows"] = module.get_buffer("rows")
+    return tensors
 
 
 def load_trained(model: TransferModel, tensors: Mapping[str, torch.Tensor]) -> None:

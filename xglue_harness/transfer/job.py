@@ -16,12 +16,12 @@ from xglue_harness.diagnostics.run import check
 from xglue_harness.encoders.backbone import Backbone
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.encoders.pooling import default_pooling
-from xglue_harness.encoders.probe import Finding, check_length, probe_padding, with_company
+from xglue_harness.encoders.probe import Finding, check_length, probe_padding, with_batch_rule
 from xglue_harness.encoders.told_languages import check_languages
 from xglue_harness.errors import RecipeError
+from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Prepared
 from xglue_harness.recipe import Options, Recipe, resolve
-from xglue_harness.scoring import documents, is_scored
 from xglue_harness.training.distributed import World
 from xglue_harness.training.finetune import resolve_precision
 from xglue_harness.training.trainer import TrainingData
@@ -100,7 +100,7 @@ def _probed(backbone: Backbone, recipe: Recipe, probes: dict[int, Finding]) -> B
     length = recipe.max_length
     if length not in probes:
         probes[length] = World.current().on_main(lambda: probe_padding(backbone, length))
-    return with_company(backbone, probes[length])
+    return with_batch_rule(backbone, probes[length])
 
 
 def compared(job: Job) -> dict[str, Backbone]:
@@ -131,7 +131,7 @@ def context_builder(
     """
 
     def english() -> Dataset:
-        return documents(job.spec, job.leaves[0].source.load(job.spec, "test", SOURCE_LANGUAGE).dataset)
+        return kind_of(job.spec).documents(job.leaves[0].source.load(job.spec, "test", SOURCE_LANGUAGE).dataset)
 
     return ContextBuilder(job.spec, world, scored, wanted, english)
 
@@ -143,6 +143,7 @@ def _dev_sets(leaves: Sequence[Leaf], recipe: Recipe) -> tuple[dict[str, Dataset
         Their documents, the sha256 of their files, and what is to be said of their numbers of rows.
     """
     spec, select, source = leaves[0].spec, leaves[0].options.select, leaves[0].source
+    kind = kind_of(spec)
     asked = {"all": spec.languages, "en": (SOURCE_LANGUAGE,), "none": ()}[recipe.dev]
     there = source.available(spec, "dev") if asked else ()
     dev_sets: dict[str, Dataset] = {}
@@ -150,8 +151,8 @@ def _dev_sets(leaves: Sequence[Leaf], recipe: Recipe) -> tuple[dict[str, Dataset
     lines: list[str] = []
     for language in (language for language in asked if language in there):
         loaded = source.load(spec, "dev", language)
-        dataset = documents(spec, loaded.dataset)
-        if any(is_scored(spec, gold) for gold in dataset[spec.label_column]):  # queries may all have one row
+        dataset = kind.documents(loaded.dataset)
+        if any(kind.is_scored(gold) for gold in dataset[spec.label_column]):  # queries may all have one row
             dev_sets[language] = dataset
             files.update(loaded.files)
             lines += unofficial(source, spec, "dev", language, len(loaded.dataset))

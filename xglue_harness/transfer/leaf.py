@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data import Source, open_source, unofficial
-from xglue_harness.scoring import documents, queries
+from xglue_harness.kinds import kind_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -31,7 +31,7 @@ class Leaf:
         files: sha256 of what was read of the test set, by path.
         rows: number of rows of the test set.
         unofficial: what to say of the test set, where it has not the official number of rows.
-        queries: rows of each document (ranking); ``None`` where a document is a row.
+        document_rows: rows of the test set that each of its documents is made of.
         documents: those that this process predicts, each once, by number; none before a run has chosen them.
         is_predicted_only: whether predictions are wanted without scores.
     """
@@ -43,7 +43,7 @@ class Leaf:
     files: Mapping[str, str]
     rows: int
     unofficial: Sequence[str]
-    queries: Sequence[range] | None
+    document_rows: Sequence[range]
     documents: Mapping[int, Document] = field(default_factory=dict)
     is_predicted_only: bool = False
 
@@ -53,13 +53,9 @@ class Leaf:
         return self.source.is_sample
 
     @property
-    def single_row_queries(self) -> int:
-        """Queries of one row, which have no ranking and count for no score."""
-        return sum(len(rows) == 1 for rows in self.queries or ())
-
-    def rows_of_document(self, number: int) -> range:
-        """Rows of the test set that a document is made of."""
-        return range(number, number + 1) if self.queries is None else self.queries[number]
+    def single_row_queries(self) -> int | None:
+        """Queries of one row, which have no ranking and count for no score; ``None``: not a ranking task."""
+        return kind_of(self.spec).left_out(self.document_rows)
 
 
 def load_leaf(spec: TaskSpec, language: str, options: Options) -> tuple[Leaf, Dataset]:
@@ -71,12 +67,12 @@ def load_leaf(spec: TaskSpec, language: str, options: Options) -> tuple[Leaf, Da
         options: ``data`` says where to read.
 
     Returns:
-        The leaf, and the test set's documents (`xglue_harness.scoring.documents`).
+        The leaf, and the test set's documents (`xglue_harness.kinds.base.TaskKind.documents`).
 
     Raises:
         DataError: where the data are missing or malformed.
     """
-    source = open_source(options.data)
+    kind, source = kind_of(spec), open_source(options.data)
     test = source.load(spec, "test", language)
     rows = len(test.dataset)
     leaf = Leaf(
@@ -87,6 +83,6 @@ def load_leaf(spec: TaskSpec, language: str, options: Options) -> tuple[Leaf, Da
         files=dict(test.files),
         rows=rows,
         unofficial=unofficial(source, spec, "test", language, rows),
-        queries=queries(spec, test.dataset) if spec.kind is Kind.RANKING else None,
+        document_rows=kind.rows_of_documents(test.dataset),
     )
-    return leaf, documents(spec, test.dataset)
+    return leaf, kind.documents(test.dataset)

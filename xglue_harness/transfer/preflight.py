@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.diagnostics.context import LEAST, Documents, bare_model
 from xglue_harness.diagnostics.run import diagnose
-from xglue_harness.encoders.checks import check_ids, is_larger
+from xglue_harness.encoders.checks import is_larger
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.errors import DataError, StoreError
 from xglue_harness.files import cache_root
 from xglue_harness.prediction.predict import Prepared, predict, prepare
-from xglue_harness.store.token_cache import cached
+from xglue_harness.store.token_cache import encoder_inputs
 from xglue_harness.store.trainings import Entry, Store
 from xglue_harness.training.distributed import World
 from xglue_harness.training.finetune import training_key
@@ -88,8 +88,8 @@ def _check_texts(job: Job) -> None:
     backbone, spec, recipe = job.backbone, job.spec, job.recipe
     if not is_larger(backbone.encoder, backbone.tokenizer):
         return
-    tokens = cached(spec, job.data.train, backbone.tokenizer, SOURCE_LANGUAGE, recipe.max_length)
-    check_ids(backbone.encoder, backbone.tokenizer, tokens.ids, f"{spec.title}, training set")
+    train = f"{spec.title}, training set"
+    encoder_inputs(backbone, spec, job.data.train, SOURCE_LANGUAGE, recipe.max_length, what=train)
     for language, documents in job.data.dev.items():
         prepare(backbone, spec, recipe, documents, language)
     for leaf in job.leaves:

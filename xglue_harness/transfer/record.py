@@ -64,7 +64,7 @@ def record(
             encoder_sha256=identity.weights,
             config_sha256=identity.config,
             tokenizer_sha256=identity.tokenizer,
-            batches=backbone.company,
+            batches=backbone.batch_rule,
             encoder_parameters=sum(parameter.numel() for parameter in backbone.encoder.parameters()),
         ),
         selection=selection,

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from xglue_harness.benchmark import Kind
 from xglue_harness.collapse import constant
 from xglue_harness.diagnostics.run import diagnose
+from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Predictions, Prepared, predict, prepare
 from xglue_harness.records.cost_meter import CostMeter
 from xglue_harness.records.schema import Cost, Diagnostics, EpochScores, Evaluation, Rule, RuleScore, Selection
-from xglue_harness.scoring import document_score, score
 from xglue_harness.training.determinism import seeded
 from xglue_harness.training.finetune import FineTuned, finetune
 from xglue_harness.training.selection import RULES, selected
@@ -21,7 +20,7 @@ from xglue_harness.transfer.record import record
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.fingerprint import Identity
-    from xglue_harness.scoring import Prediction
+    from xglue_harness.kinds.base import Prediction
     from xglue_harness.store.trainings import Entry
     from xglue_harness.training.distributed import World
     from xglue_harness.transfer.leaf import Leaf
@@ -119,8 +118,9 @@ def _note(run: _LeafRun, epoch: float, part: Predictions, cost: Cost, world: Wor
     shares = world.gather((own_golds, own_values, counts))
     golds = {number: gold for share, _, _ in shares for number, gold in share.items()}
     values = {number: value for _, share, _ in shares for number, value in share.items()}
-    items = [document_score(spec, golds[number], values[number]) for number in sorted(golds)]
-    run.epoch_scores[epoch] = None if leaf.is_predicted_only else score(spec, items)
+    kind = kind_of(spec)
+    items = [kind.document_score(golds[number], values[number]) for number in sorted(golds)]
+    run.epoch_scores[epoch] = None if leaf.is_predicted_only else kind.score(items)
     if epoch != run.headline:
         return
     run.predictions, run.scores = own_values, dict(zip(leaf.documents, part.scores, strict=True))
@@ -136,7 +136,7 @@ def _note(run: _LeafRun, epoch: float, part: Predictions, cost: Cost, world: Wor
         real_tokens=real,
         padded_tokens=padded,
         padding_ratio=padded / real if real else 1.0,
-        single_row_queries_left_out=leaf.single_row_queries if spec.kind is Kind.RANKING else None,
+        single_row_queries_left_out=leaf.single_row_queries,
         cost=cost,
     )
 

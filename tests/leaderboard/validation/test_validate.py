@@ -73,10 +73,10 @@ def test_the_queries_of_a_ranking_are_those_of_the_data(example, tmp_path):
     original = predictions.read(path)
     forged = replace(original, documents=[row // 2 for row in original.rows])
     path.write_bytes(predictions.encoded(forged))
-    score, stderr, official, _ = rescored(forged)
+    scores = rescored(forged)
 
     def change(value):
-        claimed(value, "de", score, stderr=stderr, official=official.official)
+        claimed(value, "de", scores.score, stderr=scores.stderr, official=scores.official.official)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         value["languages"]["de"]["record"]["predictions"].update(sha256=digest)
 

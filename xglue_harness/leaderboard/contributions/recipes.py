@@ -39,7 +39,7 @@ def changed_options(recipe: Mapping[str, Any], rule: str, spec: TaskSpec) -> dic
         rule: by which the epoch was selected.
         spec: the task.
     """
-    defaults, own = paper_terms(spec), recipe_terms(recipe)
+    defaults, actual = paper_terms(spec), recipe_terms(recipe)
     names = Options.model_fields
-    found = {key: own[key] for key in defaults if key in names and key in own and own[key] != defaults[key]}
-    return found if rule == Options().select else {**found, "select": rule}
+    changed = {key: actual[key] for key in defaults if key in names and key in actual and actual[key] != defaults[key]}
+    return changed if rule == Options().select else {**changed, "select": rule}

@@ -8,20 +8,17 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from xglue_harness.benchmark import LANGUAGES, TASKS, Kind, TaskSpec
+from xglue_harness.benchmark import LANGUAGES, TASKS, TaskSpec
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.metrics import Ratio
-from xglue_harness.official_metrics import Official, official_scores
 from xglue_harness.records.predictions import RowPredictions
 from xglue_harness.records.schema import RunRecord, Share
-from xglue_harness.scoring import document_score, score, score_stderr
+from xglue_harness.scoring import PredictionScores, score_predictions
 from xglue_harness.untrusted.problems import problems_of
 from xglue_harness.untrusted.text import FROM_LIST, Name, Text
 from xglue_harness.untrusted.values import read_json
@@ -164,31 +161,10 @@ def without_class_scores(predictions: RowPredictions) -> RowPredictions:
     return replace(predictions, header=predictions.header.model_copy(update={"scores": None}), scores=None)
 
 
-def documents_of(predictions: RowPredictions) -> tuple[list[Any], list[Any]]:
-    """Gold and predicted classes of each document that counts: rows, or the rows of a query that has several."""
-    if predictions.spec.kind is not Kind.RANKING:
-        return list(predictions.labels), list(predictions.predictions)
-    grouped: dict[int, tuple[list[Any], list[Any]]] = {}
-    for document, label, predicted in zip(
-        predictions.documents, predictions.labels, predictions.predictions, strict=True
-    ):
-        golds, found = grouped.setdefault(document, ([], []))
-        golds.append(label)
-        found.append(predicted)
-    scored = [pair for pair in grouped.values() if len(pair[0]) > 1]
-    return [golds for golds, _ in scored], [found for _, found in scored]
-
-
-def rescored(predictions: RowPredictions) -> tuple[float, float | None, Official, list[float] | list[Ratio]]:
+def rescored(predictions: RowPredictions) -> PredictionScores:
     """Score predictions again.
 
-    Returns:
-        Score, standard error (``None`` where it is not defined), official scores, and the score of each document that
-        counts: a number, or a pair of numerator and denominator.
+    Raises:
+        ValueError: they can not be scored.
     """
-    spec = predictions.spec
-    gold, predicted = documents_of(predictions)
-    items: list[Any] = [document_score(spec, g, p) for g, p in zip(gold, predicted, strict=True)]
-    stderr = score_stderr(spec, items)
-    official = official_scores(spec, gold, predicted)
-    return score(spec, items), None if math.isnan(stderr) else stderr, official, items
+    return score_predictions(predictions.spec, predictions.labels, predictions.predictions, predictions.documents)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xglue_harness.benchmark import TASKS, Kind, TaskSpec
+from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.leaderboard.contributions.backbones import Backbone
 from xglue_harness.leaderboard.contributions.recipes import PAPER
 from xglue_harness.leaderboard.contributions.results import TaskResult
@@ -89,7 +89,7 @@ def _blocks(spec: TaskSpec, rescored: Sequence[RescoredResult]) -> tuple[Block, 
     blocks = []
     for group in groups:
         items = np.array([[run.items[language] for language in group] for run in rescored], dtype=np.float64)
-        if spec.kind is Kind.TAGGING:  # [runs, languages, rows, 2]
+        if items.ndim == 4:  # ratios: [runs, languages, rows, 2]
             above, below = items[..., 0], items[..., 1]
         else:
             above, below = items, np.ones_like(items)

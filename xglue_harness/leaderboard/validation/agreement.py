@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xglue_harness.benchmark import Kind, TaskSpec
+from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data import Source
+from xglue_harness.kinds import kind_of
 from xglue_harness.leaderboard.contributions.backbones import missing_inherited_languages
 from xglue_harness.leaderboard.contributions.recipes import recipe_terms
 from xglue_harness.leaderboard.contributions.tree import Tree
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, gold_sha256
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.scoring import queries
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -117,8 +117,8 @@ def _agree(
 
 def _gold(spec: TaskSpec, dataset: Dataset) -> str:
     """Hash of the gold labels and queries of a test set."""
-    groups = queries(spec, dataset) if spec.kind is Kind.RANKING else [range(i, i + 1) for i in range(len(dataset))]
-    return gold_sha256(dataset[spec.label_column][:], [number for number, rows in enumerate(groups) for _ in rows])
+    documents = kind_of(spec).rows_of_documents(dataset)
+    return gold_sha256(dataset[spec.label_column][:], [number for number, rows in enumerate(documents) for _ in rows])
 
 
 def gold_problems(results: Sequence[RescoredResult], source: Source) -> Iterator[str]:

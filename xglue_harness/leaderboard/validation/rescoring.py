@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xglue_harness.benchmark import Kind
+from xglue_harness.collapse import classes_of
 from xglue_harness.errors import DataError, LeaderboardError
+from xglue_harness.kinds import kind_of
 from xglue_harness.leaderboard.contributions.parquet import check_sizes
 from xglue_harness.leaderboard.contributions.results import (
     PREDICTIONS_LIMIT,
@@ -35,7 +36,7 @@ class RescoredResult:
     Attributes:
         file: its path.
         result: the result.
-        items: score of each document that counts, by language (`..contributions.results.rescored`):
+        items: score of each document that counts, by language (`xglue_harness.scoring.PredictionScores`):
             ``[documents]``, or ``[documents, 2]`` for ratios.
         labels: hash of gold labels and queries (`gold_sha256`), by language.
     """
@@ -62,14 +63,15 @@ def rescore(path: Path, result: TaskResult) -> RescoredResult:
         except DataError as error:
             raise LeaderboardError(str(error)) from None
         try:
-            score, stderr, official, by_document = rescored(predictions)
+            scores = rescored(predictions)
         except ValueError as error:
             raise LeaderboardError(f"{place}: can't be scored: {error}") from None
-        items[language] = np.asarray(by_document, dtype=np.float64)  # a quarter of the memory that a list takes
+        items[language] = np.asarray(scores.items, dtype=np.float64)  # a quarter of the memory that a list takes
         labels[language] = gold_sha256(predictions.labels, predictions.documents)
+        official = scores.official
         for key, stated, again in (
-            ("score", claimed.score, score),
-            ("stderr", claimed.stderr, stderr),
+            ("score", claimed.score, scores.score),
+            ("stderr", claimed.stderr, scores.stderr),
             ("official", claimed.official, official.official),
             ("record.official", claimed.record.official, official.official),
             ("record.official_seqeval1", claimed.record.official_seqeval1, official.official_seqeval1),
@@ -78,8 +80,7 @@ def rescore(path: Path, result: TaskResult) -> RescoredResult:
                 problems.append(f"{path}: languages.{language}.{key}: {stated}; its predictions give {again}")
         if claimed.record.official_rule != official.official_rule:
             problems.append(f"{path}: languages.{language}.record.official_rule: expected {official.official_rule}")
-        flat = [label for row in predictions.predictions for label in (row if isinstance(row, list) else [row])]
-        if len({*flat}) == 1 and not claimed.record.flags.collapsed:
+        if len(classes_of(predictions.predictions)) == 1 and not claimed.record.flags.collapsed:
             problems.append(
                 f"{path}: languages.{language}.record.flags.collapsed: false, but every prediction is the same class"
             )
@@ -123,7 +124,7 @@ def _predictions(path: Path, record: RunRecord) -> RowPredictions:
         raise LeaderboardError(
             f"{path}: {count} of {header.rows} rows; expected all {record.predictions.total}, each once, in order"
         )
-    if predictions.spec.kind is not Kind.RANKING and [*predictions.documents] != [*predictions.rows]:
+    if not kind_of(predictions.spec).several_rows and [*predictions.documents] != [*predictions.rows]:
         raise LeaderboardError(f"{path}: document: expected the row itself, for {record.task} ranks nothing")
     for label, predicted in zip(predictions.labels, predictions.predictions, strict=True):
         if isinstance(label, list) and len(label) != len(predicted):

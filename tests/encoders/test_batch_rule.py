@@ -15,7 +15,7 @@ from tests.helpers.training import CPU, backbone, recipe, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.backbone import Backbone
 from xglue_harness.encoders.batching import budget_batches, split_into_microbatches
-from xglue_harness.encoders.probe import probe_padding, with_company
+from xglue_harness.encoders.probe import probe_padding, with_batch_rule
 from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.errors import TrainingError
 from xglue_harness.prediction.predict import predict, prepare
@@ -24,26 +24,26 @@ from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
 from xglue_harness.training.train_step import TrainStep
 
-POS, COMPANIES = TASKS["pos"], ("any length", "one length", "one input")
+POS, BATCH_RULES = TASKS["pos"], ("any length", "one length", "one input")
 
 
-@pytest.mark.parametrize("company", COMPANIES)
-def test_batches_hold_what_may_share_them(company):
+@pytest.mark.parametrize("batch_rule", BATCH_RULES)
+def test_batches_hold_what_may_share_them(batch_rule):
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(3, 12, (90,), generator=generator).tolist()
     batch = list(range(5, 60))
     found = {
-        "budget": (range(90), list(budget_batches(lengths, 40, company))),
-        "cut": (batch, split_into_microbatches(lengths, batch, 40, 6, company)),
-        "cut without a limit": (batch, split_into_microbatches(lengths, batch, None, None, company)),
+        "budget": (range(90), list(budget_batches(lengths, 40, batch_rule))),
+        "cut": (batch, split_into_microbatches(lengths, batch, 40, 6, batch_rule)),
+        "cut without a limit": (batch, split_into_microbatches(lengths, batch, None, None, batch_rule)),
     }
     for name, (all_of_them, parts) in found.items():
         assert sorted(itertools.chain(*parts)) == sorted(all_of_them)
         sizes = [len({lengths[index] for index in part}) for part in parts]
-        assert max(len(part) for part in parts) > 1 or company == "one input", name
-        assert max(sizes) == 1 or company == "any length", name
-        assert company != "any length" or max(sizes) > 1, name
-        assert all(len(part) == 1 for part in parts) or company != "one input", name
+        assert max(len(part) for part in parts) > 1 or batch_rule == "one input", name
+        assert max(sizes) == 1 or batch_rule == "any length", name
+        assert batch_rule != "any length" or max(sizes) > 1, name
+        assert all(len(part) == 1 for part in parts) or batch_rule != "one input", name
 
 
 def _body(fault):
@@ -62,7 +62,7 @@ def _scores(body, options, parts):
 @pytest.mark.parametrize("fault", ["convbert", "ignores its mask", "looks at the batch"])
 def test_other_languages_change_nothing(fault):
     body, options = _body(fault), recipe(max_length=32)
-    probed = with_company(body, probe_padding(body, 32))
+    probed = with_batch_rule(body, probe_padding(body, 32))
     long = [{name: (row[name] * 5)[:20] for name in ("words", "pos")} for row in sentences(12)]
     german, others = (prepare(body, POS, options, rows, "de") for rows in (sentences(12), long))
     found = {}
@@ -78,13 +78,13 @@ def test_other_languages_change_nothing(fault):
 def test_a_step_learns_from_each_input_as_it_is_alone(fault):
     body, options = _body(fault), recipe(max_length=32)
     inputs = tokenised(POS, sentences(16), body.tokenizer, "en", 32)
-    probed = with_company(body, probe_padding(body, 32))
+    probed = with_batch_rule(body, probe_padding(body, 32))
     gradients = []
-    for company in (probed.company, "one input", "any length"):
+    for batch_rule in (probed.batch_rule, "one input", "any length"):
         torch.manual_seed(3)
         model = build_model(body, POS, options)
         ways = {"steps": 10, "words_per_batch": 8.0, "pad": 0, "device": CPU, "world": World()}
-        learner = TrainStep(model, options, inputs, **ways, counters=Counters(), company=company)
+        learner = TrainStep(model, options, inputs, **ways, counters=Counters(), batch_rule=batch_rule)
         learner._backward(list(range(16)), 1 / 8)
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
         learner.step(list(range(16)))
