@@ -17,6 +17,7 @@ from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS, Kind
 from xglue_harness.data import open_source
 from xglue_harness.errors import EncoderError, PromptError
+from xglue_harness.harness.leaf_task import new_request
 from xglue_harness.records import predictions
 from xglue_harness.records.prediction_cache import saved_predictions
 from xglue_harness.records.schema import PromptRecord
@@ -195,7 +196,9 @@ def test_likelihoods_are_those_that_lm_eval_computes_of_what_is_logged(of_decode
     sample = of_decoder["samples"]["xglue_xnli_zs_en"][2]
     assert len(sample["arguments"]) == 3
     assert sample["doc"]["premise"] in sample["arguments"][0][0]
-    requests = [Instance("loglikelihood", {}, tuple(pair), i) for i, pair in enumerate(sample["arguments"])]
+    metadata = ("xglue_xnli_zs_en", 2, 1)
+    pairs = enumerate(map(tuple, sample["arguments"]))
+    requests = [new_request(Instance, "loglikelihood", {}, pair, metadata, i) for i, pair in pairs]
     expected = [value for value, _ in lm.loglikelihood(requests)]
     assert [response[0][0] for response in sample["resps"]] == pytest.approx(expected, abs=1e-4)
     kept = _predictions(of_decoder, "xglue_xnli_zs_en")

@@ -75,7 +75,7 @@ def adjust(group: Any, metrics: dict[str, Any], task_metrics: dict[str, Any]) ->
 
 
 def _name(task: Any) -> str:
-    """A task's name among those of a run; lm-eval 0.5 puts its group's before it."""
+    """A task's name among those of a run; lm-eval 0.5 puts that of a user's own group before it."""
     return str(getattr(task, "_qualified_name", None) or task.task_name)
 
 

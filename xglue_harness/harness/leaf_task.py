@@ -84,7 +84,10 @@ class LeafTask(ConfigurableTask):
         self.row_scores: dict[int, Any] = {}
         self.fewshot_seed: int | None = None
         self.is_predicted_only = False
-        super().__init__(config={**config, "metric_list": [], "test_split": "test", "output_type": None})
+        config = {**config, "metric_list": [], "test_split": "test", "output_type": None}
+        if config.get("_qualified_name") == f"{spec.group}::{spec.leaf(language)}":
+            del config["_qualified_name"]  # of lm-eval 0.5; results, submissions and boards go by a leaf's own name
+        super().__init__(config=config)
         if not hasattr(self, "leaf"):  # lm-eval 0.5 loads data when they are asked for, too late for our errors
             self.download()
         self.sampler = FewShotSampler(self.leaf.source, spec)
