@@ -6,20 +6,30 @@ import pytest
 import torch
 
 from tests.helpers import tokenizers
+from tests.helpers.language_models import ScriptedLM
 from xglue_harness.errors import EncoderError, RecipeError
 from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.harness.model_arguments import check_strings, check_switches
+from xglue_harness.harness.plugin import register
 from xglue_harness.recipe import parse_options
 
 LEAF = "xglue_xnli_zs_de"
 
 
-def _parsed(text):
-    """What lm-eval's command line, and its Python interface, make of ``--model_args``."""
-    from lm_eval._cli.utils import key_val_to_dict
-    from lm_eval.utils import simple_parse_args_string
+class _Noting(ScriptedLM):
+    """Notes its arguments."""
 
-    return key_val_to_dict(text), simple_parse_args_string(text)
+    def __init__(self, **arguments):
+        super().__init__("right")
+        self.arguments = arguments
+
+
+def _parsed(text):
+    """What lm-eval's command line makes of ``--model_args``, and what a model gets by its Python interface."""
+    from lm_eval._cli.utils import key_val_to_dict
+
+    register()
+    return key_val_to_dict(text), _Noting.create_from_arg_string(text).arguments
 
 
 @pytest.mark.parametrize("name", ["pretrained", "revision", "subfolder", "tokenizer", "peft"])

@@ -10,6 +10,7 @@ from xglue_harness.errors import EncoderError
 
 _STRINGS = ("pretrained", "revision", "subfolder")
 _STRINGS_OR_NONE = ("tokenizer", "peft", "delta", "gguf_file", "model", "tokenizer_revision", "code_revision", "device")
+_NAMES = (*_STRINGS, *_STRINGS_OR_NONE)
 _SWITCHES = ("trust_remote_code", "use_fast_tokenizer")
 
 
@@ -67,6 +68,23 @@ def forget_last() -> None:
     _LAST.clear()
 
 
+def unquoted(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Names as lm-eval 0.4's parser gives them; 0.5's leaves their quotes, and ``None`` is a word like others.
+
+    Args:
+        arguments: of a model, by name.
+    """
+    return {name: _unquoted(value) if name in _NAMES else value for name, value in arguments.items()}
+
+
+def _unquoted(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.lower() == "none":
+        return None
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
 def check_strings(arguments: Mapping[str, object]) -> None:
     """Refuse names that are none any more: ``revision=1.10`` arrives as 1.1, ``0012345`` as 12345, ``true`` as True.
 
@@ -76,7 +94,7 @@ def check_strings(arguments: Mapping[str, object]) -> None:
     Raises:
         EncoderError: with the quoting that works.
     """
-    for name in (*_STRINGS, *_STRINGS_OR_NONE):
+    for name in _NAMES:
         value = arguments.get(name, "")
         cast = isinstance(value, (bool, int, float, list, tuple, dict, set)) or (value is None and name in _STRINGS)
         if cast:

@@ -91,10 +91,15 @@ def _answering(_: None) -> Function:
 def _making_from_string(original: Function) -> Function:
     """Note a model's arguments, and patch what was loaded meanwhile."""
 
-    def create_from_arg_string(cls: object, arg_string: str, additional_config: object = None) -> object:
+    def create_from_arg_string(cls: Any, arg_string: str, additional_config: object = None) -> object:
         from lm_eval.utils import simple_parse_args_string
 
-        return _noted(simple_parse_args_string(arg_string), lambda: original(cls, arg_string, additional_config))
+        arguments = simple_parse_args_string(arg_string)
+        if simple_parse_args_string("revision='1'") != {"revision": "1"}:  # 0.5 leaves the quotes
+            from xglue_harness.harness.model_arguments import unquoted
+
+            return cls.create_from_arg_obj(unquoted(arguments), additional_config)
+        return _noted(arguments, lambda: original(cls, arg_string, additional_config))
 
     return create_from_arg_string
 
