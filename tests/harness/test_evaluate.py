@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import seqeval.metrics
 import torch
+from lm_eval import evaluator_utils
+from lm_eval.config.group import GroupConfig
 
 from tests.helpers.layout import sentence_file, write_file, write_layout
 from tests.helpers.loggers import sample_table
@@ -225,6 +227,17 @@ def test_limit_and_samples(evaluate):
         "xglue_nc_zs_en": 5,
         "xglue_wpr_zs_zh": 5,
     }
+    chosen = evaluate(["xglue_nc_zs_en"], samples={"xglue_nc_zs_en": [3, 17, 40]})
+    assert chosen["n-samples"]["xglue_nc_zs_en"] == {"original": 60, "effective": 3}
+
+
+@pytest.mark.xfail(
+    hasattr(evaluator_utils, "_build_logged_samples"),
+    reason="lm-eval 0.5.0.dev1 takes the number of a chosen document for its place among those chosen, for any task",
+    raises=IndexError,
+    strict=True,
+)
+def test_chosen_samples_are_logged_by_their_numbers(evaluate):
     chosen = evaluate(["xglue_nc_zs_en"], samples={"xglue_nc_zs_en": [3, 17, 40]}, log_samples=True)
     assert [sample["doc_id"] for sample in chosen["samples"]["xglue_nc_zs_en"]] == [3, 17, 40]
 
@@ -382,6 +395,7 @@ task:
     metadata: {{epochs: 2}}
   - xglue_xnli_zs_fr
 """,
+    "an_own_group_in_a_group": "group: outer\ntask:\n  - group: mine\n    metadata: {{epochs: 3}}\n",
     "of_an_included_leaf": "include: included.yaml\ntask: mine_too\nmetadata:\n  seed: 7\n",
     "without_options": "include: {tasks}/xnli/xglue_xnli_zs_de.yaml\ntask: mine\n",
     "a_group_as_task": "group: mine\ntask:\n  - task: xglue_qam_zs\n    metadata: {{epochs: 2}}\n",
@@ -416,6 +430,7 @@ def loaded(tmp_path):
         (["in_a_group"], "mine", {"xnli de": 2, "xnli fr": 10}),
         (["a_group_in_a_group"], "mine", {"qam de": 2, "qam en": 2, "qam fr": 2, "xnli fr": 10}),
         (["without_options"], "mine", {"xnli de": 10}),
+        (["in_a_group", "an_own_group_in_a_group"], "outer", {"xnli de": 2, "xnli fr": 3}),
     ],
 )
 def test_options_of_a_users_own_yaml_count_for_its_tasks_alone(names, task, epochs, loaded):
@@ -434,7 +449,6 @@ def test_options_of_a_users_own_yaml_that_includes_another(loaded):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a_group_as_task", "task: xglue_qam_zs with options is a group of leaves: write group: xglue_qam_zs there"),
         ("of_no_leaf", "mine: made of no task of ours; let its YAML include that of a leaf, such as"),
         ("misspelt", "unknown option 'epoch'"),
     ],
@@ -443,6 +457,15 @@ def test_a_users_own_yaml_that_makes_no_sense(name, message, loaded):
     with pytest.raises(RecipeError) as caught:
         loaded(name)
     assert message in str(caught.value)
+
+
+def test_a_group_that_is_listed_as_a_task(loaded):
+    if hasattr(GroupConfig, "include"):  # lm-eval 0.5, where a leaf's name stays
+        assert {task.language: task.options.epochs for task in loaded("a_group_as_task")} == {"de": 2, "en": 2, "fr": 2}
+        return
+    message = "task: xglue_qam_zs with options is a group of leaves: write group: xglue_qam_zs there"
+    with pytest.raises(RecipeError, match=message):
+        loaded("a_group_as_task")
 
 
 def test_batch_size_as_a_models_argument_is_refused(evaluate, tiny):

@@ -134,6 +134,21 @@ def _averaging_over_tasks(original: Function) -> Function:
     return aggregate
 
 
+def _handing_options_down(original: Function) -> Function:
+    """Let options that a YAML gives to a group reach its leaves in 0.5, too, which has defaults of a group for that."""
+
+    def _build_group(
+        self: Any, name: str, config: Mapping[str, Any], overrides: Mapping[str, Any] | None, *args: Any, **kwargs: Any
+    ) -> object:
+        options = (overrides or {}).get("metadata")
+        if options and hasattr(self, "_resolve_include"):
+            defaults = self._resolve_include(config.get("include"), kwargs.get("yaml_path", args[-1]))
+            config = {**config, "include": {**defaults, "metadata": options}}
+        return original(self, name, config, overrides, *args, **kwargs)
+
+    return _build_group
+
+
 # ---------------------------------------------------------------- table
 
 PATCHES = (
@@ -144,6 +159,13 @@ PATCHES = (
         "it finds tasks in lm_eval's own folder and in `--include_path`, not in installed packages",
         "pull request 4015 (open)",
         "a release with 4015, which reads our entry point `lm_eval.tasks`",
+    ),
+    Patch(
+        "lm_eval.tasks._factory",
+        "TaskFactory._build_group",
+        _handing_options_down,
+        "0.5 drops options (`metadata`) that a YAML gives to a group in a group; 0.4 hands them down to the leaves",
+        until="0.4 does without; 0.5.0.dev1 needs it",
     ),
     Patch(
         "lm_eval.api.model",
