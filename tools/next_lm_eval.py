@@ -21,8 +21,10 @@ def main(arguments: list[str]) -> int:
         print("skipped: LM_EVAL_NEXT names no wheel or checkout of lm-eval")
         return 0
     path = Path(given).expanduser().resolve(strict=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", str(path)], check=True)
-    print(f"lm-eval {version('lm_eval')}")
+    environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}  # pins lm-eval itself
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", str(path)]
+    subprocess.run(command, check=True, env=environment)
+    print(f"lm-eval {version('lm_eval')}", flush=True)
     return subprocess.run([sys.executable, "-m", "pytest", *arguments]).returncode
 
 
