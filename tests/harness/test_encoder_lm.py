@@ -154,6 +154,8 @@ def left():  # registered first, so that it is called last
         file.write(str(found))
 
 atexit.register(left)
+from lm_eval import evaluator_utils
+from lm_eval.api.model import LM
 from lm_eval.models.huggingface import HFLM
 from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.harness.requests import backbone_of
@@ -161,7 +163,10 @@ from xglue_harness.harness.requests import backbone_of
 found = []
 for lm in (EncoderLM(sys.argv[1]), HFLM(pretrained=sys.argv[1], device="cpu")):
     gathered = lm.all_gather(torch.tensor([lm.rank + 10]))
-    objects = lm.gather_object({"from": lm.rank}, dst=0)
+    if hasattr(LM, "gather_object"):
+        objects = lm.gather_object({"from": lm.rank}, dst=0)
+    else:  # lm-eval 0.5 gathers them itself
+        objects = evaluator_utils.torch_gather_object({"from": lm.rank}, rank=lm.rank, world_size=lm.world_size, dst=0)
     lm.barrier()
     found.append([lm.rank, lm.world_size, lm.device.type, gathered.tolist(), objects])
 with open(f"{sys.argv[2]}/{lm.rank}.json", "w") as file:
