@@ -81,10 +81,10 @@ class Ground:
         self._model = EncoderLM(str(folder / "encoder"), device="cpu")
         step = TrainStep.step
 
-        def die(learner: Any, batch: Any) -> None:
-            if learner.counters.step == 5:
+        def die(train_step: Any, batch: Any) -> None:
+            if train_step.counters.step == 5:
                 raise Killed
-            step(learner, batch)
+            step(train_step, batch)
 
         TrainStep.step = die  # type: ignore[method-assign]
         try:

@@ -10,6 +10,7 @@ import pytest
 from xglue_harness import hook
 from xglue_harness.harness import patches
 from xglue_harness.harness.patches import MARK, PATCHES, Patch, apply_patches, as_markdown, wrap_once
+from xglue_harness.resources import tasks_folder
 
 ARCHITECTURE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 
@@ -62,3 +63,15 @@ def test_a_method_a_class_method_and_one_that_is_not_there():
 
 def test_the_documentation_shows_the_table():
     assert as_markdown() in ARCHITECTURE.read_text(encoding="utf-8")
+
+
+def test_tasks_are_not_included_where_lm_eval_finds_them_itself(monkeypatch):
+    """By the entry point ``lm_eval.tasks``, as in lm-eval's pull request 4015."""
+    from lm_eval.tasks import manager
+
+    seen = []
+    init = patches._including_tasks(lambda self, verbosity, include_path, *rest: seen.append(include_path))
+    init(None, include_path="mine")
+    monkeypatch.setattr(manager, "discover_plugin_task_paths", lambda: [tasks_folder()], raising=False)
+    init(None, include_path="mine")
+    assert seen == [[tasks_folder(), "mine"], "mine"]

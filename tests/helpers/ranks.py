@@ -60,11 +60,11 @@ def layers_left_out(world: World) -> None:
     torch.manual_seed(world.rank)
     chosen = recipe("xnli", batch_size=4)
     inputs = tokenised(TASKS["xnli"], pairs(32), backbone().tokenizer, "en", 32)
-    learner = TrainStep(
+    train_step = TrainStep(
         model, chosen, inputs, steps=8, words_per_batch=None, pad=1, device=CPU, world=world, counters=Counters()
     )
     for start in range(0, 32, 4):
-        learner.step(range(start, start + 4))
+        train_step.step(range(start, start + 4))
     weights = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
     assert len({str(one) for one in world.gather(weights)}) == 1
 
@@ -75,18 +75,18 @@ def uneven(world: World) -> None:
     model = TransferModel(backbone().encoder, 3, tagging=False, pooling="first", dropout=0.0)
     chosen = recipe("xnli", batch_size=4)
     inputs = tokenised(TASKS["xnli"], pairs(1), backbone().tokenizer, "en", 32)
-    learner = TrainStep(
+    train_step = TrainStep(
         model, chosen, inputs, steps=2, words_per_batch=None, pad=0, device=CPU, world=world, counters=Counters()
     )
-    learner.step([0])
-    assert learner.counters.real_tokens == inputs.subwords > 0
+    train_step.step([0])
+    assert train_step.counters.real_tokens == inputs.subwords > 0
     torch.manual_seed(0)
     alone = TrainStep(
         TransferModel(backbone().encoder, 3, tagging=False, pooling="first", dropout=0.0), chosen, inputs,
         steps=2, words_per_batch=None, pad=0, device=CPU, world=World(), counters=Counters(),
     )  # fmt: skip
     alone.step([0])
-    assert alone.counters == learner.counters
+    assert alone.counters == train_step.counters
     for name, value in alone.model.state_dict().items():
         assert torch.allclose(value, model.state_dict()[name], atol=1e-7), name
 
@@ -105,11 +105,11 @@ def tokens_of_the_training_set(world: World) -> None:
             patch.setattr(token_cache, "tokenised", counting)
             patch.setenv("XGLUE_CACHE", f"{folder}/{own_disk}/{world.rank if own_disk else 'all'}")
             calls.clear()
-            material = TrainingData(pairs(6), "0" * 64)
-            working = CheckpointFolder(Path(folder) / f"working-{own_disk}")
-            run = Trainer(backbone(), TASKS["xnli"], recipe("xnli"), material, working, world, 60.0, progress=False)
+            data = TrainingData(pairs(6), "0" * 64)
+            checkpoints = CheckpointFolder(Path(folder) / f"working-{own_disk}")
+            trainer = Trainer(backbone(), TASKS["xnli"], recipe("xnli"), data, checkpoints, world, 60.0, progress=False)
             assert calls == expected
-            assert world.gather(run._inputs.ids.tolist())[0] == run._inputs.ids.tolist()
+            assert world.gather(trainer._inputs.ids.tolist())[0] == trainer._inputs.ids.tolist()
     world.on_main(lambda: shutil.rmtree(folder))
 
 

@@ -29,15 +29,15 @@ from xglue_harness.training.trainer import TrainingData
 SPEC = TASKS["pos"]
 DEV = {"en": sentences(20, 7), "de": sentences(20, 31)}
 COUNTS = [("en", 40), ("en", 20), ("de", 20)]
-MATERIAL = TrainingData(sentences(40), "f" * 64, DEV)
+DATA = TrainingData(sentences(40), "f" * 64, DEV)
 
 
-def _finetune(store, *, chosen=None, material=MATERIAL, seconds=0.0, dropout=0.1):
+def _finetune(store, *, chosen=None, data=DATA, seconds=0.0, dropout=0.1):
     body = backbone(dropout)
     chosen = chosen or recipe(epochs=3, dropout=None)
     with seeded(1, CPU):
         return finetune(
-            body, identify(body), SPEC, chosen, material, store=store, checkpoint_seconds=seconds, progress=False
+            body, identify(body), SPEC, chosen, data, store=store, checkpoint_seconds=seconds, progress=False
         )
 
 
@@ -77,8 +77,8 @@ def test_a_second_run_trains_nothing_and_says_what_it_used(unbroken, caplog, mon
     [
         {"chosen": recipe(epochs=2, dropout=None)},
         {"chosen": recipe(epochs=3, dropout=None, seed=9)},
-        {"material": TrainingData(sentences(40), "0" * 64, DEV)},
-        {"material": TrainingData(sentences(40), "f" * 64, {"en": DEV["en"]})},
+        {"data": TrainingData(sentences(40), "0" * 64, DEV)},
+        {"data": TrainingData(sentences(40), "f" * 64, {"en": DEV["en"]})},
     ],
 )
 def test_another_training_is_another_entry(unbroken, change, tmp_path):
@@ -96,8 +96,8 @@ def test_a_raised_version_trains_anew(unbroken, tmp_path, monkeypatch):
 
 def test_a_training_stored_when_the_key_held_a_hash_of_the_code_is_still_found():
     """The key that commit 0ffbed7 gave to this training."""
-    identity, material = Identity("1" * 64, "2" * 64, "3" * 64), TrainingData(sentences(4), "f" * 64, {"en": []})
-    key = finetuning.training_key(backbone(), identity, recipe(), material)
+    identity, data = Identity("1" * 64, "2" * 64, "3" * 64), TrainingData(sentences(4), "f" * 64, {"en": []})
+    key = finetuning.training_key(backbone(), identity, recipe(), data)
     assert key == "ca6c704ca9a2f7500c65977a9d7b5d29"
 
 
@@ -162,11 +162,11 @@ def _kill_in_dev(monkeypatch):
     score_dev, calls = DevSets.score, []
 
     def killing(self, model, **options):
-        found = score_dev(self, model, **options)
-        calls.append(found)
+        scores = score_dev(self, model, **options)
+        calls.append(scores)
         if len(calls) == 2:
             raise _Killed
-        return found
+        return scores
 
     monkeypatch.setattr(DevSets, "score", killing)
 
@@ -295,8 +295,8 @@ def test_the_kept_weights_are_those_that_were_scored(unbroken):
         for (language, documents), predictions in zip(DEV.items(), predicted, strict=True):
             pairs = zip(documents, predictions.values, strict=True)
             kind = kind_of(SPEC)
-            found = kind.score([kind.document_score(document["pos"], value) for document, value in pairs])
-            assert found == scores[epoch][language]
+            again = kind.score([kind.document_score(document["pos"], value) for document, value in pairs])
+            assert again == scores[epoch][language]
 
 
 def test_another_training_on_the_same_text_tokenises_nothing(tmp_path, monkeypatch, caplog):
@@ -323,7 +323,7 @@ def test_the_encoder_stays_as_it_was():
     assert not body.encoder.training
     chosen = recipe(epochs=1)
     with seeded(1, CPU):
-        finetune(body, before, SPEC, chosen, MATERIAL, progress=False)
+        finetune(body, before, SPEC, chosen, DATA, progress=False)
     assert identify(body) == before
     assert not body.encoder.training
 
@@ -374,7 +374,7 @@ def test_a_store_that_cannot_be_written_is_one_error(tmp_path):
 def test_the_record_of_a_training_is_complete(unbroken):
     training = unbroken.training
     assert (training.train_rows, training.train_inputs, training.steps) == (40, 40, 15)
-    assert training.real_tokens == 3 * sum(len(row["words"]) + 2 for row in MATERIAL.train)
+    assert training.real_tokens == 3 * sum(len(row["words"]) + 2 for row in DATA.train)
     assert 1 <= training.padding_ratio == training.padded_tokens / training.real_tokens
     assert [entry.epoch for entry in training.epochs] == [1.0, 2.0, 3.0]
     assert all(set(entry.dev) == {"en", "de"} and entry.constant is not None for entry in training.epochs)

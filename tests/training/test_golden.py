@@ -81,9 +81,9 @@ def trained(task: str, folder: Path) -> dict[str, Any]:
     options = {**OPTIONS, **changes}
     pooling = options.pop("pooling", "first")
     recipe = resolve(Options(**options), TASKS[task], seed=1, precision="fp32", pooling=pooling)
-    body, material = named_weights(), TrainingData(rows, "f" * 64, dev)
+    body, data = named_weights(), TrainingData(rows, "f" * 64, dev)
     with seeded(1, CPU):
-        tuned = finetune(body, identify(body), TASKS[task], recipe, material, store=Store(folder), progress=False)
+        tuned = finetune(body, identify(body), TASKS[task], recipe, data, store=Store(folder), progress=False)
     training = tuned.training
     tensors = tuned.entry.read(training.epochs[-1].epoch)
     return {

@@ -28,7 +28,7 @@ def _inputs(task):
     return tokenised(TASKS[task], ROWS[task], backbone().tokenizer, "en", 32)
 
 
-def _learner(task, **options):
+def _train_step(task, **options):
     chosen, spec = recipe(task, **options), TASKS[task]
     torch.manual_seed(5)
     model = build_model(backbone(), spec, chosen)
@@ -42,9 +42,9 @@ def _learner(task, **options):
 @pytest.mark.parametrize("task", ["pos", "xnli"])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_ten_steps_give_the_weights_of_the_transformers_trainer(task, weight_decay, tmp_path):
-    learner = _learner(task, weight_decay=weight_decay)
+    train_step = _train_step(task, weight_decay=weight_decay)
     for batch in BATCHES:
-        learner.step(batch)
+        train_step.step(batch)
 
     class MeanLoss(torch.nn.Module):
         def __init__(self, model):
@@ -52,7 +52,7 @@ def test_ten_steps_give_the_weights_of_the_transformers_trainer(task, weight_dec
             self.model = model
 
         def forward(self, input_ids, attention_mask, token_type_ids, labels):
-            divisor = learner._words_per_batch or len(labels)
+            divisor = train_step._words_per_batch or len(labels)
             return {"loss": self.model(input_ids, attention_mask, token_type_ids, labels)["loss"] / divisor}
 
     class InOrder(Trainer):
@@ -72,7 +72,7 @@ def test_ten_steps_give_the_weights_of_the_transformers_trainer(task, weight_dec
         reference, arguments, data_collator=lambda batch: collate(inputs, batch, 0), train_dataset=list(range(40))
     ).train()
     for name, value in reference.model.state_dict().items():
-        assert torch.allclose(value, learner.model.state_dict()[name], atol=1e-6), name
+        assert torch.allclose(value, train_step.model.state_dict()[name], atol=1e-6), name
 
 
 def test_the_learning_rate_is_that_of_transformers():
@@ -88,7 +88,7 @@ def test_the_learning_rate_is_that_of_transformers():
 
 @pytest.mark.parametrize("task", ["pos", "xnli"])
 def test_a_batch_that_does_not_fit_is_split_and_the_result_stays(task, monkeypatch, caplog):
-    whole, split = _learner(task), _learner(task)
+    whole, split = _train_step(task), _train_step(task)
     for batch in BATCHES:
         whole.step(batch)
     forward, sizes = TransferModel.forward, []
@@ -120,14 +120,14 @@ def test_only_a_real_lack_of_memory_counts(monkeypatch):
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(lack.value)
 
-    learner = _learner("xnli")
+    train_step = _train_step("xnli")
 
     def broken(self, *args, **kwargs):
         raise RuntimeError("shape mismatch")
 
     monkeypatch.setattr(TransferModel, "forward", broken)
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        learner.step(BATCHES[0])
+        train_step.step(BATCHES[0])
 
 
 def test_not_even_one_example_fits(monkeypatch):
@@ -136,37 +136,37 @@ def test_not_even_one_example_fits(monkeypatch):
 
     monkeypatch.setattr(TransferModel, "forward", never)
     with pytest.raises(TrainingError, match="out of memory with a single example: try a smaller max_length"):
-        _learner("xnli").step(BATCHES[0])
+        _train_step("xnli").step(BATCHES[0])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_names_its_step(bad, monkeypatch):
-    forward, learner = TransferModel.forward, _learner("xnli")
+    forward, train_step = TransferModel.forward, _train_step("xnli")
 
     def explode(self, *args, **kwargs):
         output = forward(self, *args, **kwargs)
-        return {**output, "loss": output["loss"] * (bad if learner.counters.step == 2 else 1)}
+        return {**output, "loss": output["loss"] * (bad if train_step.counters.step == 2 else 1)}
 
     monkeypatch.setattr(TransferModel, "forward", explode)
     first, second, third, *_ = BATCHES
-    learner.step(first)
-    learner.step(second)
+    train_step.step(first)
+    train_step.step(second)
     with pytest.raises(TrainingError, match=rf"the loss is {bad} at step 3: .*learning_rate"):
-        learner.step(third)
+        train_step.step(third)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_gradient_that_is_not_finite_names_its_step(bad):
-    learner = _learner("xnli")
+    train_step = _train_step("xnli")
     first, second, *_ = BATCHES
-    learner.step(first)
-    learner.model.classifier.weight.register_hook(lambda gradient: gradient * bad)
+    train_step.step(first)
+    train_step.model.classifier.weight.register_hook(lambda gradient: gradient * bad)
     with pytest.raises(TrainingError, match=r"the gradient is (nan|inf) at step 2: .*learning_rate"):
-        learner.step(second)
+        train_step.step(second)
 
 
 def test_going_on_from_the_tensors_is_going_on():
-    whole, first, second = _learner("pos"), _learner("pos"), _learner("pos")
+    whole, first, second = _train_step("pos"), _train_step("pos"), _train_step("pos")
     for batch in BATCHES:
         whole.step(batch)
     for batch in BATCHES[:4]:
@@ -180,22 +180,22 @@ def test_going_on_from_the_tensors_is_going_on():
 
 
 def test_weights_and_optimizer_stay_in_fp32_under_bf16():
-    learner = _learner("xnli", precision="bf16")
-    learner.step(BATCHES[0])
-    assert {tensor.dtype for tensor in learner.tensors().values()} == {torch.float32}
-    assert learner.recipe.precision == "bf16"
+    train_step = _train_step("xnli", precision="bf16")
+    train_step.step(BATCHES[0])
+    assert {tensor.dtype for tensor in train_step.tensors().values()} == {torch.float32}
+    assert train_step.recipe.precision == "bf16"
 
 
 def test_words_weigh_the_same_in_batches_of_short_and_of_long_sentences():
-    learner = _learner("pos")
+    train_step = _train_step("pos")
     seen = []
     for batch in BATCHES[:5]:
-        tensors = collate(learner.inputs, batch, 0)
+        tensors = collate(train_step.inputs, batch, 0)
         with torch.no_grad():
-            total = learner.model.eval()(**tensors)["loss"]
+            total = train_step.model.eval()(**tensors)["loss"]
         seen.append((total, int((tensors["labels"] != IGNORED).sum())))
     per_word = sum(total for total, _ in seen) / sum(words for _, words in seen)
-    assert sum(total / learner._words_per_batch for total, _ in seen) / 5 == pytest.approx(per_word.item(), rel=1e-5)
+    assert sum(total / train_step._words_per_batch for total, _ in seen) / 5 == pytest.approx(per_word.item(), rel=1e-5)
 
 
 def test_a_compiled_encoder_learns_the_same_under_the_same_names(monkeypatch):
@@ -206,12 +206,12 @@ def test_a_compiled_encoder_learns_the_same_under_the_same_names(monkeypatch):
         compiled(module, backend="eager", **options)
 
     monkeypatch.setattr(torch.nn.Module, "compile", without_a_compiler)
-    learner, other = _learner("pos", compile=True), _learner("pos")
+    train_step, other = _train_step("pos", compile=True), _train_step("pos")
     for batch in BATCHES[:4]:
-        learner.step(batch)
+        train_step.step(batch)
         other.step(batch)
     assert whole == [{"dynamic": True}]
     expected = other.model.state_dict()
-    assert learner.model.state_dict().keys() == expected.keys()
-    for name, value in learner.model.state_dict().items():
+    assert train_step.model.state_dict().keys() == expected.keys()
+    for name, value in train_step.model.state_dict().items():
         assert torch.allclose(value, expected[name], atol=1e-6), name

@@ -91,16 +91,17 @@ def tokenised(
     bar = tqdm(total=len(rows), desc=title, unit="row", disable=not progress, delay=_PATIENCE, leave=False)
     parts = []
     with reading(tokenizer, language), on_all_cores(), bar:
-        frame = frame_of(spec, tokenizer)
+        frame = frame_of(spec, tokenizer, language)
         for number, columns in enumerate(chunks(rows, spec, _CHUNK)):
             parts.append(make(spec, columns, number * _CHUNK, tokenizer, frame, max_length))
             bar.update(len(columns[spec.label_column]))
     return concatenated(parts)
 
 
-def frame_of(spec: TaskSpec, tokenizer: Any) -> Frame:
-    """The special tokens around a task's texts, in the language that the tokenizer reads."""
-    return pair_frame(tokenizer) if spec.text_b else single_frame(tokenizer)
+def frame_of(spec: TaskSpec, tokenizer: Any, language: str) -> Frame:
+    """The special tokens around a task's texts in a language."""
+    with reading(tokenizer, language):
+        return pair_frame(tokenizer) if spec.text_b else single_frame(tokenizer)
 
 
 def chunks(rows: Rows, spec: TaskSpec, size: int) -> Iterator[dict[str, list[Any]]]:

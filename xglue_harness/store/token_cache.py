@@ -25,7 +25,6 @@ from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.checks import check_ids
 from xglue_harness.encoders.fingerprint import subwords_sha256
 from xglue_harness.encoders.inputs import Inputs
-from xglue_harness.encoders.languages import reading
 from xglue_harness.encoders.tokenising import chunks, frame_of, tokenised
 from xglue_harness.encoders.told_languages import language_number
 from xglue_harness.files import cache_root, unwritable_cache
@@ -109,8 +108,7 @@ def cached(
 
 def tokens_key(spec: TaskSpec, rows: Rows, tokenizer: Any, language: str, max_length: int) -> str:
     """Hash (hex) of all that decides the tokens of some rows."""
-    with reading(tokenizer, language):
-        frame = astuple(frame_of(spec, tokenizer))
+    frame = astuple(frame_of(spec, tokenizer, language))
     task = (spec.name, spec.kind.value, spec.text_a, spec.text_b, spec.columns)
     facts = [task, _rows_sha256(spec, rows), subwords_sha256(tokenizer), frame, max_length]
     facts += [TOKENS_VERSION, _libraries()]
