@@ -111,7 +111,7 @@ def probed(family: str, tokenizer: Any, max_length: int) -> dict[str, Any]:
     except Exception as error:  # building is this table's business, not the harness's
         return {"family": family, "unbuilt": f"{type(error).__name__}: {' '.join(str(error).split())}"}
     seconds = time.perf_counter() - began
-    return {"family": family, "company": probe.batch_rule, "difference": probe.difference, "limit": limit, "s": seconds}
+    return {"family": family, "batches": probe.batch_rule, "difference": probe.difference, "limit": limit, "s": seconds}
 
 
 def main() -> None:
@@ -129,16 +129,16 @@ def main() -> None:
     tokenizer = tokenizers.bert()
     rows = [probed(family, tokenizer, arguments.max_length) for family in arguments.families or sorted(families())]
     for row in rows:
-        if "company" in row:
+        if "batches" in row:
             limit = "any" if row["limit"] is None else row["limit"]
-            print(f"{row['family']:24}{row['company']:12}{row['difference']:10.1e}{limit!s:>8}{row['s']:8.2f} s")
+            print(f"{row['family']:24}{row['batches']:12}{row['difference']:10.1e}{limit!s:>8}{row['s']:8.2f} s")
         elif arguments.all or arguments.families:
             print(f"{row['family']:24}{row.get('reason') or row.get('unbuilt')}")
-    counts = {what: sum(what in row for row in rows) for what in ("company", "reason", "unbuilt")}
-    alike = [row["difference"] for row in rows if row.get("company") == "any length"]
-    depends = [row["family"] for row in rows if row.get("company", "any length") != "any length"]
+    counts = {what: sum(what in row for row in rows) for what in ("batches", "reason", "unbuilt")}
+    alike = [row["difference"] for row in rows if row.get("batches") == "any length"]
+    depends = [row["family"] for row in rows if row.get("batches", "any length") != "any length"]
     print(
-        f"{len(rows)} families: {counts['company']} encoders probed, {counts['reason']} refused, {counts['unbuilt']} "
+        f"{len(rows)} families: {counts['batches']} encoders probed, {counts['reason']} refused, {counts['unbuilt']} "
         f"not built; {len(alike)} within {max(alike, default=0):.1e}; {len(depends)} depend on their batch: "
         f"{', '.join(depends)}"
     )

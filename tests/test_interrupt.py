@@ -58,7 +58,8 @@ def test_every_command_of_ours(
 
 @pytest.mark.processes
 def test_the_signal_itself() -> None:
-    code = "import sys, time; from xglue_harness import cli; import xglue_harness.harness.demo as demo;"
+    code = "import signal, time; from xglue_harness import cli; import xglue_harness.harness.demo as demo;"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler);"  # a shell's background job inherits: ignored
     code += "demo.run_demo = lambda **_: print('begun', flush=True) or time.sleep(60); cli.main(['demo'])"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -32,12 +32,12 @@ def test_batches_hold_what_may_share_them(batch_rule):
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(3, 12, (90,), generator=generator).tolist()
     batch = list(range(5, 60))
-    found = {
+    batches = {
         "budget": (range(90), list(budget_batches(lengths, 40, batch_rule))),
         "cut": (batch, split_into_microbatches(lengths, batch, 40, 6, batch_rule)),
         "cut without a limit": (batch, split_into_microbatches(lengths, batch, None, None, batch_rule)),
     }
-    for name, (all_of_them, parts) in found.items():
+    for name, (all_of_them, parts) in batches.items():
         assert sorted(itertools.chain(*parts)) == sorted(all_of_them)
         sizes = [len({lengths[index] for index in part}) for part in parts]
         assert max(len(part) for part in parts) > 1 or batch_rule == "one input", name
@@ -65,13 +65,13 @@ def test_other_languages_change_nothing(fault):
     probed = with_batch_rule(body, probe_padding(body, 32))
     long = [{name: (row[name] * 5)[:20] for name in ("words", "pos")} for row in sentences(12)]
     german, others = (prepare(body, POS, options, rows, "de") for rows in (sentences(12), long))
-    found = {}
+    differences = {}
     for name, one in (("as ever", body), ("probed", probed)):
         alone, beside = _scores(one, options, [german])[0], _scores(one, options, [german, others])[0]
         pairs = zip(itertools.chain(*alone.scores), itertools.chain(*beside.scores), strict=True)
-        found[name] = max(abs(a - b) for a, b in pairs)
-    assert found["probed"] < 1e-5
-    assert found["as ever"] > 1e-4, "the trap is gone"
+        differences[name] = max(abs(a - b) for a, b in pairs)
+    assert differences["probed"] < 1e-5
+    assert differences["as ever"] > 1e-4, "the trap is gone"
 
 
 @pytest.mark.parametrize("fault", ["convbert", "ignores its mask", "looks at the batch"])

@@ -26,14 +26,14 @@ def test_batches_hold_similar_lengths_in_random_order():
 
 @given(st.lists(st.integers(1, 40), max_size=80), st.integers(1, 100))
 def test_batches_of_a_budget_are_as_large_as_it_allows(lengths, subwords):
-    found = list(budget_batches(lengths, subwords))
-    assert sorted(chain(*found)) == list(range(len(lengths)))
-    order = [lengths[index] for index in chain(*found)]
+    batches = list(budget_batches(lengths, subwords))
+    assert sorted(chain(*batches)) == list(range(len(lengths)))
+    order = [lengths[index] for index in chain(*batches)]
     assert order == sorted(lengths, reverse=True)
-    for at, batch in enumerate(found):
+    for at, batch in enumerate(batches):
         longest = max(lengths[index] for index in batch)
         assert len(batch) == 1 or longest * len(batch) <= subwords
-        assert at == len(found) - 1 or longest * (len(batch) + 1) > subwords, "one more would fit"
+        assert at == len(batches) - 1 or longest * (len(batch) + 1) > subwords, "one more would fit"
 
 
 def test_the_longest_inputs_come_first_so_that_memory_runs_out_at_once():
@@ -41,16 +41,18 @@ def test_the_longest_inputs_come_first_so_that_memory_runs_out_at_once():
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=12), st.one_of(st.none(), st.integers(1, 200)), st.data())
-def test_a_batch_is_cut_at_the_least_cost(lengths, room, data):
+def test_a_batch_is_cut_at_the_least_cost(lengths, max_tokens, data):
     overhead = data.draw(st.one_of(st.none(), st.integers(0, 60)))
     batch = list(range(len(lengths)))
-    found = split_into_microbatches(lengths, batch, room, overhead)
-    assert sorted(chain(*found)) == batch
+    microbatches = split_into_microbatches(lengths, batch, max_tokens, overhead)
+    assert sorted(chain(*microbatches)) == batch
 
-    def padded(part):
-        return max(lengths[i] for i in part) * len(part)
+    def padded(microbatch):
+        return max(lengths[i] for i in microbatch) * len(microbatch)
 
-    assert room is None or all(len(part) == 1 or padded(part) <= room for part in found)
+    assert max_tokens is None or all(
+        len(microbatch) == 1 or padded(microbatch) <= max_tokens for microbatch in microbatches
+    )
     order = sorted(batch, key=lambda i: -lengths[i])
 
     def cost(parts):
@@ -63,9 +65,9 @@ def test_a_batch_is_cut_at_the_least_cost(lengths, room, data):
             if at == len(order) or cuts >> (at - 1) & 1:
                 parts.append(order[start:at])
                 start = at
-        if room is None or all(len(part) == 1 or padded(part) <= room for part in parts):
+        if max_tokens is None or all(len(microbatch) == 1 or padded(microbatch) <= max_tokens for microbatch in parts):
             best = min(best or cost(parts), cost(parts))
-    assert cost(found) == best
+    assert cost(microbatches) == best
 
 
 def test_a_batch_that_fits_stays_whole_where_parts_cost_too_much():

@@ -20,20 +20,20 @@ def _seeded(seed: int = 0):
 def test_dropout_keeps_its_share_and_the_mean():
     x = torch.ones(1000, 1001)
     with _seeded():
-        found = functional.dropout(x, 0.1)
-    kept = found[found != 0]
+        dropped = functional.dropout(x, 0.1)
+    kept = dropped[dropped != 0]
     assert abs(1 - len(kept) / x.numel() - 0.1) < 1e-3
     assert torch.allclose(kept, torch.tensor(1 / 0.9), atol=1e-4)
-    assert abs(found.mean() - 1) < 1e-3
-    assert abs(torch.corrcoef(found[:, :4].T)[0, 1]) < 0.15, "neighbours are drawn from the same 64 bits"
+    assert abs(dropped.mean() - 1) < 1e-3
+    assert abs(torch.corrcoef(dropped[:, :4].T)[0, 1]) < 0.15, "neighbours are drawn from the same 64 bits"
 
 
 def test_dropout_passes_back_what_it_passed_on():
     x = torch.randn(50, 30, requires_grad=True)
     with _seeded():
-        found = functional.dropout(x, 0.3)
-    found.sum().backward()
-    factor = torch.where(found != 0, found / x, 0.0)
+        dropped = functional.dropout(x, 0.3)
+    dropped.sum().backward()
+    factor = torch.where(dropped != 0, dropped / x, 0.0)
     assert torch.allclose(x.grad, factor, atol=1e-5)
     assert (x.grad == 0).any()
 
@@ -93,14 +93,14 @@ def test_attention_has_the_values_and_derivatives_of_its_definition(mask, scale)
 
     with pytest.MonkeyPatch.context() as patch, training_kernels(CPU):
         patch.setattr(kernels._Masks, "draw", draw)
-        found = functional.scaled_dot_product_attention(
+        attended = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=MASKS[mask], dropout_p=0.25, scale=scale
         )
     kept = (drawn[0] >= 0.25 * 65536 - 32768).view(3, 2, 7, 7).float()
     expected = _reference(query, key, value, MASKS[mask], kept, 0.25, 0.5 if scale is None else scale)
-    assert torch.allclose(found, expected, atol=1e-6)
-    weights = torch.randn(found.shape)
-    mine = torch.autograd.grad((found * weights).sum(), leaves, retain_graph=True)
+    assert torch.allclose(attended, expected, atol=1e-6)
+    weights = torch.randn(attended.shape)
+    mine = torch.autograd.grad((attended * weights).sum(), leaves, retain_graph=True)
     theirs = torch.autograd.grad((expected * weights).sum(), leaves)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mine, theirs, strict=True))
 
@@ -122,8 +122,8 @@ def test_a_masked_row_gives_no_nan():
     query = torch.randn(1, 1, 3, 4, requires_grad=True)
     mask = torch.tensor([[True, True, False], [False, False, False], [True, False, False]]).view(1, 1, 3, 3)
     with _seeded():
-        found = functional.scaled_dot_product_attention(query, query, query, attn_mask=mask, dropout_p=0.1)
-    found[:, :, [0, 2]].sum().backward()
+        attended = functional.scaled_dot_product_attention(query, query, query, attn_mask=mask, dropout_p=0.1)
+    attended[:, :, [0, 2]].sum().backward()
     assert torch.isfinite(query.grad).all()
 
 
@@ -131,18 +131,18 @@ def test_the_mean_over_many_masks_is_attention_without_dropout():
     torch.manual_seed(4)
     query, key, value = torch.randn(3, 1, 2, 6, 4).unbind()
     with training_kernels(CPU):
-        found = [functional.scaled_dot_product_attention(query, key, value, dropout_p=0.1) for _ in range(4000)]
+        attended = [functional.scaled_dot_product_attention(query, key, value, dropout_p=0.1) for _ in range(4000)]
     expected = functional.scaled_dot_product_attention(query, key, value)
-    assert torch.allclose(torch.stack(found).mean(0), expected, atol=0.03)
+    assert torch.allclose(torch.stack(attended).mean(0), expected, atol=0.03)
 
 
 def test_under_bf16_autocast_the_result_is_bf16():
     layer = torch.nn.Linear(8, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16), _seeded():
         hidden = layer(torch.randn(2, 5, 8))
-        found = functional.dropout(hidden, 0.1)
-        heads = found.view(2, 5, 2, 4).transpose(1, 2)
+        dropped = functional.dropout(hidden, 0.1)
+        heads = dropped.view(2, 5, 2, 4).transpose(1, 2)
         out = functional.scaled_dot_product_attention(heads, heads, heads, dropout_p=0.1)
-    assert hidden.dtype == found.dtype == out.dtype == torch.bfloat16
+    assert hidden.dtype == dropped.dtype == out.dtype == torch.bfloat16
     out.float().sum().backward()
     assert torch.isfinite(layer.weight.grad).all()

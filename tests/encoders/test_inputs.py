@@ -71,10 +71,10 @@ def _slow(items, batch, *, segments, tagging):
 def test_a_batch_is_what_a_slow_reference_gives(data, segments, tagging):
     items = data.draw(st.lists(_TAGGED if tagging else _SENTENCE, min_size=1, max_size=8))
     batch = data.draw(st.lists(st.integers(0, len(items) - 1), min_size=1, max_size=10))
-    found = collate(_inputs(items, segments=segments, tagging=tagging), batch, PAD)
-    assert {tensor.dtype for tensor in found.values()} == {torch.long}
+    tensors = collate(_inputs(items, segments=segments, tagging=tagging), batch, PAD)
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.long}
     expected = _slow(items, batch, segments=segments, tagging=tagging)
-    assert {name: tensor.tolist() for name, tensor in found.items()} == expected
+    assert {name: tensor.tolist() for name, tensor in tensors.items()} == expected
 
 
 def test_a_batch_of_a_tokenizer_is_padded_on_the_right():
@@ -119,7 +119,7 @@ def _tokenised(task, make):
 def test_data_sets_one_after_another_are_those_rows_tokenised_together(make, task, cuts):
     (tokenizer, whole), rows = _tokenised(task, make), ROWS[task]
     stretches = [rows[start:stop] for start, stop in zip([0, *cuts], [*cuts, 12], strict=True)]
-    parts = [tokenised(TASKS[task], own, tokenizer, "en", 16) for own in stretches]
+    parts = [tokenised(TASKS[task], rows, tokenizer, "en", 16) for rows in stretches]
     joint = concatenated(parts)
     _same(joint, whole, apart=["rows"])
     owners = [row for part in parts for row in part.rows.tolist()]

@@ -74,16 +74,16 @@ def _strange(fault):
 
 @pytest.mark.parametrize("family", ALIKE)
 def test_padding_is_nothing_to_most(family):
-    found = probe_padding(backbone_of(family, tokenizers.bert()), LENGTH)
-    assert found.batch_rule == "any length"
-    assert found.difference < 5e-6, "the tolerance is far from what rounding does"
+    finding = probe_padding(backbone_of(family, tokenizers.bert()), LENGTH)
+    assert finding.batch_rule == "any length"
+    assert finding.difference < 5e-6, "the tolerance is far from what rounding does"
 
 
 @pytest.mark.parametrize("family", APART)
 def test_some_give_others_states_beside_longer_inputs(family):
-    found = probe_padding(backbone_of(family, tokenizers.bert()), LENGTH)
-    assert found.batch_rule == "one length"
-    assert found.difference > 100 * TOLERANCE
+    finding = probe_padding(backbone_of(family, tokenizers.bert()), LENGTH)
+    assert finding.batch_rule == "one length"
+    assert finding.difference > 100 * TOLERANCE
 
 
 def test_the_benchmark_asks_every_family():
@@ -96,9 +96,9 @@ def test_the_benchmark_asks_every_family():
     [("none", "any length"), ("ignores its mask", "one length"), ("looks at the batch", "one input")],
 )
 def test_code_of_ones_own_is_asked_and_not_believed(fault, batch_rule, caplog):
-    found = probe_padding(_strange(fault), 32)
-    assert found.batch_rule == batch_rule
-    assert with_batch_rule(_strange(fault), found).batch_rule == batch_rule
+    finding = probe_padding(_strange(fault), 32)
+    assert finding.batch_rule == batch_rule
+    assert with_batch_rule(_strange(fault), finding).batch_rule == batch_rule
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == (batch_rule != "any length")
     assert all("own/code" in message and "batches hold" in message for message in said)
@@ -125,8 +125,8 @@ def test_a_probe_leaves_nothing_behind():
     body.encoder.train()
     weights = {name: tensor.clone() for name, tensor in body.encoder.state_dict().items()}
     before = _generators()
-    found = probe_padding(body, 32)
-    assert found == probe_padding(body, 32)
+    finding = probe_padding(body, 32)
+    assert finding == probe_padding(body, 32)
     assert position_limit(body) == 64
     assert _generators() == before
     assert body.encoder.training

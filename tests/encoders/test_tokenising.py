@@ -18,10 +18,10 @@ from xglue_harness.kinds.base import joined
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(9, 20))
 def test_windows_score_each_word_once_and_fit(lengths, room):
-    found = windows(lengths, room)
-    scored = [word for window in found for word in range(window.scored_start, window.scored_stop)]
+    parts = windows(lengths, room)
+    scored = [word for window in parts for word in range(window.scored_start, window.scored_stop)]
     assert scored == list(range(len(lengths)))
-    for window in found:
+    for window in parts:
         assert window.start <= window.scored_start <= window.scored_stop <= window.stop
         assert sum(lengths[window.start : window.stop]) <= room
 
@@ -35,29 +35,29 @@ def test_neighbouring_windows_overlap():
 def test_a_long_sentence_becomes_windows_with_every_label_once():
     tokenizer, spec = tokenizers.bert(), TASKS["pos"]
     words, labels = ["the", "catdog", "x"] * 20, [5, 7, 3] * 20
-    found = tokenised(spec, [{"words": words, "pos": labels}, {"words": ["dog"], "pos": [1]}], tokenizer, "en", 16)
-    assert len(found) > 3
-    assert max(found.lengths) <= 16
-    assert found.rows.tolist() == [0] * (len(found) - 1) + [1]
+    inputs = tokenised(spec, [{"words": words, "pos": labels}, {"words": ["dog"], "pos": [1]}], tokenizer, "en", 16)
+    assert len(inputs) > 3
+    assert max(inputs.lengths) <= 16
+    assert inputs.rows.tolist() == [0] * (len(inputs) - 1) + [1]
     first_subword = {word: tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in set(words)}
     seen = []
-    for index in range(len(found) - 1):
-        own, first = found.words_of(index), int(found.first_words[index])
-        seen.extend(enumerate(found.labels[own].tolist(), start=first))
-        for word, position in enumerate(found.positions[own].tolist(), start=first):
-            assert found.subwords_of(index)[position] == first_subword[words[word]]
+    for index in range(len(inputs) - 1):
+        answered, first = inputs.words_of(index), int(inputs.first_words[index])
+        seen.extend(enumerate(inputs.labels[answered].tolist(), start=first))
+        for word, position in enumerate(inputs.positions[answered].tolist(), start=first):
+            assert inputs.subwords_of(index)[position] == first_subword[words[word]]
     assert seen == list(enumerate(labels))
-    assert found.labels[found.words_of(len(found) - 1)].tolist() == [1]
+    assert inputs.labels[inputs.words_of(len(inputs) - 1)].tolist() == [1]
 
 
 def test_a_word_longer_than_the_window_still_has_its_place():
     rows = [{"words": ["the", "x" * 90, "dog"], "pos": [1, 2, 3]}]
-    found = tokenised(TASKS["pos"], rows, tokenizers.bert(), "en", 10)
-    firsts, sizes = found.first_words.tolist(), found.word_starts.diff().tolist()
+    inputs = tokenised(TASKS["pos"], rows, tokenizers.bert(), "en", 10)
+    firsts, sizes = inputs.first_words.tolist(), inputs.word_starts.diff().tolist()
     words = [word for first, size in zip(firsts, sizes, strict=True) for word in range(first, first + size)]
     assert words == [0, 1, 2]
-    assert found.truncated.any()
-    assert not found.truncated.all()
+    assert inputs.truncated.any()
+    assert not inputs.truncated.all()
 
 
 def test_columns_are_joined_as_the_table_says():

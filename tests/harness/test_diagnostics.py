@@ -254,7 +254,7 @@ def test_states_from_the_evaluation_are_those_of_a_pass_of_their_own(task):
     model = build_model(body, spec, chosen).eval()
     parts = {language: prepare(body, spec, chosen, rows, language) for language in ("en", "de")}
     builder = ContextBuilder(spec, World(), {language: (documents, part) for language, part in parts.items()}, 10, list)
-    predict(model, body, chosen, list(parts.values()), progress=False, watch=builder.recorder)
+    predict(model, body, chosen, list(parts.values()), progress=False, recorder=builder.recorder)
     study = builder.build(chosen, model, {"pretrained": body})
     taken = study.states("finetuned", "de")
     study._states.clear()
@@ -278,10 +278,10 @@ def test_watching_changes_no_prediction_and_keeps_only_what_is_wanted():
     body, spec, chosen = backbone(), TASKS["xnli"], recipe("xnli")
     parts = [prepare(body, spec, chosen, pairs(12), language) for language in ("en", "de")]
     model = build_model(body, spec, chosen).eval()
-    watch = HiddenStateRecorder([[0, 5], [11]])
-    watched = predict(model, body, chosen, parts, progress=False, watch=watch)
-    assert watched == predict(model, body, chosen, parts, progress=False)
-    assert [sorted(found) for found in watch.states] == [[0, 5], [11]]
+    recorder = HiddenStateRecorder([[0, 5], [11]])
+    recorded = predict(model, body, chosen, parts, progress=False, recorder=recorder)
+    assert recorded == predict(model, body, chosen, parts, progress=False)
+    assert [sorted(found) for found in recorder.states] == [[0, 5], [11]]
 
 
 def test_the_pretrained_encoder_stays_as_it_was(evaluate, tiny):
@@ -292,7 +292,7 @@ def test_the_pretrained_encoder_stays_as_it_was(evaluate, tiny):
     parts = {"en": (dict(enumerate(rows)), prepare(body, spec, chosen, rows, "en"))}
     builder = ContextBuilder(spec, World(), parts, None, list)
     model = build_model(body, spec, chosen)
-    predict(model, body, chosen, [parts["en"][1]], progress=False, watch=builder.recorder)
+    predict(model, body, chosen, [parts["en"][1]], progress=False, recorder=builder.recorder)
     study = builder.build(chosen, model, {"pretrained": body})
     x, y = study.states("finetuned", "en")[2], study.states("pretrained", "en")[2]
     assert cka(x, y) == pytest.approx(1, abs=1e-6), "nothing was trained"

@@ -53,7 +53,7 @@ def _model(task, body=BODY):
 
 def _prepared(task, documents, body=BODY, length=16):
     chosen = recipe(task, max_length=length)
-    return [prepare(body, TASKS[task], chosen, own, language) for language, own in documents.items()]
+    return [prepare(body, TASKS[task], chosen, share, language) for language, share in documents.items()]
 
 
 def _predict(task, prepared, model=None, body=BODY):
@@ -79,25 +79,25 @@ def test_one_pass_gives_the_predictions_of_one_document_at_a_time(task, monkeypa
     together = _predict(task, _prepared(task, documents), model)
     monkeypatch.setitem(TOKENS_A_BATCH, "cpu", 40)
     small = _predict(task, _prepared(task, documents), model)
-    for found, again, own in zip(together, small, documents.values(), strict=True):
-        alone = [_predict(task, _prepared(task, {"en": [document]}), model)[0] for document in own]
-        assert found.values == again.values == [prediction.values[0] for prediction in alone]
-        assert found.missing_words == 0
+    for whole, again, share in zip(together, small, documents.values(), strict=True):
+        alone = [_predict(task, _prepared(task, {"en": [document]}), model)[0] for document in share]
+        assert whole.values == again.values == [prediction.values[0] for prediction in alone]
+        assert whole.missing_words == 0
     column = TASKS[task].label_column
-    for predictions, own in zip(together, documents.values(), strict=True):
-        golds = [document[column] for document in own]
+    for predictions, share in zip(together, documents.values(), strict=True):
+        golds = [document[column] for document in share]
         if task != "xnli":
             assert [len(value) for value in predictions.values] == [len(gold) for gold in golds]
         assert len(predictions.values) == len(golds)
-    values = [label for found in together for value in found.values for label in (value if task != "xnli" else [value])]
+    values = [label for part in together for value in part.values for label in (value if task != "xnli" else [value])]
     assert len(set(values)) > 1, "the model can't tell inputs apart"
 
 
 def test_a_long_sentence_is_read_in_windows(shapes):
     [prepared] = _prepared("pos", {"en": [LONG]})
     assert len(prepared.inputs) > 3
-    [found] = _predict("pos", [prepared])
-    assert [len(value) for value in found.values] == [39]
+    [predictions] = _predict("pos", [prepared])
+    assert [len(value) for value in predictions.values] == [39]
     assert max(length for _, length, _ in shapes) <= 16
 
 
@@ -115,7 +115,7 @@ def test_equal_inputs_are_counted_and_computed_once(data, task):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransferModel, "forward", watching)
-        found = _predict(task, prepared)
+        predicted = _predict(task, prepared)
     inputs = [tuple(part.inputs.subwords_of(index).tolist()) for part in prepared for index in range(len(part.inputs))]
     segments = [
         tuple(part.inputs.segments[part.inputs.starts[index] : part.inputs.starts[index + 1]].tolist())
@@ -124,15 +124,15 @@ def test_equal_inputs_are_counted_and_computed_once(data, task):
     ]
     distinct = set(zip(inputs, segments, strict=True))
     assert sum(rows for rows, _, _ in seen) == len(distinct)
-    assert sum(part.duplicates for part in found) == len(inputs) - len(distinct)
-    assert sum(part.real_tokens for part in found) == sum(real for _, _, real in seen)
-    assert sum(part.real_tokens for part in found) == sum(len(ids) for ids, _ in distinct)
-    assert sum(part.padded_tokens for part in found) == sum(rows * length for rows, length, _ in seen)
+    assert sum(part.duplicates for part in predicted) == len(inputs) - len(distinct)
+    assert sum(part.real_tokens for part in predicted) == sum(real for _, _, real in seen)
+    assert sum(part.real_tokens for part in predicted) == sum(len(ids) for ids, _ in distinct)
+    assert sum(part.padded_tokens for part in predicted) == sum(rows * length for rows, length, _ in seen)
     firsts = set()
-    for part, predictions in zip(prepared, found, strict=True):  # the first language that has an input computes it
-        own = [tuple(part.inputs.subwords_of(index).tolist()) for index in range(len(part.inputs))]
-        assert predictions.duplicates == len(own) - len(set(own) - firsts)
-        firsts |= set(own)
+    for part, predictions in zip(prepared, predicted, strict=True):  # the first language that has an input computes it
+        contents = [tuple(part.inputs.subwords_of(index).tolist()) for index in range(len(part.inputs))]
+        assert predictions.duplicates == len(contents) - len(set(contents) - firsts)
+        firsts |= set(contents)
 
 
 def test_equal_subwords_in_other_words_get_the_predictions_of_their_own_words(shapes):
@@ -148,9 +148,9 @@ def test_equal_subwords_in_other_words_get_the_predictions_of_their_own_words(sh
 def test_the_same_text_in_two_languages_is_computed_twice_where_the_tokenizer_tells_them_apart(shapes):
     documents = {"en": pairs(2), "de": pairs(2), "bg": pairs(2)}
     coded = backbone(tokenizer=tokenizers.mbart50())
-    found = _predict("xnli", _prepared("xnli", documents, coded, 32), body=coded)
+    predicted = _predict("xnli", _prepared("xnli", documents, coded, 32), body=coded)
     assert sum(rows for rows, _, _ in shapes) == 4
-    assert [part.duplicates for part in found] == [0, 0, 2], "mBART-50 has no Bulgarian: it is read as English"
+    assert [part.duplicates for part in predicted] == [0, 0, 2], "mBART-50 has no Bulgarian: it is read as English"
     shapes.clear()
     _predict("xnli", _prepared("xnli", documents, length=32))
     assert sum(rows for rows, _, _ in shapes) == 2
@@ -190,8 +190,8 @@ def test_an_error_that_halving_does_not_cure_is_raised(error, monkeypatch):
 @pytest.mark.parametrize("task", DOCUMENTS)
 def test_nothing_to_predict_is_no_error(task, shapes):
     assert _predict(task, []) == []
-    found = _predict(task, _prepared(task, {"en": [], "de": []}))
-    assert [(part.values, part.duplicates, part.real_tokens) for part in found] == [([], 0, 0)] * 2
+    predicted = _predict(task, _prepared(task, {"en": [], "de": []}))
+    assert [(part.values, part.duplicates, part.real_tokens) for part in predicted] == [([], 0, 0)] * 2
     assert shapes == []
 
 
@@ -201,9 +201,11 @@ def _flat(scores):
 
 @pytest.mark.parametrize("task", ["xnli", "wpr"])
 def test_scores_are_log_probabilities_of_all_classes_whose_best_is_predicted(task):
-    for part, found in zip(DOCUMENTS[task].values(), _predict(task, _prepared(task, DOCUMENTS[task])), strict=True):
-        assert len(found.scores) == len(found.values) == len(part)
-        rows = zip(found.values, found.scores, strict=True)
+    for part, predictions in zip(
+        DOCUMENTS[task].values(), _predict(task, _prepared(task, DOCUMENTS[task])), strict=True
+    ):
+        assert len(predictions.scores) == len(predictions.values) == len(part)
+        rows = zip(predictions.values, predictions.scores, strict=True)
         if task == "wpr":
             rows = [pair for grades, scores in rows for pair in zip(grades, scores, strict=True)]
         for predicted, scores in rows:
@@ -214,13 +216,15 @@ def test_scores_are_log_probabilities_of_all_classes_whose_best_is_predicted(tas
 
 def test_scores_of_words_are_those_of_the_predicted_class():
     model = _model("pos")
-    [found] = _predict("pos", _prepared("pos", {"en": DOCUMENTS["pos"]["en"]}), model)
-    assert [len(scores) for scores in found.scores] == [len(document["words"]) for document in DOCUMENTS["pos"]["en"]]
-    words, tags = DOCUMENTS["pos"]["en"][3]["words"], found.values[3]
+    [predictions] = _predict("pos", _prepared("pos", {"en": DOCUMENTS["pos"]["en"]}), model)
+    assert [len(scores) for scores in predictions.scores] == [
+        len(document["words"]) for document in DOCUMENTS["pos"]["en"]
+    ]
+    words, tags = DOCUMENTS["pos"]["en"][3]["words"], predictions.values[3]
     encoded = BODY.tokenizer(words, is_split_into_words=True, return_tensors="pt")
     with torch.inference_mode():
         logits = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"])["logits"][0]
     firsts = [encoded.word_ids().index(word) for word in range(len(words))]
     expected = logits.log_softmax(-1)[firsts, tags]
-    assert found.scores[3] == pytest.approx(expected.tolist(), abs=1e-5)
-    assert all(score < 0 for scores in found.scores for score in scores)
+    assert predictions.scores[3] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert all(score < 0 for scores in predictions.scores for score in scores)

@@ -57,10 +57,10 @@ def test_the_store_lies_where_the_environment_says(tmp_path, monkeypatch):
 
 def test_an_entry_is_found_as_it_was_put_and_without_left_overs(store):
     put = _entry(store)
-    found = store.find(KEY)
-    assert found == put
-    assert torch.equal(found.read(3.0)["weight"], torch.ones(8))
-    assert sorted(path.name for path in found.folder.iterdir()) == ["entry.json", "epoch-3.safetensors"]
+    entry = store.find(KEY)
+    assert entry == put
+    assert torch.equal(entry.read(3.0)["weight"], torch.ones(8))
+    assert sorted(path.name for path in entry.folder.iterdir()) == ["entry.json", "epoch-3.safetensors"]
     assert store.find("b" * 32) is None
 
 

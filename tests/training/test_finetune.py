@@ -162,11 +162,11 @@ def _kill_in_dev(monkeypatch):
     score_dev, calls = DevSets.score, []
 
     def killing(self, model, **options):
-        found = score_dev(self, model, **options)
-        calls.append(found)
+        scores = score_dev(self, model, **options)
+        calls.append(scores)
         if len(calls) == 2:
             raise _Killed
-        return found
+        return scores
 
     monkeypatch.setattr(DevSets, "score", killing)
 
@@ -295,8 +295,8 @@ def test_the_kept_weights_are_those_that_were_scored(unbroken):
         for (language, documents), predictions in zip(DEV.items(), predicted, strict=True):
             pairs = zip(documents, predictions.values, strict=True)
             kind = kind_of(SPEC)
-            found = kind.score([kind.document_score(document["pos"], value) for document, value in pairs])
-            assert found == scores[epoch][language]
+            again = kind.score([kind.document_score(document["pos"], value) for document, value in pairs])
+            assert again == scores[epoch][language]
 
 
 def test_another_training_on_the_same_text_tokenises_nothing(tmp_path, monkeypatch, caplog):

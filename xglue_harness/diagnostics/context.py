@@ -204,7 +204,7 @@ class DiagnosticContext:
         part = prepare(backbone, self._spec, self._recipe, [documents[number] for number in numbers], language)
         inputs = first_inputs(part, range(len(numbers)))
         recorder = HiddenStateRecorder([inputs])
-        predict(model, backbone, self._recipe, [part], progress=False, watch=recorder)
+        predict(model, backbone, self._recipe, [part], progress=False, recorder=recorder)
         return {number: recorder.states[0][place] for number, place in zip(numbers, inputs, strict=True)}
 
     def _bare(self, encoder: str) -> TransferModel:

@@ -117,7 +117,7 @@ def predict(
     *,
     progress: bool = True,
     note: str = "",
-    watch: HiddenStateRecorder | None = None,
+    recorder: HiddenStateRecorder | None = None,
 ) -> list[Predictions]:
     """Predict documents of any number of languages in one pass, inputs of similar length together.
 
@@ -128,7 +128,7 @@ def predict(
         prepared: the documents of each language, all of one task.
         progress: show a bar.
         note: what the bar says beside the task.
-        watch: takes the hidden states that it wants; its inputs are those of ``prepared``, in that order.
+        recorder: takes the hidden states that it wants; its inputs are those of ``prepared``, in that order.
 
     Returns:
         The predictions of each language. Equal inputs are computed once.
@@ -145,8 +145,8 @@ def predict(
     answers = _Answers(inputs, owners, [part.places for part in prepared])
     real, padded = [0] * len(prepared), [0] * len(prepared)
     computed = list(equals)
-    if watch is not None:
-        watch.begin([len(part.inputs) for part in prepared])
+    if recorder is not None:
+        recorder.begin([len(part.inputs) for part in prepared])
     pad = backbone.tokenizer.pad_token_id
     budget = TOKENS_A_BATCH.get(backbone.device.type, _TOKENS_A_BATCH)
     model.eval()
@@ -158,7 +158,7 @@ def predict(
         for batch in budget_batches([inputs.lengths[index] for index in computed], budget, backbone.batch_rule):
             places = [computed[place] for place in batch]
             longest = inputs.lengths[places[0]]
-            computed_batch = _classes(model, inputs, places, pad, backbone.device, watch, equals)
+            computed_batch = _classes(model, inputs, places, pad, backbone.device, recorder, equals)
             for index, classes, scores in zip(places, *computed_batch, strict=True):
                 real[owners[index]] += inputs.lengths[index]
                 padded[owners[index]] += longest
@@ -234,7 +234,7 @@ def _classes(
     batch: Sequence[int],
     pad: int,
     device: torch.device,
-    watch: HiddenStateRecorder | None,
+    recorder: HiddenStateRecorder | None,
     equals: Mapping[int, Sequence[int]],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Class of each input and log-probabilities of all, or class and log-probability of each of its positions.
@@ -244,10 +244,10 @@ def _classes(
     try:
         tensors = {name: tensor.to(device) for name, tensor in collate(inputs, batch, pad).items() if name != "labels"}
         numbers = [equals[index] for index in batch]
-        watched = watch is not None and any(map(watch.wants, numbers))
-        output = model(**tensors, **({"output_hidden_states": True} if watched else {}))
-        if watch is not None and watched:
-            watch.add(numbers, output["hidden_states"], tensors["attention_mask"])
+        recording = recorder is not None and any(map(recorder.wants, numbers))
+        output = model(**tensors, **({"output_hidden_states": True} if recording else {}))
+        if recorder is not None and recording:
+            recorder.add(numbers, output["hidden_states"], tensors["attention_mask"])
         _check_finite(output["logits"], tensors["attention_mask"], tagging=model.tagging)
         classes: torch.Tensor = output["logits"].argmax(dim=-1)
         scores = output["logits"].float().log_softmax(dim=-1)
@@ -259,7 +259,7 @@ def _classes(
             raise
     free_memory(device)
     half = len(batch) // 2
-    parts = [_classes(model, inputs, part, pad, device, watch, equals) for part in (batch[:half], batch[half:])]
+    parts = [_classes(model, inputs, part, pad, device, recorder, equals) for part in (batch[:half], batch[half:])]
     longest = max(classes.shape[-1] for classes, _ in parts) if model.tagging else 0
     columns = zip(*parts, strict=True)
     return tuple(torch.cat([_widened(part, longest) for part in column]) for column in columns)  # type: ignore[return-value]

@@ -69,7 +69,7 @@ def try_out(identity: Identity, job: Job) -> Entry | None:
     model = bare_model(backbone, spec, recipe.pooling)
     builder = context_builder(job, few, world, wanted=LEAST) if diagnosed else None
     parts = [prepared for _, prepared in few.values()]
-    predict(model, backbone, recipe, parts, progress=False, watch=None if builder is None else builder.recorder)
+    predict(model, backbone, recipe, parts, progress=False, recorder=None if builder is None else builder.recorder)
     if builder is not None:
         diagnose(job.options.diagnostics, builder.build(recipe, model, compared(job)))
     if entry is None:

@@ -92,7 +92,7 @@ def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progres
             with CostMeter(backbone.device) as meter:
                 parts = [run.prepared for run in wanted]
                 recorder = builder.recorder if builder is not None and epoch == runs[0].headline else None
-                predictions = predict(model, backbone, recipe, parts, progress=bars, watch=recorder)
+                predictions = predict(model, backbone, recipe, parts, progress=bars, recorder=recorder)
             whole = sum(prediction.padded_tokens for prediction in predictions)
             for run, prediction in zip(wanted, predictions, strict=True):
                 cost = meter.cost(prediction.real_tokens, share=prediction.padded_tokens / whole if whole else 0.0)
