@@ -19,7 +19,7 @@ from xglue_harness.diagnostics.run import diagnose
 from xglue_harness.encoders.checks import is_larger
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.errors import DataError, StoreError
-from xglue_harness.files import cache_root
+from xglue_harness.files import cache_root, nearest_existing
 from xglue_harness.prediction.predict import Prepared, predict, prepare
 from xglue_harness.store.token_cache import encoder_inputs
 from xglue_harness.store.trainings import Entry, Store
@@ -112,7 +112,7 @@ def _check_room(store: Store, key: str, job: Job) -> None:
         numbers -= encoder.get_input_embeddings().weight.numel()  # type: ignore[operator]
     working = store.working_folder(key)
     held = sum(path.stat().st_size for path in working.glob("*") if path.is_file()) if working.is_dir() else 0
-    needed, free = 4 * numbers * (3 + 3 + 1), shutil.disk_usage(_existing(store.root)).free + held
+    needed, free = 4 * numbers * (3 + 3 + 1), shutil.disk_usage(nearest_existing(store.root.expanduser())).free + held
     if free < needed:
         raise StoreError(
             f"{store.root} has {free / 1e9:.1f} GB left, and training {job.backbone.name} takes {needed / 1e9:.1f} GB "
@@ -127,7 +127,7 @@ def check_writable(folder: Path, way_out: str) -> None:
     Raises:
         DataError: naming the folder.
     """
-    place = _existing(folder)
+    place = nearest_existing(folder.expanduser())
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -143,11 +143,3 @@ def check_outputs(paths: Sequence[str]) -> None:
     """
     for path in map(Path, paths):
         check_writable(path.parent if path.suffix == ".json" else path, "choose another --output_path")
-
-
-def _existing(folder: Path) -> Path:
-    """A folder, or the nearest one above it that is there."""
-    folder = folder.expanduser().absolute()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder
