@@ -7,14 +7,14 @@ Their context is what the harness hands over: it knows ``languages``, ``source``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 
 from xglue_analysis.cka import cka_grid
 from xglue_analysis.comparison import known, matched
 from xglue_analysis.resampling import Pairwise
+from xglue_analysis.result import DiagnosticResult, Metric
 from xglue_analysis.spectra import table, totals
 from xglue_analysis.weights import MemoryWeights
 
@@ -33,28 +33,6 @@ class DiagnosticContext(Protocol):
 
     def weights(self, encoder: str) -> Mapping[str, torch.Tensor]:
         """Weights by name."""
-
-
-class Metric(NamedTuple):
-    """A number and its standard error; ``None`` where there is none."""
-
-    value: float
-    stderr: float | None = None
-
-
-@dataclass(frozen=True)
-class DiagnosticResult:
-    """What a diagnostic returns, as `xglue_harness.diagnostics.result.DiagnosticResult`: the harness reads attributes.
-
-    Attributes:
-        languages: metrics by language and name.
-        task: metrics of the task as a whole, by name.
-        details: JSON for the record, by language or under ``task``.
-    """
-
-    languages: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
-    task: Mapping[str, Metric] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def cka(context: DiagnosticContext) -> DiagnosticResult:

@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from xglue_analysis.result import DiagnosticResult
 from xglue_harness import benchmark
-from xglue_harness.diagnostics.result import DiagnosticResult
 from xglue_harness.encoders.backbone import weights_sha256
 from xglue_harness.encoders.loading import Checkpoint, load_config, load_tokenizer
 from xglue_harness.errors import RecipeError, XGlueError
