@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import yaml
 from typer.testing import CliRunner
 
 from tests.helpers import families
+from tests.leaderboard.spoiled import described
 from xglue_harness.cli import backbone as backbone_commands
 from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.encoders.loading import load_backbone
@@ -92,19 +92,6 @@ def refused(result, tree, match=r""):
     message = str(result.exception)
     assert match in message
     return message
-
-
-def described(tree, backbone="tiny-lm", **changes):
-    """Write a backbone of the tree anew with changes (``__`` for a dot)."""
-    path = tree / "backbones" / f"{backbone}.yaml"
-    value = yaml.safe_load(path.read_text())
-    for key, content in changes.items():
-        *parents, last = key.split("__")
-        place = value
-        for parent in parents:
-            place = place[parent]
-        place[last] = content
-    path.write_text(yaml.safe_dump(value, sort_keys=False))
 
 
 def problems(result):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import xglue_harness.hook  # noqa: F401  (registers with lm_eval, however the package was installed)
+from tests.helpers.language_models import build_decoder
 from tests.helpers.runs import QUICK
 from xglue_harness.harness.demo import build_encoder
 
@@ -21,6 +22,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demonstration's encoder."""
     folder = tmp_path_factory.mktemp("tiny")
     build_encoder(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random language model."""
+    folder = tmp_path_factory.mktemp("decoder")
+    build_decoder(folder)
     return folder
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.language_models import build_decoder
 from tests.helpers.process import Run, command
 from tests.helpers.runs import QUICK
 from xglue_harness.records import predictions
@@ -52,13 +51,6 @@ def _here(run: Run) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def alone(tiny, tmp_path_factory):
     return _here(_run(tiny, tmp_path_factory.mktemp("alone"), "alone"))
-
-
-@pytest.fixture(scope="module")
-def decoder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("decoder")
-    build_decoder(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

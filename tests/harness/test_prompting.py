@@ -11,7 +11,7 @@ from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model
 
 from tests.helpers import families
-from tests.helpers.language_models import ScriptedLM, build_decoder
+from tests.helpers.language_models import ScriptedLM
 from tests.helpers.loggers import sample_table
 from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS, Kind
@@ -24,13 +24,6 @@ from xglue_harness.records.schema import PromptRecord
 
 LEAVES = ["xglue_nc_zs_fr", "xglue_xnli_zs_sw", "xglue_wpr_zs_zh", "xglue_ner_zs_nl", "xglue_pos_zs_th"]
 TAGGING = {"ner", "pos"}
-
-
-@pytest.fixture(scope="module")
-def decoder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("decoder")
-    build_decoder(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

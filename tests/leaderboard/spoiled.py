@@ -32,7 +32,7 @@ def claimed(value, language, score, **others):
 
 
 def described(tree, backbone="tiny-lm", **changes):
-    """Change the YAML of a backbone."""
+    """Write the YAML of a backbone anew with changes (``__`` for a dot)."""
     file = tree / "backbones" / f"{backbone}.yaml"
     value = yaml.safe_load(file.read_text())
     for key, content in changes.items():
@@ -41,7 +41,7 @@ def described(tree, backbone="tiny-lm", **changes):
         for parent in parents:
             place = place[parent]
         place[last] = content
-    file.write_text(yaml.safe_dump(value))
+    file.write_text(yaml.safe_dump(value, sort_keys=False))
 
 
 def wrong_schema(tree):
