@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,7 @@ from xglue_harness.encoders.inputs import Inputs, collate
 from xglue_harness.errors import TrainingError
 from xglue_harness.training.checkpoint import Counters
 from xglue_harness.training.distributed import World
+from xglue_harness.training.gradient_sync import GradientSync
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import BatchRule
@@ -33,6 +35,10 @@ _CPU_MAX_TOKENS = 1024
 
 _CPU_OVERHEAD = 96
 """Subwords that a CPU computes in about the time that one more microbatch takes (adding up its gradients)."""
+
+_NOTHING_FITS = (
+    "out of memory with a single example: try a smaller max_length, precision bf16, or a device with more memory"
+)
 
 
 def lr_multiplier(step: int, warmup: int, steps: int) -> float:
@@ -83,6 +89,7 @@ class TrainStep:
             _parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True
         )
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+        self._sync = GradientSync(self._parameters, world, device) if world.size > 1 else None
         self._unchecked: list[torch.Tensor] = []  # loss and norm of the gradients, step by step
 
     def step(self, batch: Sequence[int]) -> None:
@@ -100,7 +107,6 @@ class TrainStep:
         loss = self._backward(share, weight / (self._words_per_batch or len(batch)))
         self._count(batch)
         try:
-            self._all_reduce_gradients(loss)
             norm = self._update()
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
@@ -129,18 +135,6 @@ class TrainStep:
                         "here. Try a smaller learning_rate, a longer warm-up (warmup_ratio), or precision fp32"
                     )
             self.counters.final_loss = loss
-
-    def _all_reduce_gradients(self, loss: torch.Tensor) -> None:
-        """Sum gradients and loss over all processes, each of which LayerDrop may have left without other layers'."""
-        if self.world.size == 1:
-            return
-        has_gradient = torch.tensor([float(p.grad is not None) for p in self._parameters], device=self.device)
-        self.world.all_reduce([has_gradient])
-        learning = [p for p, count in zip(self._parameters, has_gradient.tolist(), strict=True) if count]
-        for parameter in learning:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        self.world.all_reduce([*(parameter.grad for parameter in learning if parameter.grad is not None), loss])
 
     def _update(self) -> torch.Tensor:
         """Clip the gradients and change the weights; returns the norm that the gradients had."""
@@ -178,19 +172,23 @@ class TrainStep:
                 self._optimizer.state[parameter] = state
 
     def _backward(self, share: Sequence[int], weight: float) -> torch.Tensor:
-        """Gradients of the summed loss times ``weight``, from smaller microbatches each time that memory runs out."""
+        """Gradients of the summed loss times ``weight``, from smaller microbatches each time that memory runs out.
+
+        Gradients and loss are those of all processes.
+        """
         while True:
             microbatches = self._microbatches(share)
+            hopeless = None if len(microbatches) < len(share) else _NOTHING_FITS
+            compute = partial(self._accumulate, microbatches, weight)
             try:
-                return self._accumulate(microbatches, weight)
+                if self._sync is None:
+                    return compute()
+                return self._sync.run(compute, passes=len(microbatches), hopeless=hopeless)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if len(microbatches) >= len(share):
-                    raise TrainingError(
-                        "out of memory with a single example: try a smaller max_length, precision bf16, or a device "
-                        "with more memory"
-                    ) from error
+                if hopeless is not None:
+                    raise TrainingError(hopeless) from error
             # Outside the handler, whose traceback would hold on to the failed attempt's tensors.
             self._optimizer.zero_grad()
             free_memory(self.device)
