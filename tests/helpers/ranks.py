@@ -28,8 +28,6 @@ from xglue_harness.training.trainer import Trainer, TrainingData
 
 def exchange(world: World) -> None:
     """Every way to talk to the others."""
-    assert world.broadcast("led" if world.is_main_process else "followed") == "led"
-    assert world.gather(world.rank) == [0, 1]
     calls = []
     assert world.on_main(lambda: calls.append(1) or "done") == "done"
     assert len(calls) == (1 if world.is_main_process else 0)
@@ -43,10 +41,30 @@ def exchange(world: World) -> None:
     shared = world.broadcast_tensors(tensors, CPU)
     assert shared["a"].tolist() == [0, 1, 2]
     assert shared["b"].dtype == torch.uint8
-    mine = [torch.full((2, 3), float(world.rank + 1)), torch.tensor(10.0 * (world.rank + 1))]
-    world.all_reduce(mine)
-    assert mine[0].tolist() == [[3.0] * 3] * 2
-    assert mine[1] == 30
+    mine = torch.full((2, 3), float(world.rank + 1))
+    world.start_sum(mine).wait()
+    assert mine.tolist() == [[3.0] * 3] * 2
+    hosts_talk(world)
+
+
+def hosts_talk(world: World) -> None:
+    """What travels from host to host."""
+    assert world.broadcast("led" if world.is_main_process else "followed") == "led"
+    assert world.gather(world.rank) == [0, 1]
+    numbers = torch.tensor([1, world.rank])
+    world.sum_on_hosts(numbers)
+    assert numbers.tolist() == [2, 1]
+
+
+def hosts_talk_where_the_group_knows_gpus_only(world: World) -> None:
+    """As with NCCL, which takes no tensor in the host's memory; the group for hosts is made once."""
+    dist.destroy_process_group()
+    dist.init_process_group("cuda:gloo")
+    with pytest.raises(RuntimeError, match="backend type associated with device type cpu"):
+        dist.all_reduce(torch.ones(1))
+    for _ in range(2):
+        hosts_talk(World.current())
+    assert World.current() == world
 
 
 def layers_left_out(world: World) -> None:
@@ -116,6 +134,12 @@ def tokens_of_the_training_set(world: World) -> None:
 if __name__ == "__main__":
     prepare_multiprocess()
     dist.init_process_group("gloo")
-    for check in (exchange, layers_left_out, uneven, tokens_of_the_training_set):
+    for check in (
+        exchange,
+        layers_left_out,
+        uneven,
+        tokens_of_the_training_set,
+        hosts_talk_where_the_group_knows_gpus_only,
+    ):
         check(World.current())
     print("all is well", flush=True)
