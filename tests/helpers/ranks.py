@@ -14,14 +14,16 @@ from transformers import M2M100Config, M2M100Model
 
 from tests.helpers.training import CPU, backbone, pairs, recipe
 from xglue_harness.benchmark import TASKS, TaskSpec
+from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.tokenising import tokenised
-from xglue_harness.errors import StoreError
+from xglue_harness.errors import StoreError, TrainingError
 from xglue_harness.harness.processes import prepare_multiprocess
 from xglue_harness.store import token_cache
 from xglue_harness.training.checkpoint import CheckpointFolder, Counters
 from xglue_harness.training.distributed import World
+from xglue_harness.training.finetune import finetune
 from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.trainer import Trainer, TrainingData
 
@@ -131,6 +133,14 @@ def tokens_of_the_training_set(world: World) -> None:
     world.on_main(lambda: shutil.rmtree(folder))
 
 
+def other_things_are_refused(world: World) -> None:
+    """Each process loads for itself: what differs would be trained as if it were one."""
+    data = TrainingData(pairs(6), f"{world.rank}" * 64)
+    chosen = recipe("xnli", learning_rate=1e-3 * (world.rank + 1))
+    with pytest.raises(TrainingError, match=r"^process 1 was given another data and recipe than process 0: all must"):
+        finetune(backbone(), identify(backbone()), TASKS["xnli"], chosen, data)
+
+
 if __name__ == "__main__":
     prepare_multiprocess()
     dist.init_process_group("gloo")
@@ -139,6 +149,7 @@ if __name__ == "__main__":
         layers_left_out,
         uneven,
         tokens_of_the_training_set,
+        other_things_are_refused,
         hosts_talk_where_the_group_knows_gpus_only,
     ):
         check(World.current())
