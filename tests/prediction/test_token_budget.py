@@ -13,6 +13,7 @@ from transformers import BertConfig, BertModel
 
 from tests.helpers.training import CPU, backbone, pairs, recipe, sentences
 from xglue_harness.benchmark import TASKS
+from xglue_harness.encoders.device import autocast
 from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.prediction import predict as predict_module
@@ -37,9 +38,9 @@ def _model(**sizes):
     return TransferModel(BertModel(config, add_pooling_layer=False), 3, tagging=True, pooling="first").eval()
 
 
-def _bytes(model, length=40):
+def _bytes(model, length=40, context=torch.inference_mode, precision="fp32"):
     ids = torch.full((1, length), 7)
-    with torch.inference_mode():
+    with context(), autocast(CPU, precision):
         return bytes_a_token(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
 
 
@@ -50,6 +51,11 @@ def test_what_a_subword_takes_is_that_of_its_layers():
     more = _bytes(_model(num_hidden_layers=12)) - _bytes(_model())
     assert more == pytest.approx(10 * 32 * 4, rel=0.01), "each layer's states are there to the end"
     assert _bytes(_model(vocab_size=5000)) == _bytes(_model()), "weights are not the batch's"
+
+
+def test_copies_of_weights_do_not_count():
+    model = _model(intermediate_size=8192)
+    assert _bytes(model) / 3 < _bytes(model, context=torch.no_grad, precision="bf16") < _bytes(model)
 
 
 def test_attention_that_is_written_out_takes_more_the_longer_the_input():
