@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xglue_harness.errors import RecipeError
+from xglue_harness.errors import RecipeError, TrainingError
 from xglue_harness.records.cost_meter import CostMeter
 from xglue_harness.records.schema import Cost, Session, Training
 from xglue_harness.store.trainings import Entry, Store, content_key
@@ -122,11 +123,12 @@ def finetune(
         graphs: record steps as CUDA graphs where that can be done.
 
     Raises:
-        TrainingError: when the loss is not finite, or memory runs out.
+        TrainingError: when the loss is not finite, memory runs out, or the processes were given different things.
         StoreError: when the store can't be written.
     """
     store, world = store or Store(), World.current()
     facts = training_facts(backbone, identity, recipe, data)
+    _check_same(facts, world)
     key = content_key(facts)
     with ExitStack() as stack:
         entry = entry or world.on_main(lambda: store.find(key))
@@ -148,3 +150,14 @@ def finetune(
         entry = world.on_main(lambda: store.finish(key, backbone.name, facts, record, kept))
         logger.info("%s: kept in the store: %s", spec.title, entry.folder)
         return FineTuned(entry, training, trainer.session(meter), world)
+
+
+def _check_same(facts: Mapping[str, Any], world: World) -> None:
+    """Refuse processes that would train from other weights, on other data or by another recipe than the first one."""
+    given = world.gather({name: content_key({name: value}) for name, value in facts.items()})
+    for rank, theirs in enumerate(given):
+        if different := sorted(name for name in {*given[0], *theirs} if given[0].get(name) != theirs.get(name)):
+            raise TrainingError(
+                f"process {rank} was given another {' and '.join(different)} than process 0: all must load the same "
+                "checkpoint, at the same revision, and the same files (one drawn at random needs the same seed in each)"
+            )

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +21,7 @@ from xglue_harness.errors import TrainingError
 from xglue_harness.training.checkpoint import Counters
 from xglue_harness.training.determinism import deterministic, nondeterministic
 from xglue_harness.training.distributed import World
+from xglue_harness.training.gradient_sync import GradientSync
 from xglue_harness.training.optimisation import Optimisation
 from xglue_harness.training.static_step import StaticStep, bucket
 from xglue_harness.training.step_graphs import NotRecordableError, StepGraphs, why_eager
@@ -40,6 +41,10 @@ _CPU_MAX_TOKENS = 1024
 
 _CPU_OVERHEAD = 96
 """Subwords that a CPU computes in about the time that one more microbatch takes (adding up its gradients)."""
+
+_NOTHING_FITS = (
+    "out of memory with a single example: try a smaller max_length, precision bf16, or a device with more memory"
+)
 
 
 class TrainStep:
@@ -89,6 +94,7 @@ class TrainStep:
         self._finished_mask = device.type == "cuda" and self._takes_finished_mask()
         self._optimisation = Optimisation(model, recipe, steps, on_device=device.type == "cuda")
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+        self._sync = GradientSync(self._optimisation.parameters, world, device) if world.size > 1 else None
         self._unchecked: list[torch.Tensor] = []  # loss and norm of the gradients, step by step
         self.nondeterministic: list[str] | None = None
         self._first = True
@@ -211,26 +217,12 @@ class TrainStep:
         loss = self._backward(share, weight / (self._words_per_batch or len(batch)))
         self._count(batch)
         try:
-            self._all_reduce_gradients(loss)
             norm = self._update()
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 raise TrainingError("out of memory in the optimizer: it needs a device with more memory") from error
             raise
         return torch.stack([loss, norm.to(loss)])
-
-    def _all_reduce_gradients(self, loss: torch.Tensor) -> None:
-        """Sum gradients and loss over all processes, each of which LayerDrop may have left without other layers'."""
-        if self.world.size == 1:
-            return
-        parameters = self._optimisation.parameters
-        has_gradient = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
-        self.world.all_reduce([has_gradient])
-        learning = [p for p, count in zip(parameters, has_gradient.tolist(), strict=True) if count]
-        for parameter in learning:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        self.world.all_reduce([*(parameter.grad for parameter in learning if parameter.grad is not None), loss])
 
     def _update(self) -> torch.Tensor:
         """Clip the gradients and change the weights; returns the norm that the gradients had."""
@@ -244,19 +236,23 @@ class TrainStep:
         return norm
 
     def _backward(self, share: Sequence[int], weight: float) -> torch.Tensor:
-        """Gradients of the summed loss times ``weight``, from smaller microbatches each time that memory runs out."""
+        """Gradients of the summed loss times ``weight``, from smaller microbatches each time that memory runs out.
+
+        Gradients and loss are those of all processes.
+        """
         while True:
             microbatches = self._microbatches(share)
+            hopeless = None if len(microbatches) < len(share) else _NOTHING_FITS
+            compute = partial(self._accumulate, microbatches, weight)
             try:
-                return self._accumulate(microbatches, weight)
+                if self._sync is None:
+                    return compute()
+                return self._sync.run(compute, passes=len(microbatches), hopeless=hopeless)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if len(microbatches) >= len(share):
-                    raise TrainingError(
-                        "out of memory with a single example: try a smaller max_length, precision bf16, or a device "
-                        "with more memory"
-                    ) from error
+                if hopeless is not None:
+                    raise TrainingError(hopeless) from error
             # Outside the handler, whose traceback would hold on to the failed attempt's tensors.
             self._optimisation.clear()
             self._split_from(max(map(self._padded, microbatches)))
