@@ -52,14 +52,18 @@ class Part:
 class Budget:
     """Seconds until the end."""
 
-    def __init__(self, seconds: float, clock: Any = time.monotonic) -> None:
-        """Begin now."""
-        self._clock = clock
+    def __init__(self, seconds: float, *, patience: float = 1, clock: Any = time.monotonic) -> None:
+        """Begin now; parts may take ``patience`` times their limits, on a machine that is slow."""
+        self._clock, self._patience = clock, patience
         self._end = clock() + seconds
 
     def left(self) -> float:
         """Seconds for further parts."""
         return float(max(0.0, self._end - self._clock() - RESERVE))
+
+    def limit(self, part: Part) -> float:
+        """Seconds after which a part is ended."""
+        return min(part.limit * self._patience, self.left())
 
     def fits(self, part: Part) -> bool:
         """Whether a part can be begun."""
@@ -145,6 +149,8 @@ class Run:
         last = stderr.strip().splitlines()[-1][-200:] if stderr.strip() else ""
         note = f"{self._part.name} {how}; {last}" if last else f"{self._part.name} {how}"
         self._journal.add(*(Result(key, "error", {}, note) for key in missing))
+        if missing:
+            self._say(f"  {', '.join(missing)}: error {note}")
         self._journal.ended(self._part, time.monotonic() - self._began, how, stderr)
 
     def stop(self) -> None:
@@ -179,4 +185,4 @@ def run_parts(parts: list[Part], budget: Budget, journal: Journal, say: Say = pr
             say(f"{part.name}: left out, {note}")
             continue
         say(f"{part.name} ... ({budget.left():.0f} s left)")
-        Run(part, journal, min(part.limit, budget.left()), say).wait()
+        Run(part, journal, budget.limit(part), say).wait()

@@ -64,7 +64,7 @@ def _part(name: str, estimate: float = 1, **others: Any) -> Part:
 
 def test_budget_keeps_a_reserve() -> None:
     clock = iter([100.0, 100.0, 150.0, 400.0]).__next__
-    budget = Budget(60, clock)
+    budget = Budget(60, clock=clock)
     assert budget.left() == 60 - RESERVE
     assert not budget.fits(_part("a", estimate=6))
     assert budget.left() == 0
