@@ -152,6 +152,12 @@ def test_what_an_error_says(error: BaseException, said: Mapping[str, Any]):
     assert judged(error) == Reply("failed", **said)
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_connection_that_broke_is_tried_again(offline: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    assert judged(_raised(DataError("the Hub can't be reached"), TimeoutError())).retry is not offline
+
+
 def test_requests_and_replies_travel_as_lines():
     request = Request(("--tasks", "x"), "/log")
     assert Request.read(request.line()) == request

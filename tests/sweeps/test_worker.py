@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,6 +197,31 @@ def test_it_waits_for_what_others_have_and_takes_over(queue: Queue):
 
     queue.add([job(1), job(2), job(3)])
     assert work(queue, wait=True, tell=lose).done == ["tiny ner seed 3", "tiny ner seed 1"]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_encoders_are_kept_or_removed_once_their_job_is_done(
+    keep: bool, queue: Queue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Those of this job alone; what it has found in the store was another's."""
+    store = tmp_path / "store"
+
+    def script(child: ScriptedChild, job: Job) -> Iterator[Reply | None]:
+        key = f"{job.seed}" * 32
+        (store / "entries" / key).mkdir(parents=True)
+        (store / "entries" / key / "epoch-1.0.safetensors").touch()
+        record = {"session": {"from_store": job.seed == 2}, "training": {"store_key": key}}
+        configs = {"xglue_ner_zs_de": {"metadata": {"xglue": record}}, "another": {}}
+        (child.output / "x").mkdir()
+        (child.output / "x" / "results_1.json").write_text(json.dumps({"configs": configs}))
+        yield Reply("done")
+
+    monkeypatch.setattr(ScriptedChild, "script", script)
+    queue.add([job(1), job(2)], store=store, keep_encoders=keep)
+    work(queue)
+    assert statuses(queue) == ["done", "done"]
+    left = sorted(path.name[0] for path in (store / "entries").iterdir())
+    assert left == (["1", "2"] if keep else ["2"])
 
 
 def test_signals_are_heeded_and_given_back():

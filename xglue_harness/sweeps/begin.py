@@ -30,7 +30,13 @@ def begin(path: Path) -> Queue:
     sweep = load(path)
     queue = Queue(sweep.folder)
     source = user_path(path).absolute()
-    queue.add(expand(sweep), source=source, attempts=sweep.attempts, store=store_of(sweep))
+    queue.add(
+        expand(sweep),
+        source=source,
+        attempts=sweep.attempts,
+        store=store_of(sweep),
+        keep_encoders=sweep.keep_encoders,
+    )
     queue.uncancel()
     return queue
 

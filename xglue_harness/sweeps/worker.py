@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from xglue_harness.errors import SweepError
+from xglue_harness.files import read_json
 from xglue_harness.sweeps.attempts import FullDiskError, whoami
 from xglue_harness.sweeps.child import Child
 from xglue_harness.sweeps.jobs import Job, arguments
@@ -24,8 +25,8 @@ from xglue_harness.sweeps.queue import Claim, LostClaimError, Queue
 from xglue_harness.sweeps.runner import Reply, Request
 from xglue_harness.sweeps.states import Progress
 
-BEAT = 15.0
-"""Seconds between two beats of a pulse."""
+BEAT = 10.0
+"""Seconds between two beats of a pulse, which tell how far the job is."""
 
 LOOK = 0.5
 """Seconds within which a worker notices that it is to stop, or that a job has ended."""
@@ -188,6 +189,10 @@ class _Worker:
             self._child.close()
             self._child = None
 
+    @property
+    def _reason(self) -> str:
+        return self._stop.reason or "cancelled"
+
     def _is_to_stop(self) -> bool:
         if self._stop.why() is not None:
             self._work.ending = "stopped"
@@ -230,9 +235,11 @@ class _Worker:
         if reply.how == "done":
             claim.finish(claim.workspace, **facts)
             self._work.done.append(job.name)
+            if not self._queue.keep_encoders:
+                remove_encoders(claim.results, self._queue.store)
             self._tell(f"{job.name}: done in {seconds:.0f} s: {claim.results}")
         elif reply.how == "stopped":
-            claim.release(reason=self._stop.reason or "cancelled", **facts)
+            claim.release(reason=self._reason, **facts)
             self._tell(f"{job.name}: stopped after {seconds:.0f} s; it goes on from its last checkpoint")
         elif reply.is_full:
             raise FullDiskError(
@@ -283,11 +290,11 @@ class _Worker:
             if reply is not None and reply.progress is not None:
                 progress = reply.progress
                 self._show(claim.job, progress)
-            if time.monotonic() - beaten > BEAT or reply is not None:
+            if time.monotonic() - beaten > BEAT:
                 claim.beat(progress)
                 beaten = time.monotonic()
             if kill_at is None and self._is_to_stop():
-                self._tell(f"{claim.job.name}: is to stop ({self._work.ending}); a training writes a checkpoint first")
+                self._tell(f"{claim.job.name}: stops ({self._reason}); a training writes a checkpoint first")
                 child.stop()
                 kill_at = time.monotonic() + self._grace
             if kill_at is not None and (self._stop.is_urgent or time.monotonic() > kill_at):
@@ -298,6 +305,24 @@ class _Worker:
         if self._child is not None:
             self._child.kill()
         self._child = self._backbone = None
+
+
+def remove_encoders(results: Path, store: Path | None) -> None:
+    """Remove the encoders that a job has trained from the store; ones that were there before stay.
+
+    Args:
+        results: of the job.
+        store: where its encoders are; by default this process's own.
+    """
+    from xglue_harness.store.trainings import Store
+
+    kept = Store(store)
+    for path in results.glob("*/results_*.json"):
+        for config in read_json(path)["configs"].values():
+            record = (config.get("metadata") or {}).get("xglue")
+            if record is not None and not record["session"]["from_store"]:
+                folder = kept.entry_folder(record["training"]["store_key"])
+                kept.remove_unused(folder)
 
 
 def _last_line(log: Path) -> str:
