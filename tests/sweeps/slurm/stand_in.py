@@ -76,11 +76,11 @@ class Cluster:
         """Kill whatever a task runs, without a word."""
         _tell(self.folder / job, "lose_node")
 
-    def cancel_all(self) -> None:
-        """End what is left of all tasks."""
+    def kill_all(self) -> None:
+        """End what is left of all tasks at once."""
         for name, state in self.jobs().items():
             if state["state"] not in ENDED:
-                _tell(self.folder / name, "cancel")
+                _tell(self.folder / name, "kill")
         self.wait(20)
 
     def wait(self, seconds: float) -> dict[str, dict[str, Any]]:
@@ -101,19 +101,22 @@ class _Task:
         self.minute = float(os.environ[MINUTE])
 
     def run(self) -> None:
-        while True:
-            again = self.attempt()
-            if not again:
-                return
+        """Run the script, and again as often as it is requeued."""
+        while self.attempt():
             self.note("PENDING", restarts=self.state["restarts"] + 1)
-            time.sleep(2 * self.minute / 60)
+            end = time.monotonic() + 2 * self.minute / 60
+            while time.monotonic() < end:
+                if {"cancel", "kill"} & set(self.orders()):
+                    self.note("CANCELLED")
+                    return
+                time.sleep(_POLL)
 
     def attempt(self) -> bool:
         """Run the script until it ends or is ended; returns whether it was requeued."""
         options = self.state["options"]
-        limit = _minutes(options["time"]) * self.minute
+        limit = _minutes(options.get("time", "1440")) * self.minute
         name, _, ahead = options.get("signal", "TERM@0").partition("@")
-        warned = False
+        warned, grace = False, float("inf")
         started = time.monotonic()
         script = subprocess.Popen(
             ["bash", str(self.folder / "script.sh")],
@@ -123,42 +126,33 @@ class _Task:
             stderr=self.log("error"),
             start_new_session=True,
         )
-        self.note("RUNNING", session=script.pid)
+        self.note("RUNNING")
         while script.poll() is None:
             time.sleep(_POLL)
-            lasted = time.monotonic() - started
-            if lasted > limit:
-                self.note("TIMEOUT")
-                self.end(script)
-                return False
-            if not warned and lasted > limit - int(ahead) * self.minute / 60:
+            now = time.monotonic()
+            if now - started > limit:
+                return self.end(script, "TIMEOUT")
+            if now > grace:
+                return self.kill(script, "PREEMPTED")
+            if not warned and now - started > limit - int(ahead) * self.minute / 60:
                 warned = True
                 self.signal(signal.Signals[f"SIG{name}"])
             for order in self.orders():
                 if order == "preempt":
+                    grace = now + KILL_WAIT * self.minute
                     self.signal(signal.SIGCONT, signal.SIGTERM)
-                    self.note("RUNNING", grace=time.monotonic() + KILL_WAIT * self.minute)
                 elif order == "lose_node":
-                    self.kill(script)
-                    if "requeue" in options:
-                        return True
-                    self.note("NODE_FAIL")
-                    return False
+                    return self.kill(script, "NODE_FAIL") or "requeue" in options
                 elif order == "requeue":
-                    self.note("REQUEUED")
-                    self.end(script)
-                    return True
+                    return not self.end(script, "REQUEUED")
                 elif order == "cancel":
-                    self.note("CANCELLED")
-                    self.end(script)
-                    return False
+                    return self.end(script, "CANCELLED")
+                elif order == "kill":
+                    return self.kill(script, "CANCELLED")
                 else:
                     self.signal(signal.Signals[order])
-            if time.monotonic() > self.state.get("grace", float("inf")):
-                self.note("PREEMPTED")
-                self.kill(script)
-                return False
         if "requeue" in self.orders():  # told in its last moment
+            self.note("REQUEUED")
             return True
         self.note("COMPLETED" if script.returncode == 0 else "FAILED", status=script.returncode)
         return False
@@ -201,13 +195,15 @@ class _Task:
             for process in _processes(self.folder, step=True):
                 _send(process, one)
 
-    def end(self, script: subprocess.Popen[bytes]) -> None:
+    def end(self, script: subprocess.Popen[bytes], state: str) -> bool:
+        """As Slurm ends what it has decided to end."""
+        self.note("COMPLETING")
         self.signal(signal.SIGCONT, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             script.wait(KILL_WAIT * self.minute)
-        self.kill(script)
+        return self.kill(script, state)
 
-    def kill(self, script: subprocess.Popen[bytes]) -> None:
+    def kill(self, script: subprocess.Popen[bytes], state: str) -> bool:
         """All that the script has started, whatever sessions it is in."""
         while processes := _processes(self.folder):
             for process in processes:
@@ -215,6 +211,8 @@ class _Task:
             script.poll()
             time.sleep(_POLL)
         script.wait()
+        self.note(state)
+        return False
 
 
 def sbatch(arguments: list[str]) -> None:
@@ -264,10 +262,11 @@ def srun(arguments: list[str]) -> None:
 
 
 def squeue(arguments: list[str]) -> None:
-    """Names and states, as ``squeue --noheader --format '%i %T'`` gives them, of ``--jobs``."""
+    """Of ``--jobs`` that have not ended, what ``--format`` asks for; one that a signal ends still counts as running."""
+    form = arguments[arguments.index("--format") + 1]
     for name, state in _selected(arguments[arguments.index("--jobs") + 1]):
-        if state["state"] not in ENDED:
-            print(name, state["state"])
+        if state["state"] in ("PENDING", "RUNNING", "COMPLETING"):
+            print(form.replace("%i", name).replace("%T", state["state"]))
 
 
 def sacct(arguments: list[str]) -> None:
@@ -281,14 +280,18 @@ def sacct(arguments: list[str]) -> None:
 
 def scancel(arguments: list[str]) -> None:
     """Cancel jobs, or send them the ``--signal``."""
-    order = "cancel"
+    order, states = "cancel", ("PENDING", "RUNNING")
+    if "--state" in arguments:
+        place = arguments.index("--state")
+        states = (arguments[place + 1],)
+        del arguments[place : place + 2]
     if "--signal" in arguments:
         place = arguments.index("--signal")
         order = f"SIG{arguments[place + 1].removeprefix('SIG')}"
         del arguments[place : place + 2]
     for argument in arguments:
         for name, state in _selected(argument):
-            if state["state"] not in ENDED:
+            if state["state"] in states:
                 _tell(Path(os.environ[FOLDER], name), order)
 
 
