@@ -44,7 +44,7 @@ def test_what_is_asked_for_counts(machine):
     machine(("sbatch",), ("ray", "submitit"))
     assert choose("local").engine == "local"
     assert choose("ray").engine == "ray"
-    assert choose(address="auto").engine == "ray"
+    assert choose(options={"address": "auto"}).engine == "ray"
 
 
 def test_without_ray_it_says_how_to_have_several_workers(machine):
@@ -57,8 +57,10 @@ def test_without_ray_it_says_how_to_have_several_workers(machine):
     [
         ({"engine": "ray"}, "engine ray .* needs ray: pip install"),
         ({"engine": "slurm"}, "engine slurm .* needs submitit: pip install"),
-        ({"address": "auto"}, "engine ray .* needs ray"),
-        ({"engine": "slurm", "address": "auto"}, "--address is a Ray cluster's"),
+        ({"options": {"address": "auto"}}, "engine ray .* needs ray"),
+        ({"engine": "slurm", "options": {"address": "auto"}}, "--address is no option of the engine slurm"),
+        ({"engine": "ray", "options": {"time": "90"}}, "--time is no option of the engine ray"),
+        ({"options": {"workers": 2, "time": None}}, "--workers is no option of the engine local .*pip install"),
     ],
 )
 def test_what_can_not_be_is_refused(machine, arguments, message):

@@ -8,8 +8,9 @@ import subprocess
 import pytest
 
 from tests.sweeps.stubs import Stub
+from xglue_harness.cli import main
 from xglue_harness.errors import SweepError
-from xglue_harness.sweeps.engines.slurm import SlurmOptions, minutes, submit
+from xglue_harness.sweeps.engines.slurm import SlurmOptions, minutes, submit, waiting_and_running
 from xglue_harness.sweeps.jobs import Job, Needs
 
 pytestmark = pytest.mark.processes
@@ -43,7 +44,7 @@ def test_the_script_says_what_was_asked_for(start, stub: Stub, monkeypatch: pyte
     monkeypatch.setenv("XGLUE_CACHE", "/scratch/it's mine/cache")
     monkeypatch.setenv("HF_TOKEN", "secret")
     options = SlurmOptions(3, "gpu", "project 7", "gpu:a100:1", "8:00:00", ("module load cuda/12", "export A='b c'"))
-    submission = submit(stub.queue, stub.queue.jobs(), options)
+    submission = submit(stub.queue, options)
     text = cluster.script(submission.array).read_text()
     assert submission.script.read_text() == text
     for line in (
@@ -66,8 +67,8 @@ def test_the_script_says_what_was_asked_for(start, stub: Stub, monkeypatch: pyte
 
 def test_the_script_asks_for_the_most_that_a_job_needs(start, stub: Stub):
     cluster = start()
-    jobs = [job(1, gpus=0.5, cpus=2, minutes=30), job(2, gpus=1.5, cpus=4, memory_gb=7.5), job(3, gpus=0)]
-    text = cluster.script(submit(stub.queue, jobs, SlurmOptions()).array).read_text()
+    stub.queue.add([job(1, gpus=0.5, cpus=2, minutes=30), job(2, gpus=1.5, cpus=4, memory_gb=7.5), job(3, gpus=0)])
+    text = cluster.script(submit(stub.queue, SlurmOptions()).array).read_text()
     for line in ("--gres=gpu:2", "--cpus-per-task=4", "--mem=7680M", "--time=40"):
         assert f"#SBATCH {line}" in text.splitlines()
     assert "srun --unbuffered" in text
@@ -76,7 +77,7 @@ def test_the_script_asks_for_the_most_that_a_job_needs(start, stub: Stub):
 
 def test_without_a_time_the_site_decides(start, stub: Stub):
     cluster = start()
-    text = cluster.script(submit(stub.queue, [job()], SlurmOptions()).array).read_text()
+    text = cluster.script(submit(stub.queue, SlurmOptions()).array).read_text()
     assert "--time" not in text
 
 
@@ -86,14 +87,14 @@ def test_the_script_has_no_fault_that_shellcheck_knows(start, stub: Stub, monkey
     start()
     monkeypatch.setenv("XGLUE_STORE", "/scratch/$HOME/`store`")
     options = SlurmOptions(2, "a b", "p", "gpu:1", "60", ("module load cuda",))
-    script = submit(stub.queue, stub.queue.jobs(), options).script
+    script = submit(stub.queue, options).script
     done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("", 0)
 
 
 def test_a_setup_that_fails_ends_the_task(start, stub: Stub):
     cluster = start()
-    submit(stub.queue, stub.queue.jobs(), SlurmOptions(2, setup=("cd /no/such/folder", "touch started")))
+    submit(stub.queue, SlurmOptions(2, setup=("cd /no/such/folder", "touch started")))
     assert {state["state"] for state in cluster.wait(20).values()} == {"FAILED"}
     assert stub.finished() == []
 
@@ -108,7 +109,7 @@ def test_a_setup_that_fails_ends_the_task(start, stub: Stub):
 def test_options_that_can_not_be_are_refused_before_sbatch(start, stub: Stub, options: SlurmOptions, message: str):
     cluster = start()
     with pytest.raises(SweepError, match=message):
-        submit(stub.queue, [job()], options)
+        submit(stub.queue, options)
     assert cluster.jobs() == {}
 
 
@@ -117,10 +118,47 @@ def test_what_sbatch_refuses_is_told(start, stub: Stub):
     sbatch = cluster.folder / "bin" / "sbatch"
     sbatch.write_text("#!/bin/sh\necho 'sbatch: error: Invalid partition name' >&2; exit 1\n")
     with pytest.raises(SweepError, match=r"sbatch refused the array: .*Invalid partition name"):
-        submit(stub.queue, [job()], SlurmOptions())
+        submit(stub.queue, SlurmOptions())
 
 
 def test_without_slurm_it_says_so(stub: Stub, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SweepError, match="srun"):
-        submit(stub.queue, [job()], SlurmOptions())
+        submit(stub.queue, SlurmOptions())
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def test_sweep_run_submits_where_sbatch_is(start, stub: Stub, monkeypatch: pytest.MonkeyPatch, capsys):
+    cluster = start()
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    run = ["sweep", "run", str(stub.file)]
+    assert _status([*run, "--partition", "gpu", "--setup", "true", "--setup", "export A=1", "--time", "60"]) == 0
+    said = capsys.readouterr().out
+    assert "engine slurm: sbatch is on the PATH" in said
+    (array,) = {name.partition("_")[0] for name in cluster.jobs()}
+    assert f"submitted: array {array} of 1 workers" in said
+    text = cluster.script(array).read_text()
+    assert "#SBATCH --partition=gpu" in text
+    assert text.index("true\n") < text.index("export A=1\n") < text.index("srun")
+    # The same command again does not fill the queue with a second array.
+    assert _status(run) == 0
+    assert f"Slurm has workers of this sweep already, which take what is new: {array}" in capsys.readouterr().out
+    assert len(cluster.jobs()) == 1
+    assert _status(["sweep", "cancel", str(stub.file)]) == 0
+    cluster.wait(20)
+    assert waiting_and_running(stub.queue) == []
+
+
+def test_nothing_is_submitted_where_nothing_is_left(start, stub: Stub):
+    cluster = start()
+    stub.queue.add([])
+    assert str(submit(stub.queue, SlurmOptions())) == "nothing is left to do"
+    assert cluster.jobs() == {}
+
+
+def _status(arguments: list[str]) -> int:
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    return int(raised.value.code or 0)

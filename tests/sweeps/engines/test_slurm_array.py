@@ -22,7 +22,7 @@ pytest.importorskip("submitit", reason="submitit is not installed: pip install '
 def test_submission_returns_at_once(start, stub: Stub):
     """Whatever there is to do: the tasks have not even begun to work."""
     cluster = start()
-    submission = submit(stub.queue, stub.queue.jobs(), SlurmOptions(workers=2))
+    submission = submit(stub.queue, SlurmOptions(workers=2))
     assert submission.workers == len(cluster.jobs()) == 2
     assert stub.finished() == []
     assert {state.status for state in stub.queue.states().values()} == {"waiting"}
@@ -30,7 +30,7 @@ def test_submission_returns_at_once(start, stub: Stub):
 
 def test_the_array_does_all_jobs(start, stub: Stub):
     cluster = start()
-    array = submit(stub.queue, stub.queue.jobs(), SlurmOptions(workers=2)).array
+    array = submit(stub.queue, SlurmOptions(workers=2)).array
     workers = stub.wait_for("running", 2)
     assert sorted(workers) == [f"slurm-{array}_0", f"slurm-{array}_1"]
     assert {state["state"] for state in cluster.wait(60).values()} == {"COMPLETED"}
@@ -44,7 +44,7 @@ def _history(cluster: Cluster, job: str) -> list[str]:
 
 def test_a_preempted_task_goes_back_into_the_queue_and_its_job_goes_on(start, long_stub: Stub):
     cluster = start()
-    array = submit(long_stub.queue, long_stub.queue.jobs(), SlurmOptions()).array
+    array = submit(long_stub.queue, SlurmOptions()).array
     long_stub.wait_for_checkpoint()
     cluster.preempt(array)
     cluster.wait(60)
@@ -56,7 +56,7 @@ def test_a_preempted_task_goes_back_into_the_queue_and_its_job_goes_on(start, lo
 def test_a_job_longer_than_the_time_limit_spans_several(start, long_stub: Stub, monkeypatch):
     monkeypatch.setenv("STUB_STEPS", "200")
     cluster = start(minute=8.0)  # of three minutes, the signal comes after one
-    array = submit(long_stub.queue, long_stub.queue.jobs(), SlurmOptions(time="3")).array
+    array = submit(long_stub.queue, SlurmOptions(time="3")).array
     cluster.wait(120)
     history = _history(cluster, array)
     assert history[:4] == ["RUNNING", "REQUEUED", "PENDING", "RUNNING"]
@@ -68,7 +68,7 @@ def test_a_job_longer_than_the_time_limit_spans_several(start, long_stub: Stub, 
 
 def test_the_task_of_a_lost_node_starts_again(start, stub: Stub):
     cluster = start()
-    array = submit(stub.queue, stub.queue.jobs(), SlurmOptions(workers=2)).array
+    array = submit(stub.queue, SlurmOptions(workers=2)).array
     stub.wait_for("running", 2)
     stub.wait_for_checkpoint()
     cluster.lose_node(f"{array}_1")
@@ -79,7 +79,7 @@ def test_the_task_of_a_lost_node_starts_again(start, stub: Stub):
 
 def test_a_cancelled_task_stays_cancelled_and_gives_its_job_back(start, long_stub: Stub):
     cluster = start()
-    array = submit(long_stub.queue, long_stub.queue.jobs(), SlurmOptions()).array
+    array = submit(long_stub.queue, SlurmOptions()).array
     long_stub.wait_for_checkpoint()
     subprocess.run(["scancel", array], check=True)
     cluster.wait(20)
@@ -90,7 +90,7 @@ def test_a_cancelled_task_stays_cancelled_and_gives_its_job_back(start, long_stu
 
 def test_a_cancelled_sweep_leaves_slurms_queue(start, stub: Stub):
     cluster = start()
-    array = submit(stub.queue, stub.queue.jobs(), SlurmOptions(workers=2)).array
+    array = submit(stub.queue, SlurmOptions(workers=2)).array
     stub.wait_for("running", 2)
     assert sorted(slurm.waiting_and_running(stub.queue)) == [f"{array}_0", f"{array}_1"]
     stub.queue.cancel()
@@ -101,7 +101,7 @@ def test_a_cancelled_sweep_leaves_slurms_queue(start, stub: Stub):
 
 def test_a_task_that_waits_is_taken_back(start, stub: Stub):
     cluster = start(minute=600.0)  # what is requeued waits for twenty seconds
-    array = submit(stub.queue, stub.queue.jobs(), SlurmOptions(workers=1)).array
+    array = submit(stub.queue, SlurmOptions(workers=1)).array
     stub.wait_for("running", 1)
     cluster.lose_node(array)
     while cluster.jobs()[array]["state"] != "PENDING":

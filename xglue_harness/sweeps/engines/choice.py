@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
@@ -11,8 +12,18 @@ from xglue_harness.errors import SweepError
 
 Engine = Literal["local", "ray", "slurm"]
 
+SLURM = "slurm"
+"""Folder of Slurm's scripts and logs, within the queue's."""
+
 PACKAGES = {"ray": "ray", "slurm": "submitit"}
 """What an engine needs installed, all of it in the extra ``cluster``."""
+
+OPTIONS: Mapping[Engine, tuple[str, ...]] = {
+    "local": (),
+    "ray": ("workers", "address"),
+    "slurm": ("workers", "partition", "account", "gres", "time", "setup"),
+}
+"""Options of the command line that mean something to an engine."""
 
 
 class Choice(NamedTuple):
@@ -22,17 +33,22 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose(engine: Engine | None = None, address: str | None = None) -> Choice:
+def choose(engine: Engine | None = None, options: Mapping[str, object] | None = None) -> Choice:
     """The engine that was asked for, else the one that fits the machine.
 
     Args:
         engine: asked for.
-        address: of a Ray cluster.
+        options: of the command line, by name; those of value ``None`` were not given.
 
     Raises:
-        SweepError: where the package of an engine that was asked for, or that this machine calls for, is missing.
+        SweepError: where the package of an engine is missing, or an option is none of the engine's.
     """
-    choice = _choice(engine, address)
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    choice = _choice(engine, given.get("address"))
+    if others := [name for name in given if name not in OPTIONS[choice.engine]]:
+        raise SweepError(
+            f"--{others[0]} is no option of the engine {choice.engine} ({choice.why}); --engine changes it"
+        )
     package = PACKAGES.get(choice.engine)
     if package is not None and find_spec(package) is None:
         raise SweepError(
@@ -42,9 +58,7 @@ def choose(engine: Engine | None = None, address: str | None = None) -> Choice:
     return choice
 
 
-def _choice(engine: Engine | None, address: str | None) -> Choice:
-    if address is not None and engine not in (None, "ray"):
-        raise SweepError(f"--address is a Ray cluster's, and the engine is {engine}: leave one of them out")
+def _choice(engine: Engine | None, address: object) -> Choice:
     if engine is not None:
         return Choice(engine, "as asked for")
     if address is not None:

@@ -11,22 +11,20 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xglue_harness.errors import SweepError
 from xglue_harness.sweeps.begin import open_queue
+from xglue_harness.sweeps.engines.choice import SLURM
 from xglue_harness.sweeps.queue import Queue
 from xglue_harness.sweeps.worker import IDLE, Stop, work
 
 if TYPE_CHECKING:
     from xglue_harness.sweeps.jobs import Job
-
-FOLDER = "slurm"
-"""Within the queue's folder: batch scripts, submitit's pickles, and what the tasks print."""
 
 SIGNAL, AHEAD = "USR1", 120
 """The signal before the time limit, and seconds that are left then: for a checkpoint of a large encoder."""
@@ -67,17 +65,35 @@ class SlurmOptions:
 
 @dataclass(frozen=True)
 class Submission:
-    """An array that was submitted.
+    """An array that was submitted, or none where that needs none.
 
     Attributes:
-        array: its id.
+        array: its id; ``None`` where nothing was submitted.
         workers: its number of tasks.
         script: what sbatch was given.
+        folder: of the scripts and logs.
+        there: tasks that Slurm had in its queue already.
     """
 
-    array: str
+    array: str | None
     workers: int
-    script: Path
+    script: Path | None
+    folder: Path
+    there: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        """For people."""
+        if self.there and self.array is None:
+            return (
+                f"Slurm has workers of this sweep already, which take what is new: {', '.join(self.there)}; --workers "
+                "adds others"
+            )
+        if self.array is None:
+            return "nothing is left to do"
+        return (
+            f"submitted: array {self.array} of {self.workers} workers, without network (`sweep prefetch` fetches what "
+            f"they need); `sweep status` and `sweep cancel` see them; what they say: {self.folder}"
+        )
 
 
 @dataclass(frozen=True)
@@ -119,47 +135,60 @@ def _tell(line: str) -> None:
     print(line, flush=True)  # noqa: T201
 
 
-def submit(queue: Queue, jobs: Sequence[Job], options: SlurmOptions) -> Submission:
+def submit(queue: Queue, options: SlurmOptions) -> Submission:
     """Submit an array of workers; returns as soon as Slurm has it.
+
+    Nothing is submitted where nothing is left to do, or where Slurm has workers of this sweep already and no number of
+    others was asked for.
 
     Args:
         queue: of the sweep, on a file system that the compute nodes have, too.
-        jobs: those that are left to do.
         options: what sbatch is told.
 
     Raises:
         SweepError: where submitit or Slurm is missing, an option is malformed, or sbatch refuses.
     """
-    folder = queue.folder / FOLDER
+    folder = queue.folder / SLURM
     if "%" in str(folder):
         raise SweepError(f"{folder}: Slurm takes % in a path for a placeholder; give the sweep another output")
-    parameters = _parameters(jobs, options)
-    workers = _workers(jobs, options)
+    states = queue.states()
+    jobs = [job for job in queue.jobs() if states[job.key].status not in ("done", "failed")]
+    there = waiting_and_running(queue)
+    if not jobs or (there and options.workers is None):
+        return Submission(None, 0, None, folder, there)
+    parameters, workers = parameters_of(jobs, options), _workers(jobs, options)
+    tasks = _submitted(folder, parameters, [ArrayWorker(queue.output)] * workers)
+    return Submission(tasks[0].job_id.partition("_")[0], workers, tasks[0].paths.submission_file, folder, there)
+
+
+def _submitted(folder: Path, parameters: Mapping[str, object], workers: Sequence[ArrayWorker]) -> list[Any]:
+    """Submitit's jobs."""
     try:
         import submitit
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
     except ImportError:
         raise SweepError("the engine slurm needs submitit: pip install 'xglue-harness[cluster]'") from None
-    from submitit.core.utils import FailedJobError, FailedSubmissionError
-
     folder.mkdir(parents=True, exist_ok=True)
     try:
         executor = submitit.SlurmExecutor(folder)
         executor.update_parameters(**parameters)
-        tasks = executor.submit_array([ArrayWorker(queue.output)] * workers)
-    except RuntimeError as error:
-        if isinstance(error, (FailedJobError, FailedSubmissionError)):
-            raise SweepError(f"sbatch refused the array: {' '.join(str(error).split())}") from None
-        raise SweepError(f"{error}: is Slurm's srun on the PATH?") from None
-    return Submission(tasks[0].job_id.partition("_")[0], workers, tasks[0].paths.submission_file)
+        tasks: list[Any] = executor.submit_array(workers)
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise SweepError(f"sbatch refused the array: {' '.join(str(error).split())}") from None
+    except (OSError, RuntimeError) as error:
+        raise SweepError(f"Slurm can't be asked: {error}") from None
+    return tasks
 
 
 def waiting_and_running(queue: Queue) -> list[str]:
     """Tasks of this sweep that Slurm has in its queue, by array and task, from whichever ``run`` they are.
 
     Raises:
-        SweepError: where squeue fails.
+        SweepError: where there is no squeue.
     """
-    submitted = {path.name.partition("_")[0] for path in (queue.folder / FOLDER).glob("*_submission.sh")}
+    if not (queue.folder / SLURM).is_dir():
+        return []
+    submitted = {path.name.partition("_")[0] for path in (queue.folder / SLURM).glob("*_submission.sh")}
     found: list[str] = []
     for array in sorted(submitted):  # one by one: squeue refuses a list with a job in it that it has forgotten
         done = _run("squeue", "--noheader", "--array", "--format", "%i", "--jobs", array)
@@ -225,8 +254,12 @@ def _workers(jobs: Sequence[Job], options: SlurmOptions) -> int:
     return min(len(jobs), options.workers or len({job.backbone for job in jobs}))
 
 
-def _parameters(jobs: Sequence[Job], options: SlurmOptions) -> dict[str, object]:
-    """For submitit: what was asked for, else the most that any of the jobs needs."""
+def parameters_of(jobs: Sequence[Job], options: SlurmOptions) -> dict[str, object]:
+    """For submitit: what was asked for, else the most that any of the jobs needs.
+
+    Raises:
+        SweepError: for an option that sbatch could not read.
+    """
     for name in ("partition", "account", "gres"):
         value = getattr(options, name)
         if value is not None and not value.isprintable():
