@@ -1,4 +1,4 @@
-"""How much room a training takes, against the files that trainings write."""
+"""How much room a training takes while it is at work, and when it is finished."""
 
 from __future__ import annotations
 

@@ -109,6 +109,7 @@ _GROUPS = {
     Needs pip install 'xglue-harness[plots]' for the figures. The library behind it is xglue_analysis.
     """,
     "backbone": "Describe a backbone for the leaderboard, and check its description.",
+    "sweep": "Many trainings from one file: backbones, tasks and seeds.",
     "leaderboard": """Contributed results: add, check, compare and show them, and build the site.
 
     \b

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
@@ -46,13 +46,16 @@ class WrittenResult:
         return self.rescored.result
 
 
-def written_result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> WrittenResult:
+def written_result(
+    name: str, runs: Mapping[str, WrittenRun], recipe: str | None, wanted: Sequence[str] | None = None
+) -> WrittenResult:
     """A result out of the runs of its languages, every score computed from the predictions.
 
     Args:
         name: of the backbone.
         runs: of one task and seed, by language.
         recipe: a name for the recipe, where it is not the paper's.
+        wanted: languages; by default all of the task's, which a result of the tree has.
 
     Raises:
         LeaderboardError: where a language is missing, a record is not ours, or the recipe has no name.
@@ -62,7 +65,8 @@ def written_result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None
     spec = TASKS.get(str(first.record.get("task")))
     if spec is None:
         raise LeaderboardError(f"{first}: no task {first.record.get('task')!r}; one of {', '.join(TASKS)}")
-    if missing := [language for language in spec.languages if language not in runs]:
+    wanted = spec.languages if wanted is None else wanted
+    if missing := [language for language in wanted if language not in runs]:
         raise LeaderboardError(
             f"{first.file}: {spec.title} lacks {', '.join(missing)}; a result has all languages: run --tasks "
             f"{spec.group}"
@@ -71,7 +75,7 @@ def written_result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None
     files: dict[str, bytes] = {}
     items: dict[str, NDArray[np.float64]] = {}
     labels: dict[str, str] = {}
-    for language in spec.languages:
+    for language in wanted:
         predictions = without_class_scores(predictions_of(runs[language]))
         files[language] = encoded(predictions)
         scores = rescored(predictions)
@@ -87,7 +91,7 @@ def written_result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None
         languages[language] = LanguageResult(
             score=scores.score, stderr=scores.stderr, official=scores.official.official, record=record
         )
-    first_record = languages[spec.languages[0]].record
+    first_record = languages[wanted[0]].record
     paper = is_paper(spec, first_record.recipe, first_record.selection.rule)
     if recipe is None and not paper:
         raise LeaderboardError(
