@@ -14,10 +14,11 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.cli.sweep import app
 from xglue_harness.store.room import epoch_bytes
 from xglue_harness.store.trainings import Store, content_key
+from xglue_harness.sweeps.begin import store_of
 from xglue_harness.sweeps.file import load
 from xglue_harness.sweeps.finished import in_store
 from xglue_harness.sweeps.jobs import expand
-from xglue_harness.sweeps.plan import plan, store_of
+from xglue_harness.sweeps.plan import plan
 from xglue_harness.sweeps.queue import Queue
 
 PAPER = ("FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089")
@@ -40,7 +41,7 @@ def file(tmp_path, monkeypatch):
 
 def _plan(file, **options):
     sweep = load(file)
-    return plan([*sweep.backbones], expand(sweep), sweep.folder, store_of(sweep), **{"share": 0.2, **options})
+    return plan([*sweep.backbones], expand(sweep), sweep.folder, Store(store_of(sweep)), **{"share": 0.2, **options})
 
 
 def _finish(file, task, seed):
@@ -65,7 +66,7 @@ def _keep(file, task, seed):
     recipe = {name: value for name, value in record.recipe.items() if name != "key"}
     identity = {"backbone": "x", "recipe": recipe, "data": "x", "dev": []}
     training = record.training.model_dump(mode="json")
-    store = store_of(sweep)
+    store = Store(store_of(sweep))
     return store.finish(content_key(identity), _pretrained(sweep), identity, training, {})
 
 
@@ -129,7 +130,7 @@ def test_room_is_what_the_store_and_the_checkpoints_take(file):
     assert 3 * epoch_bytes(most) * 0.9 < group.store_bytes <= 3 * epoch_bytes(most)
     assert group.working_bytes == pytest.approx(6 * group.store_bytes / 3, rel=0.01)
     _keep(file, "ner", 1)
-    (kept,) = in_store(store_of(load(file)))
+    (kept,) = in_store(Store(store_of(load(file))))
     assert _plan(file).groups[1].store_bytes == 3 * kept.bytes  # which is known now
 
 
@@ -180,8 +181,3 @@ def test_a_plan_does_not_wait_for_torch(file):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "transformers", "datasets", "lm_eval"} & {*done.stderr.split()}
     assert "6 jobs" in done.stdout
-
-
-def test_the_store_is_the_one_that_the_file_names(file, monkeypatch, tmp_path):
-    assert store_of(load(file)).root == tmp_path / "store"
-    assert isinstance(store_of(load(file)), Store)

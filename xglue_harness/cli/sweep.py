@@ -11,10 +11,14 @@ from xglue_harness.cli.options import TREE
 
 if TYPE_CHECKING:
     from xglue_harness.sweeps.plan import Plan
+    from xglue_harness.sweeps.queue import Queue
+    from xglue_harness.sweeps.worker import Stop
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="the sweep's file, as examples/sweeps/tiny.yaml")]
+Begun = Annotated[Path, typer.Argument(metavar="FILE", help="the sweep's file, or the folder of its output")]
+
 Backbones = Annotated[list[str] | None, typer.Option("--backbone", metavar="NAME", help="of the file, once for each")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="nc, xnli, ..., once for each")]
 
@@ -46,10 +50,12 @@ def plan_command(
     """
     import json
 
+    from xglue_harness.store.trainings import Store
+    from xglue_harness.sweeps.begin import store_of
     from xglue_harness.sweeps.estimates import SHARE, parse_rates
     from xglue_harness.sweeps.file import load
     from xglue_harness.sweeps.jobs import expand
-    from xglue_harness.sweeps.plan import plan, store_of
+    from xglue_harness.sweeps.plan import plan
 
     sweep = load(file)
     rates = parse_rates(rate or (), sweep.backbones)
@@ -57,7 +63,7 @@ def plan_command(
         [*sweep.backbones],
         expand(sweep),
         sweep.folder,
-        store_of(sweep),
+        Store(store_of(sweep)),
         device=device or sweep.device,
         rates=rates,
         share=SHARE if share is None else share,
@@ -66,6 +72,70 @@ def plan_command(
         typer.echo(json.dumps(made.as_json(), indent=1))
     else:
         _print_plan(made)
+
+
+@app.command(
+    "run",
+    epilog="Examples: `xglue-harness sweep run sweep.yaml`, and after some jobs failed and their reason was seen to "
+    "`xglue-harness sweep run sweep.yaml --retry-failed`",
+)
+def run_command(
+    file: File,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try jobs again that have failed.")] = False,
+) -> None:
+    """Do what is missing: train each backbone on each task from each seed, and score every language.
+
+    What was done is never done again, and an interrupted training goes on from its last checkpoint: give the same
+    command again after Ctrl-C, a crash or a change of the file. Exit status 1 where jobs have failed, 75 where it was
+    stopped before the end.
+    """
+    from xglue_harness.sweeps.begin import begin
+    from xglue_harness.sweeps.engines.local import run_here
+    from xglue_harness.sweeps.worker import Stop
+
+    queue = begin(file)
+    if retry_failed:
+        typer.echo(f"tried again: {len(queue.retry_failed())} jobs that had failed")
+    typer.echo(f"{queue.output}: {_line(queue)}")
+    stop = Stop()
+    with stop.heeding_signals():
+        run_here(queue, stop)
+    _conclude(queue, stop)
+
+
+@app.command(
+    "status",
+    epilog="Examples: `xglue-harness sweep status sweep.yaml`, `watch xglue-harness sweep status results`, "
+    "`xglue-harness sweep status sweep.yaml --json | jq .counts`",
+)
+def status_command(
+    file: Begun,
+    every: Annotated[bool, typer.Option("--all", help="Show jobs that wait or are done as well.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how a sweep stands: what runs where and how far it is, what has failed and why. Reads only files."""
+    import json
+
+    from xglue_harness.sweeps.begin import open_queue
+    from xglue_harness.sweeps.status import standing
+
+    found = standing(open_queue(file))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=1))
+        return
+    from xglue_harness.cli.console import PlainConsole, table
+    from xglue_harness.sweeps.status import span, told
+
+    rows = [pair for pair in found.jobs if every or pair[1].status in ("running", "lost", "failed") or pair[1].error]
+    if rows:
+        shown = table(("job", "status", "for", "left", "attempt", "host", "what"), "lllllrp")
+        for job, state in rows:
+            left = span(state.progress.seconds_left) if state.progress else ""
+            what = f"{state.error} ({state.log})" if state.error else told(state.progress)
+            attempt = str(state.attempt or "")
+            shown.add_row(job.name, state.status, span(state.seconds), left, attempt, state.host or "", what)
+        PlainConsole().print(shown)
+    typer.echo(found.line())
 
 
 @app.command(
@@ -129,6 +199,83 @@ def report_command(
         typer.echo(f"no results yet: {job.name}", err=True)
     for name in made.unknown:
         typer.echo(f"{name}: of no family, since no leaderboard describes it: see xglue-harness backbone new", err=True)
+
+
+@app.command("cancel", epilog="Example: `xglue-harness sweep cancel sweep.yaml`")
+def cancel_command(file: Begun) -> None:
+    """Ask all workers of a sweep to stop, wherever they are: trainings write a checkpoint. `sweep run` goes on."""
+    from xglue_harness.sweeps.begin import open_queue
+
+    queue = open_queue(file)
+    queue.cancel()
+    typer.echo(f"{queue.output}: {_line(queue)}")
+
+
+@app.command(
+    "work",
+    epilog="Examples: on each machine that shares the folder, once the sweep was begun, `xglue-harness sweep work "
+    "sweep.yaml`; on the second GPU for eight hours `CUDA_VISIBLE_DEVICES=1 xglue-harness sweep work results --minutes "
+    "480`",
+)
+def work_command(
+    file: Begun,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so long; a training writes a checkpoint before.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay while other workers have what is left, in case one is lost.")
+    ] = False,
+) -> None:
+    """Take jobs of a sweep and do them until nothing is left; any number of workers may do so at once.
+
+    On SIGTERM, SIGUSR1 and Ctrl-C, too, a training writes a checkpoint and its job is given back. Exit status 75 where
+    it was stopped while there was work left.
+    """
+    import time
+
+    from xglue_harness.sweeps.begin import open_queue
+    from xglue_harness.sweeps.worker import Stop, work
+
+    queue = open_queue(file)
+    stop = Stop(deadline=None if minutes is None else time.time() + 60 * minutes)
+    with stop.heeding_signals():
+        ending = work(queue, stop=stop, wait=wait, tell=typer.echo)
+    typer.echo(f"{queue.output}: {_line(queue)}")
+    raise typer.Exit(ending.exit_status)
+
+
+@app.command("schema", epilog="Example: `xglue-harness sweep schema > sweep.schema.json`")
+def schema_command() -> None:
+    """Print the JSON Schema of a sweep's file, by which editors complete its keys and check its values."""
+    import json
+
+    from xglue_harness.sweeps.file import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _line(queue: Queue) -> str:
+    from xglue_harness.sweeps.status import standing
+
+    return standing(queue).line()
+
+
+def _conclude(queue: Queue, stop: Stop) -> None:
+    """Say how the sweep stands, and how to go on, by the exit status as well."""
+    from xglue_harness.sweeps.status import standing
+    from xglue_harness.sweeps.worker import MORE
+
+    found = standing(queue)
+    typer.echo(f"{queue.output}: {found.line()}")
+    for job, state in found.jobs:
+        if state.status == "failed":
+            typer.echo(f"failed: {job.name}: {state.error} ({state.log})", err=True)
+    if stop.reason is not None or found.is_cancelled:
+        typer.echo("The same command goes on.", err=True)
+        raise typer.Exit(MORE)
+    if "failed" in found.counts:
+        typer.echo("See to the reason, then: xglue-harness sweep run FILE --retry-failed", err=True)
+        raise typer.Exit(1)
 
 
 def _print_plan(made: Plan) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.store.room import epoch_bytes, working_bytes
@@ -32,9 +32,6 @@ from xglue_harness.sweeps.finished import Finished, in_results, in_store
 from xglue_harness.sweeps.jobs import Job
 from xglue_harness.sweeps.queue import FOLDER, Queue
 from xglue_harness.sweeps.shapes import Shape, shape_of
-
-if TYPE_CHECKING:
-    from xglue_harness.sweeps.file import SweepFile
 
 _TRAINED_SHARE = 1 / 6
 """Of an embedding table: at most so many of its rows occur in an English training set."""
@@ -163,11 +160,6 @@ def size(count: float) -> str:
 
 def _hours(minutes: float) -> str:
     return f"{minutes:,.1f} minutes" if minutes < 120 else f"{minutes / 60:,.1f} hours"
-
-
-def store_of(sweep: SweepFile) -> Store:
-    """The store that a sweep's jobs use."""
-    return Store(None if sweep.store is None else Path(sweep.store))
 
 
 def total(parts: Iterator[float | None] | Sequence[float | None]) -> float | None:

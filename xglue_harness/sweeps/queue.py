@@ -48,6 +48,15 @@ class LostClaimError(SweepError):
     """Another worker has taken a claim over, since its pulse had stopped."""
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What the queue's file holds."""
+
+    jobs: list[Job]
+    attempts: int
+    store: Path | None
+
+
 class Queue:
     """The jobs of one sweep and their claims; safe for any number of processes and machines."""
 
@@ -60,17 +69,20 @@ class Queue:
         """
         self.output, self.folder = output, output / FOLDER
         self.attempts = Attempts(self.folder, lost_seconds)
-        self._known: tuple[object, list[Job], int] | None = None
+        self._known: tuple[object, _Known] | None = None
 
     # ---------------------------------------------------------------- jobs
 
-    def add(self, jobs: Sequence[Job], *, source: Path | None = None, attempts: int = 3) -> None:
+    def add(
+        self, jobs: Sequence[Job], *, source: Path | None = None, attempts: int = 3, store: Path | None = None
+    ) -> None:
         """Let workers have these jobs, and no others; what is done, running or failed of them stays so.
 
         Args:
             jobs: in the order in which they are to be taken.
             source: the sweep's file. One output is one file's.
             attempts: how often a job is tried before it has failed.
+            store: of fine-tuned encoders, for all workers; by default each one's own.
 
         Raises:
             SweepError: where the output is another file's, or can't be written.
@@ -78,7 +90,7 @@ class Queue:
         other = self._read_jobs_file().get("source") if self._jobs_file.exists() else None
         if source is not None and other not in (None, str(source)) and Path(other).exists():
             raise SweepError(f"{self.output}: is the output of {other}; give {source} an output of its own")
-        value = {"source": None if source is None else str(source), "attempts": attempts}
+        value = {"source": source and str(source), "store": store and str(store), "attempts": attempts}
         with self.attempts.writing():
             self.attempts.make_folders()
             with replacing(self._jobs_file) as temporary:
@@ -90,12 +102,17 @@ class Queue:
         Raises:
             SweepError: where there is no queue yet, or its file is damaged.
         """
-        return self._load()[0]
+        return self._load().jobs
 
     @property
     def most_attempts(self) -> int:
         """How often a job is tried before it has failed."""
-        return self._load()[1]
+        return self._load().attempts
+
+    @property
+    def store(self) -> Path | None:
+        """The store of fine-tuned encoders that all workers share; ``None``: each has its own."""
+        return self._load().store
 
     # ---------------------------------------------------------------- claims
 
@@ -112,7 +129,7 @@ class Queue:
         Raises:
             SweepError: where the queue can't be written.
         """
-        jobs, most = self._load()
+        jobs, most = self.jobs(), self.most_attempts
         last = self.attempts.last()
         lost = self.attempts.lost(last)
         owner = {"worker": worker, **whoami(), "began": time.time()}
@@ -203,17 +220,18 @@ class Queue:
         except (OSError, ValueError) as error:
             raise self._damaged(error) from None
 
-    def _load(self) -> tuple[list[Job], int]:
-        """Jobs, and how often each is tried; read again where the file was replaced."""
+    def _load(self) -> _Known:
+        """What the queue's file holds; read again where it was replaced."""
         facts = self._jobs_file.stat() if self._jobs_file.exists() else None
         stamp = None if facts is None else (facts.st_ino, facts.st_mtime_ns)
         if self._known is None or self._known[0] != stamp:
             value = self._read_jobs_file()
             try:
-                self._known = (stamp, [Job.from_json(job) for job in value["jobs"]], int(value["attempts"]))
+                jobs, store = [Job.from_json(job) for job in value["jobs"]], value.get("store")
+                self._known = (stamp, _Known(jobs, int(value["attempts"]), store and Path(store)))
             except (KeyError, TypeError, ValueError) as error:
                 raise self._damaged(error) from None
-        return self._known[1], self._known[2]
+        return self._known[1]
 
     def _damaged(self, error: Exception) -> SweepError:
         return SweepError(
