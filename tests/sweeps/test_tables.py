@@ -105,9 +105,7 @@ def test_latex_is_balanced_and_escaped(grids):
 
 
 def test_text_is_escaped_for_latex():
-    assert escaped("50% of a_b & {c}\\ ~^") == (
-        r"50\% of a\_b \& \{c\}\textbackslash{} \textasciitilde{}\textasciicircum{}"
-    )
+    assert escaped("50% of a_b & {c}\\ ~^") == (r"50\% of a\_b \& \{c\}\textbackslash{} $\sim$\textasciicircum{}")
 
 
 def test_csv_has_the_numbers_that_a_table_rounds(comparison, grids):
@@ -146,8 +144,9 @@ def test_contrasts_have_signs_intervals_and_the_mean_of_all_tasks(comparison, gr
     assert grid.heads == ("LM − MT", "LM − CP", "MT − CP", "Tiny_CP & co − Tiny_LM")
     assert _heads(grid) == [("", ["PAWS-X", "WPR"]), ("", ["mean of 2 tasks"])]
     estimate = comparison.tasks["wpr"].contrasts["LM", "MT"].estimate
-    value, low, high = (f"{100 * end:+.1f}".replace("-", "−") for end in (estimate.value, estimate.low, estimate.high))
-    assert _rows(markdown(grid))["WPR"][0].startswith(f"{value} ({low} to {high})")
+    value = f"{100 * estimate.value:+.1f}".replace("-", "−")
+    half = 50 * (estimate.high - estimate.low)
+    assert _rows(markdown(grid))["WPR"][0].startswith(f"{value} ±{half:.1f}")
 
 
 def test_there_are_no_contrasts_without_families(comparison):

@@ -16,7 +16,7 @@ from xglue_harness.sweeps.tables import Content, Grid, Published
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{char: f"\\{char}" for char in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
+    "~": r"$\sim$",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "−": r"$-$",
@@ -32,18 +32,18 @@ def markdown(grid: Grid) -> str:
             cells = (_text(content, head, grid) for content, head in zip(line.cells, grid.heads, strict=True))
             rows.append((block.head if number == 0 else "", line.head, *cells))
     lines = [f"| {' | '.join(map(_escaped_markdown, row))} |" for row in rows]
-    notes = [f"{_escaped_markdown(note)}." for note in grid.notes]
-    return "\n".join([f"**{_escaped_markdown(grid.caption)}**", "", *lines, "", *notes, ""])
+    notes = [text for note in grid.notes for text in (f"{_escaped_markdown(note)}.", "")]
+    return "\n".join([f"**{_escaped_markdown(grid.caption)}**", "", *lines, "", *notes])
 
 
 def latex(grid: Grid) -> str:
     r"""A ``table*`` that needs ``\usepackage{booktabs}`` and nothing else."""
-    small = "tiny" if len(grid.heads) > 12 else "footnotesize" if grid.signed else "small"
+    small = "tiny" if len(grid.heads) > 12 else "scriptsize" if grid.signed else "small"
     lines = [
         r"\begin{table*}",
         r"\centering",
         rf"\{small}",
-        rf"\setlength{{\tabcolsep}}{{{2 if len(grid.heads) > 12 else 4}pt}}",
+        rf"\setlength{{\tabcolsep}}{{{1 if len(grid.heads) > 12 else 4}pt}}",
         rf"\begin{{tabular}}{{@{{}}ll{'r' * len(grid.heads)}@{{}}}}",
         r"\toprule",
         _row([*grid.stubs, *grid.heads]),
@@ -112,7 +112,7 @@ def _text(content: Content, head: str, grid: Grid) -> str:
     seeds = f"[{content.seeds}/{content.wanted}]"
     if content.estimate is None:
         return seeds
-    number = (_difference if grid.signed else _score)(content.estimate, grid.digits, head in grid.intervals)
+    number = _number(content.estimate, grid, interval=head in grid.intervals)
     few = "" if content.seeds >= content.wanted else f" {seeds}"
     return f"{number}{_marks(content, content.estimate)}{few}"
 
@@ -121,14 +121,10 @@ def _marks(cell: Cell, estimate: Estimate) -> str:
     return f"{MARKS[estimate.seeds]}{'!' * cell.collapsed}{'*' * cell.partial}"
 
 
-def _score(estimate: Estimate, digits: int, interval: bool) -> str:
-    half = f" ±{50 * (estimate.high - estimate.low):.{digits}f}" if interval else ""
-    return f"{100 * estimate.value:.{digits}f}{half}"
-
-
-def _difference(estimate: Estimate, digits: int, interval: bool) -> str:
-    value, low, high = (f"{100 * end:+.{digits}f}" for end in (estimate.value, estimate.low, estimate.high))
-    return f"{value}{f' ({low} to {high})' * interval}".replace("-", "−")
+def _number(estimate: Estimate, grid: Grid, *, interval: bool) -> str:
+    """An estimate with half of its interval, which Student's makes symmetric."""
+    value = f"{100 * estimate.value:{'+' if grid.signed else ''}.{grid.digits}f}".replace("-", "−")
+    return f"{value} ±{50 * (estimate.high - estimate.low):.{grid.digits}f}" if interval else value
 
 
 def write(grids: Iterable[Grid], folder: Path) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError, SweepError
@@ -231,10 +231,14 @@ def _recipe(results: Sequence[RescoredResult]) -> Iterator[str]:
     for item in results:
         record = next(iter(item.result.languages.values())).record
         options = changed_options(record.recipe, record.selection.rule, item.result.spec)
-        words = ", ".join(f"{name} {value}" for name, value in options.items())
+        words = ", ".join(f"{name} {_value(value)}" for name, value in options.items())
         titles = changed.setdefault(words, [])
         if item.result.spec.title not in titles:
             titles.append(item.result.spec.title)
     for words, titles in changed.items():
         where = "" if len(changed) == 1 else f" of {', '.join(titles)}"
         yield f"Recipe{where}: {words + ', else ' if words else ''}that of Ji et al. 2024."
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -137,7 +137,7 @@ def table_4(
                 lines.append(Line(PUBLISHED, _languages(published[key], task.spec)))
         blocks.append(Block(task.spec.title, tuple(lines)))
     what = f"Score of each language, in percent. {caption}"
-    notes = (*_notes(comparison), *_on_published(published), "- the benchmark has no such language")
+    notes = (*_notes(comparison), *_on_published(published), "A cell with -: the benchmark has no such language")
     shown = frozenset(heads if intervals else (MEAN,))
     return Grid("table4", what, ("Task", "Model"), heads, tuple(blocks), 2, shown, False, notes)
 
@@ -158,8 +158,8 @@ def contrasts(comparison: Comparison, caption: str) -> Grid | None:
         for family in _TABLE_1
         if family is not None and any(True for _ in _of_family(comparison, family))
     ]
-    what = f"Differences in percentage points, with their 95% intervals. {caption}"
-    notes = ("; ".join(members), "* a family lacks a backbone of the sweep here", "; ".join(LEGEND[1:]))
+    what = f"Differences in percentage points. {caption}"
+    notes = ("; ".join(members), "* a family lacks a backbone of the sweep here", "; ".join(LEGEND))
     return Grid("contrasts", what, ("", "Task"), heads, tuple(blocks), 1, frozenset(heads), True, notes)
 
 
