@@ -187,6 +187,16 @@ def test_the_rate_of_another_encoder_is_scaled_by_parameters(done, tmp_path):
     assert time.seconds == pytest.approx(10 * amount.train * 10 / done.rate)
 
 
+def test_the_encoder_that_is_nearest_in_size_counts(done, tmp_path):
+    others = []
+    for name, layers in (("small", 1), ("near", 9), ("large", 30)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(f'{{"num_hidden_layers": {layers}, "hidden_size": 8}}')
+        others.append(replace(done, encoder=str(tmp_path / name)))
+    time = duration(_job(), _amount(_job()), Shape(10 * 12 * 64, 0, 8, ""), Known(others, H100, {}))
+    assert "near's ner" in time.why
+
+
 def test_records_of_another_device_do_not_count(done):
     job = _job(done)
     assert duration(job, _amount(job), None, Known([done], "NVIDIA A100", {})).how == "unknown"

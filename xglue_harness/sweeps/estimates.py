@@ -219,18 +219,27 @@ def _rate(job: Job, options: Options, shape: Shape | None, known: Known) -> tupl
     for item in measured:
         if item.encoder == job.model_args["pretrained"]:
             return item.rate or 0.0, "rate", f"{item.rate:,.0f} subwords/s of its {item.recipe['task']}"
-    measured.sort(key=lambda item: item.recipe["task"] != job.task)  # of the same task before others; the longest first
-    for item in measured:
-        other = shape_of(item.encoder, None)
-        if shape is not None and other is not None and other.body:
-            rate = (item.rate or 0.0) * other.body / shape.body
-            name = item.encoder.rstrip("/").rpartition("/")[2]
-            return rate, "rate", f"{rate:,.0f} subwords/s: {name}'s {item.recipe['task']}, by parameters"
+    if shape is not None and (near := _nearest(job, shape, measured)) is not None:
+        item, other = near
+        rate = (item.rate or 0.0) * other.body / shape.body
+        name = item.encoder.rstrip("/").rpartition("/")[2]
+        return rate, "rate", f"{rate:,.0f} subwords/s: {name}'s {item.recipe['task']}, by parameters"
     if known.card is None or shape is None:
         return None
     peak, arithmetic = known.card.peak(options.precision)
     rate = peak * known.share / (6 * shape.body)
     return rate, "arithmetic", f"{known.share:.0%} of {peak / 1e12:,.0f} TFLOPS ({arithmetic})"
+
+
+def _nearest(job: Job, shape: Shape, measured: Sequence[Finished]) -> tuple[Finished, Shape] | None:
+    """The training of the encoder that is nearest in size, by ratio; of one on the same task before others."""
+    shapes = ((item, shape_of(item.encoder, None)) for item in measured)
+    known = [(item, other) for item, other in shapes if other is not None and other.body]
+
+    def distance(pair: tuple[Finished, Shape]) -> tuple[float, bool]:
+        return abs(math.log(pair[1].body / shape.body)), pair[0].recipe["task"] != job.task
+
+    return min(known, key=distance, default=None)
 
 
 def _way_out(shape: Shape | None, known: Known) -> str:
