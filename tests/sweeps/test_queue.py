@@ -284,3 +284,26 @@ def test_a_full_disk_leaves_a_job_undone(queue: Queue, monkeypatch: pytest.Monke
             _work(claim)
     assert not claim.results.exists()
     assert queue.states()[claim.job.key].status == "running"
+
+
+def test_a_full_disk_lets_a_claim_go(queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    claim = _claim(queue)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        claim.release()
+    assert claim.is_lost()
+    state = queue.states()[claim.job.key]
+    assert (state.status, state.failures) == ("waiting", 0)
+
+
+def test_what_a_killed_worker_made_is_removed(queue: Queue):
+    first = _claim(queue, "a")
+    first.workspace.mkdir(parents=True)
+    (first.workspace / "results.json").write_text("half")
+    _silent(first)
+    _work(_claim(queue, "b"))
+    assert not any((queue.folder / "work").iterdir())

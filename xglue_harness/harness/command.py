@@ -83,7 +83,9 @@ class LmEval:
             metadata=config.metadata,
         )
         tracker.save_results_aggregated(results)
-        print(make_table(results), flush=True)  # noqa: T201
+        print(make_table(results))  # noqa: T201
+        if "groups" in results:
+            print(make_table(results, "groups"))  # noqa: T201
         written = _written(tracker, results)
         del results
         _free_memory()

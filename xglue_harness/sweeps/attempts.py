@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -87,6 +88,16 @@ class Attempts:
     def workspace(self, key: str, number: int) -> Path:
         """Where an attempt's results are made."""
         return self.folder / "work" / f"{key}.{number}"
+
+    def remove_workspaces(self, key: str) -> None:
+        """Remove what all attempts at a job have made: those of killed workers, too."""
+        for folder in (self.folder / "work").glob(f"{key}.*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def drop(self, key: str, number: int) -> None:
+        """Take a claim back, which a full disk allows as well: the attempt has never been."""
+        with suppress(OSError):
+            self.claim_file(key, number).unlink(missing_ok=True)
 
     def log(self, key: str, number: int) -> Path:
         """Where the output of an attempt's lm_eval goes."""

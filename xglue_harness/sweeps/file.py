@@ -56,8 +56,8 @@ class Needs(_Part):
     gpus: float | None = Field(
         None,
         ge=0,
-        le=64,
-        description="GPUs, or a share of one (0.5: two jobs on a GPU); by default 1 where there is one",
+        le=1,
+        description="a GPU, or a share of one (0.5: two jobs on a GPU); by default 1 where there is one",
     )
     cpus: Count | None = Field(None, description="cores; by default the engine's own number")
     memory_gb: float | None = Field(None, gt=0, description="main memory in GB; by default the engine's own limit")

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -30,7 +29,7 @@ from typing import Any
 from xglue_harness.atomic import flush_folder, replacing
 from xglue_harness.errors import SweepError
 from xglue_harness.files import read_json
-from xglue_harness.sweeps.attempts import Attempt, Attempts, End, content, whoami
+from xglue_harness.sweeps.attempts import Attempt, Attempts, End, FullDiskError, content, whoami
 from xglue_harness.sweeps.jobs import Job
 from xglue_harness.sweeps.states import JobState, Progress, state_of
 
@@ -335,14 +334,18 @@ class Claim:
 
     def release(self, **facts: Any) -> None:
         """Give the job back, to be continued by whoever claims it next."""
-        if not self.is_lost():
+        if self.is_lost():
+            return
+        try:
             self.end("released", facts)
+        except FullDiskError:
+            self.queue.attempts.drop(self.job.key, self.attempt)
 
     def end(self, end: End, facts: Mapping[str, Any]) -> None:
         """Note how the attempt ended, and remove what it needed meanwhile."""
         files, key = self.queue.attempts, self.job.key
         files.end(key, self.attempt, end, {**self.owner, **facts})
-        shutil.rmtree(self.workspace, ignore_errors=True)
+        files.remove_workspaces(key)
         with suppress(OSError):
             files.progress_file(key, self.attempt).unlink(missing_ok=True)
 

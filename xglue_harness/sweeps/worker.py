@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -211,7 +210,7 @@ class _Worker:
         again = f", attempt {claim.attempt}" if claim.attempt > 1 else ""
         self._tell(f"{job.name}: begins{again}")
         try:
-            shutil.rmtree(claim.workspace, ignore_errors=True)
+            self._queue.attempts.remove_workspaces(job.key)
             with self._queue.attempts.writing():
                 claim.workspace.mkdir(parents=True)
                 child = self._ready_child(claim)
