@@ -18,7 +18,7 @@ from xglue_harness.sweeps.amounts import amount_of
 from xglue_harness.sweeps.cards import CARDS, card_of
 from xglue_harness.sweeps.estimates import Known, counted, duration, is_of_shape, most_epochs_kept, parse_rates
 from xglue_harness.sweeps.finished import in_results
-from xglue_harness.sweeps.jobs import Job
+from xglue_harness.sweeps.jobs import Job, Needs
 from xglue_harness.sweeps.shapes import Shape, backbones_in, from_config, shape_of
 
 TOY = {"data": "sample", "epochs": 30, "learning_rate": 1e-3}
@@ -207,6 +207,13 @@ def test_a_given_rate_counts_before_measured_ones_of_other_shapes(done):
     job = _job(done, epochs=1)
     time = duration(job, replace(_amount(job), dev=0, test=0), None, Known([done], H100, {"lm": 10.0}, overhead=0))
     assert (time.how, time.seconds) == ("given", pytest.approx(_amount(job).train / 10))
+
+
+def test_the_minutes_of_the_file_count_before_measured_rates(done):
+    job = replace(_job(done, epochs=1), needs=Needs(minutes=3))
+    assert duration(job, _amount(job), None, Known([done], H100, {})).seconds == 180
+    same = replace(_job(done), needs=Needs(minutes=3))
+    assert duration(same, _amount(same), None, Known([done], H100, {})).how == "finished"
 
 
 def test_arithmetic_is_parameters_times_subwords_times_6_over_a_share_of_the_peak():

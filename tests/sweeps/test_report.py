@@ -103,6 +103,27 @@ def test_backbones_and_tasks_can_be_chosen(file):
         chosen(sweep, ["mbert"], ())
 
 
+def test_the_papers_numbers_are_those_of_its_own_checkpoints(file):
+    """A folder may be a copy of one; another's repository on the Hub may be anything."""
+    sweep = json.loads(file.read_text())
+    folder = file.parent / "xlm-roberta-base"
+    (file.parent / "tiny-lm").rename(folder)
+    backbones = {
+        "copy": {"pretrained": "./xlm-roberta-base"},
+        "mbert": {"pretrained": "google-bert/bert-base-multilingual-cased", "revision": "main"},
+        "other": {"pretrained": "somebody/mbart-large-50", "revision": "main"},
+    }
+    file.write_text(json.dumps({**sweep, "backbones": backbones, "tasks": ["pawsx"]}))
+    job = next(job for job in expand(load(file)) if job.backbone == "copy")
+    write_results(file.parent / "out" / job.folder, "tiny-lm", "pawsx", job.seed)
+    grid = _report(file, published=True).tables[0]
+    assert [(block.head, [line.head for line in block.lines]) for block in grid.blocks] == [
+        ("LM", ["copy", "Ji et al. 2024", "mbert", "Ji et al. 2024"]),
+        ("", ["other"]),
+    ]
+    assert [line.cells[0].percent for line in grid.blocks[0].lines[1::2]] == pytest.approx([88.85, 86.5875])
+
+
 def test_without_any_results_it_says_so(file, tmp_path):
     shutil.rmtree(tmp_path / "out")
     with pytest.raises(SweepError, match="none of 12 jobs has results yet"):

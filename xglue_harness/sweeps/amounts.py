@@ -55,7 +55,7 @@ def amount_of(task: str, languages: tuple[str, ...], metadata: Mapping[str, Any]
     Args:
         task: short name.
         languages: that are scored.
-        metadata: options of the run, with all paths absolute.
+        metadata: options of the run that are not left at their defaults, with all paths absolute.
     """
     spec, length = TASKS[task], int(metadata.get("max_length", 256))
     data = metadata.get("data", "hub")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import SweepError
@@ -127,10 +127,14 @@ def parse_rates(given: Iterable[str], backbones: Collection[str]) -> dict[str, f
 # ---------------------------------------------------------------- what a job is
 
 
+def settings_of(job: Job) -> dict[str, Any]:
+    """The options of a job that are not left at their defaults: the metadata before the arguments of the model."""
+    return {**{key: value for key, value in job.model_args.items() if key in Options.model_fields}, **job.metadata}
+
+
 def options_of(job: Job) -> Options:
-    """The options of a job; those that the model's arguments may hold are overridden by the metadata."""
-    given = {key: value for key, value in job.model_args.items() if key in Options.model_fields}
-    return parse_options({**given, **job.metadata})
+    """All options of a job."""
+    return parse_options(settings_of(job))
 
 
 def is_of_shape(item: Finished, job: Job, amount: Amount) -> bool:
@@ -200,6 +204,8 @@ def duration(job: Job, amount: Amount, shape: Shape | None, known: Known, walls:
         each = [item.seconds + (test / speed if item.test is None else 0.0) + known.overhead for item in own]
         what = f"{len(own)} in {' and '.join(sorted({item.source for item in own}))}"
         return Duration(median(each), test / speed + known.overhead, "finished", what)
+    if job.needs.minutes is not None:
+        return Duration(60 * job.needs.minutes, 60 * job.needs.minutes, "given", "needs.minutes of the file")
     found = _rate(job, options, shape, known)
     if found is None:
         return Duration(None, None, "unknown", _way_out(shape, known))

@@ -26,6 +26,7 @@ from xglue_harness.sweeps.estimates import (
     is_of_shape,
     most_epochs_kept,
     same_device,
+    settings_of,
     the_device,
 )
 from xglue_harness.sweeps.finished import Finished, in_results, in_store
@@ -204,7 +205,7 @@ def plan(
     ordered = sorted(jobs, key=lambda job: (names.index(job.backbone), tasks.index(job.task), job.seed))
     for (_, task), members in groupby(ordered, key=lambda job: (job.backbone, job.task)):
         seeds = [*members]
-        amount = counted(amount_of(task, seeds[0].languages, seeds[0].metadata), seeds[0], finished)
+        amount = counted(amount_of(task, seeds[0].languages, settings_of(seeds[0])), seeds[0], finished)
         here = [walls[job.key] for job in seeds if job.key in walls and _ran_here(results.get(job.key), device)]
         groups.append(_group(seeds, amount, known, here, stored, output))
         tokens[seeds[0].model_args["pretrained"], task] = amount.train + amount.dev + amount.test

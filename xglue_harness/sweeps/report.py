@@ -17,8 +17,9 @@ from xglue_harness.published.paper import CONTINUED, FAMILY_OF, name_of
 from xglue_harness.published.reference import PublishedSystem, references
 from xglue_harness.records.results_files import WrittenRun, read_runs
 from xglue_harness.sweeps.comparison import Compared, Comparison, compare, restricted
+from xglue_harness.sweeps.file import is_path
 from xglue_harness.sweeps.jobs import Job, expand
-from xglue_harness.sweeps.shapes import backbones_in
+from xglue_harness.sweeps.shapes import backbones_in, descriptions
 from xglue_harness.sweeps.tables import Grid, contrasts, table_1, table_4
 
 if TYPE_CHECKING:
@@ -201,12 +202,20 @@ def _tree_name(
             return backbone.name
         if backbone.hub is None and backbone.encoder_sha256 is None and backbone.name == name:
             return name
-    return name_of(pretrained)
+    return _paper_name(pretrained)
+
+
+def _paper_name(pretrained: str) -> str | None:
+    """What the paper calls a backbone: by its id on the Hub, or the name of its folder."""
+    described = descriptions().get(pretrained)
+    if described is not None:
+        return described.name if described.name in FAMILY_OF else None
+    return name_of(pretrained) if is_path(pretrained) else None  # another's copy on the Hub may be anything
 
 
 def _published(jobs: Sequence[Job], keys: Mapping[str, str]) -> dict[str, PublishedSystem]:
     systems = {system.name: system for system in references()[0].systems}
-    names = {keys[job.backbone]: name_of(str(job.model_args["pretrained"])) for job in jobs}
+    names = {keys[job.backbone]: _paper_name(str(job.model_args["pretrained"])) for job in jobs}
     return {key: systems[name] for key, name in names.items() if name in systems}
 
 
