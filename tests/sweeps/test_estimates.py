@@ -212,6 +212,8 @@ def test_a_given_rate_counts_before_measured_ones_of_other_shapes(done):
 def test_the_minutes_of_the_file_count_before_measured_rates(done):
     job = replace(_job(done, epochs=1), needs=Needs(minutes=3))
     assert duration(job, _amount(job), None, Known([done], H100, {})).seconds == 180
+    rated = duration(job, _amount(job), None, Known([done], H100, {"": 1.0}))
+    assert "subwords/s" in rated.why  # what was said on the command line comes before the file
     same = replace(_job(done), needs=Needs(minutes=3))
     assert duration(same, _amount(same), None, Known([done], H100, {})).how == "finished"
 

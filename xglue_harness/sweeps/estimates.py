@@ -139,12 +139,13 @@ def options_of(job: Job) -> Options:
 
 def is_of_shape(item: Finished, job: Job, amount: Amount) -> bool:
     """Whether a finished training is that of a job, but for the seed."""
-    options, recipe = options_of(job), item.recipe
+    recipe = item.recipe
+    if (item.encoder, recipe.get("task")) != (job.model_args["pretrained"], job.task):
+        return False
+    options = options_of(job)
     expected = resolve(options, TASKS[job.task], seed=0, precision="fp32", pooling="first").model_dump()
     return (
-        item.encoder == job.model_args["pretrained"]
-        and recipe.get("task") == job.task
-        and recipe_terms(recipe) == recipe_terms(expected)
+        recipe_terms(recipe) == recipe_terms(expected)
         and recipe.get("dev") == options.dev
         and abs(item.training.train_rows - amount.train_rows) <= 1  # a tagging file may end without a blank line
     )
@@ -204,9 +205,10 @@ def duration(job: Job, amount: Amount, shape: Shape | None, known: Known, walls:
         each = [item.seconds + (test / speed if item.test is None else 0.0) + known.overhead for item in own]
         what = f"{len(own)} in {' and '.join(sorted({item.source for item in own}))}"
         return Duration(median(each), test / speed + known.overhead, "finished", what)
-    if job.needs.minutes is not None:
+    given = known.rates.get(job.backbone, known.rates.get(""))
+    if given is None and job.needs.minutes is not None:
         return Duration(60 * job.needs.minutes, 60 * job.needs.minutes, "given", "needs.minutes of the file")
-    found = _rate(job, options, shape, known)
+    found = _rate(job, options, shape, known, given)
     if found is None:
         return Duration(None, None, "unknown", _way_out(shape, known))
     rate, how, why = found
@@ -216,9 +218,10 @@ def duration(job: Job, amount: Amount, shape: Shape | None, known: Known, walls:
     return Duration(training + rest / rate + known.overhead, test / rate + known.overhead, how, why)
 
 
-def _rate(job: Job, options: Options, shape: Shape | None, known: Known) -> tuple[float, How, str] | None:
+def _rate(
+    job: Job, options: Options, shape: Shape | None, known: Known, given: float | None
+) -> tuple[float, How, str] | None:
     """Subwords a second in training."""
-    given = known.rates.get(job.backbone, known.rates.get(""))
     if given is not None:
         return given, "given", f"{given:,.0f} subwords/s"
     measured = sorted((item for item in known.here() if item.rate), key=lambda item: -item.training.real_tokens)
