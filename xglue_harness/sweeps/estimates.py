@@ -253,5 +253,5 @@ def _nearest(job: Job, shape: Shape, measured: Sequence[Finished]) -> tuple[Fini
 
 def _way_out(shape: Shape | None, known: Known) -> str:
     if shape is None and known.card is not None:
-        return "its config.json is not on this machine: sweep prefetch, or --rate"
-    return "no job has finished: --device with a card, or --rate"
+        return "no config.json here: sweep prefetch, or --rate"
+    return "say --device CARD, or --rate"
