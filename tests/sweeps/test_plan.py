@@ -159,7 +159,7 @@ def test_the_command_prints_a_table_or_json(file):
 
 
 def test_the_papers_experiment_can_be_planned_without_any_encoder(tmp_path):
-    backbones = {"xlmr-base": {"pretrained": PAPER[0], "revision": PAPER[1]}}
+    backbones = {"mbart-large-50": {"pretrained": PAPER[0], "revision": PAPER[1]}}
     path = tmp_path / "sweep.yaml"
     path.write_text(
         json.dumps({"output": "out", "store": "store", "backbones": backbones, "tasks": ["xglue_zs"], "seeds": [1, 2]})
@@ -169,6 +169,7 @@ def test_the_papers_experiment_can_be_planned_without_any_encoder(tmp_path):
     assert [group.task for group in made.groups] == [*TASKS]
     assert {group.how for group in made.groups} == {"arithmetic"}
     assert not any((tmp_path / name).exists() for name in ("out", "store"))
+    assert max(map(len, _invoke(path, "--device", "NVIDIA H100").stdout.splitlines())) <= 120
 
 
 @pytest.mark.processes

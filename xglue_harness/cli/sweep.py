@@ -282,10 +282,10 @@ def _print_plan(made: Plan) -> None:
     from xglue_harness.cli.console import PlainConsole, table
     from xglue_harness.sweeps.plan import size
 
-    heads = ("backbone", "task", "jobs", "done", "stored", "rows", "subwords", "minutes", "GPU h", "store", "how")
-    shown = table(heads, "llrrrrrrrrl")
+    heads = ("backbone", "task", "jobs", "done", "stored", "subwords", "minutes", "GPU h", "store", "how")
+    shown = table(heads, "llrrrrrrrl")
     for group in made.groups:
-        counts = (str(group.jobs), str(group.done), str(group.stored), f"{group.rows:,}")
+        counts = (str(group.jobs), str(group.done), str(group.stored))
         subwords = f"{_short(group.subwords)}{_COUNTED[group.counted]}"
         numbers = (_number(group.minutes), _number(group.gpu_hours_left))
         store = "?" if group.store_bytes is None else size(group.store_bytes)
