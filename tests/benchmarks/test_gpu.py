@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.gpu.material import long_texts
-from benchmarks.gpu.operations import kind_of_operation
+from benchmarks.gpu.operations import counted, eager, kind_of_operation, static
 from benchmarks.gpu.parts import ON_A_CARD, REHEARSED, all_parts
 from benchmarks.gpu.results import LeftOutError, Result, check, measure, told
 from benchmarks.gpu.runner import RESERVE, ROOT, Budget, Journal, Part, read, run_parts
@@ -301,6 +301,13 @@ def test_kinds_of_operations() -> None:
     assert kind_of_operation("aten.mm.default") == "matrix products"
     assert kind_of_operation("aten.mul.Tensor") == "elementwise and others"
     assert kind_of_operation("aten.view.default") is None
+
+
+def test_operations_of_a_step() -> None:
+    plain, ours = counted(eager(layers=1)), counted(static(layers=1))
+    assert plain["operations"] == sum(plain["kinds"].values()) < sum(plain["names"].values())
+    assert plain["kinds"]["matrix products"] == ours["kinds"]["matrix products"] > 10
+    assert 0 < ours["kinds"]["casts"] < plain["kinds"]["casts"]
 
 
 def test_summary_of_a_trace() -> None:
