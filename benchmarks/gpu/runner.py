@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -131,15 +132,15 @@ class Run:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def wait(self) -> None:
-        """Wait for its end, or bring it about."""
+    def wait(self, seconds: float = math.inf) -> None:
+        """Wait for its end, or bring it about, after so many seconds from now at the latest."""
         how = "ended"
         try:
-            code = self._process.wait(max(1.0, self._seconds - (time.monotonic() - self._began)))
+            code = self._process.wait(max(1.0, min(seconds, self._seconds - (time.monotonic() - self._began))))
             if code:
                 how = f"ended with code {code}"
         except subprocess.TimeoutExpired:
-            how = f"stopped after {self._seconds:.0f} s"
+            how = f"stopped after {time.monotonic() - self._began:.0f} s"
         self._end_all()
         self._reader.join(5)
         self._stderr.seek(0)
@@ -152,10 +153,6 @@ class Run:
         if missing:
             self._say(f"  {', '.join(missing)}: error {note}")
         self._journal.ended(self._part, time.monotonic() - self._began, how, stderr)
-
-    def stop(self) -> None:
-        """Bring its end about; what it has told counts."""
-        self._process.kill()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -176,13 +173,38 @@ class Run:
         self._process.wait()
 
 
+def run_together(parts: list[Part], budget: Budget, journal: Journal, *, patience: float, say: Say = print) -> None:
+    """Run parts that nobody times, all at once.
+
+    Args:
+        parts: what they are; those that do not fit into the time are a line.
+        budget: how much there is.
+        journal: where results go.
+        patience: seconds that the last part may take once all others have ended.
+        say: how to tell what runs.
+    """
+    fitting = [part for part in parts if _fits(part, budget, journal, say)]
+    if not fitting:
+        return
+    say(f"together: {'; '.join(part.name for part in fitting)} ... ({budget.left():.0f} s left)")
+    runs = [Run(part, journal, budget.limit(part), say) for part in fitting]
+    for run in runs[:-1]:
+        run.wait()
+    runs[-1].wait(patience if len(runs) > 1 else math.inf)
+
+
+def _fits(part: Part, budget: Budget, journal: Journal, say: Say) -> bool:
+    if budget.fits(part):
+        return True
+    note = f"{part.estimate:.0f} s wanted, {budget.left():.0f} s left"
+    journal.add(*(Result(key, "left out", {}, note) for key in part.keys))
+    say(f"{part.name}: left out, {note}")
+    return False
+
+
 def run_parts(parts: list[Part], budget: Budget, journal: Journal, say: Say = print) -> None:
     """Run parts in order, as long as there is time; one that no longer fits is a line."""
     for part in parts:
-        if not budget.fits(part):
-            note = f"{part.estimate:.0f} s wanted, {budget.left():.0f} s left"
-            journal.add(*(Result(key, "left out", {}, note) for key in part.keys))
-            say(f"{part.name}: left out, {note}")
-            continue
-        say(f"{part.name} ... ({budget.left():.0f} s left)")
-        Run(part, journal, budget.limit(part), say).wait()
+        if _fits(part, budget, journal, say):
+            say(f"{part.name} ... ({budget.left():.0f} s left)")
+            Run(part, journal, budget.limit(part), say).wait()
