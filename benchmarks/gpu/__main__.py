@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,14 @@ def _groups(text: str) -> tuple[str, ...]:
 
 def measure(given: argparse.Namespace) -> Journal:
     """Run all parts that fit into the time."""
-    import torch
+    began = time.monotonic()
+    import torch  # which takes a while, too
 
     rehearsal = not torch.cuda.is_available()
     scale = REHEARSED if rehearsal else ON_A_CARD
     if rehearsal:
         print("REHEARSAL: there is no CUDA here. Shapes are small, steps few, and all figures are this CPU's.\n")
-    budget = Budget(60 * given.minutes, patience=REHEARSED_PATIENCE if rehearsal else 1)
+    budget = Budget(60 * given.minutes - (time.monotonic() - began), patience=REHEARSED_PATIENCE if rehearsal else 1)
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     facts = {"benchmark": "gpu", "rehearsal": rehearsal, "date": date, "minutes": given.minutes, "only": given.only}
     journal = Journal(given.json, facts)
