@@ -113,7 +113,7 @@ class Run:
     def __init__(self, part: Part, journal: Journal, seconds: float, say: Say = print) -> None:
         """Start it; it is ended after ``seconds``."""
         self._part, self._journal, self._seconds, self._say = part, journal, seconds, say
-        self._began = time.monotonic()
+        self._began = self._ended = time.monotonic()
         self._keys: set[str] = set()
         self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed at the end)
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -152,7 +152,7 @@ class Run:
         self._journal.add(*(Result(key, "error", {}, note) for key in missing))
         if missing:
             self._say(f"  {', '.join(missing)}: error {note}")
-        self._journal.ended(self._part, time.monotonic() - self._began, how, stderr)
+        self._journal.ended(self._part, self._ended - self._began, how, stderr)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -165,6 +165,7 @@ class Run:
                 self._keys.add(result.key)
                 self._journal.add(result)
                 self._say(f"  {result.key}: {result.status} {result.note[:120]}".rstrip())
+        self._ended = time.monotonic()
 
     def _end_all(self) -> None:
         """End the process and those that it started: they are a session of their own."""

@@ -6,6 +6,7 @@ Worker: ``python -m benchmarks.gpu.step_checks '{"setting": {...}, "steps": 50, 
 from __future__ import annotations
 
 import copy
+import gc
 import tempfile
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -265,6 +266,7 @@ def _waits(train_step: TrainStep, batches: Sequence[Sequence[int]]) -> tuple[str
 @contextmanager
 def _filled(*, leave: int) -> Iterator[None]:
     """Take all of the card's memory but so many bytes."""
+    gc.collect()
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info()
