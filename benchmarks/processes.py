@@ -4,9 +4,9 @@ python -m benchmarks.processes
 python -m benchmarks.processes --processes 4 --rounds 12 --against ../before
 
 Random weights learn random subwords; each process computes its share of every batch. The sides have processes of their
-own, which take turns, so that each round has a ratio to ours; "alone" is one process with the share of one, which has
-nothing to wait for. ``--against`` adds ours of another checkout. On CPUs each process has one thread and gloo carries
-the messages; with a GPU for each process, NCCL does.
+own, which take turns, so that each round has a ratio; "alone" is one process with the share of one, which has nothing
+to wait for. ``--against`` adds ours of another checkout. The processors' time, of all processes together, is less moved
+by what else runs. On CPUs each process has one thread and gloo carries the messages; with a GPU for each process, NCCL.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rounds import in_turn, middle, parser_of, spread
+from benchmarks.rounds import in_turn, parser_of, print_ratios
 
 SHAPES = {
     "6 layers of 128": {"width": 128, "layers": 6, "heads": 4, "length": 16},
@@ -33,7 +33,7 @@ SHARE = 16
 
 
 def serve(shapes: dict[str, int], side: str, steps: int) -> None:
-    """Train; for each line that is read, print the seconds of a step."""
+    """Train; for each line that is read, print the seconds of a step, and those of the processor."""
     import torch
     import torch.distributed as dist
     from transformers import BertConfig, BertModel
@@ -57,12 +57,12 @@ def serve(shapes: dict[str, int], side: str, steps: int) -> None:
     step = plain_step(model, shapes, device) if side == "DDP" else our_step(model, shapes, device, size)
     step()
     for _ in sys.stdin:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         for _ in range(steps):
             step()
         if on_gpus:
             torch.cuda.synchronize()
-        print((time.perf_counter() - began) / steps, flush=True)
+        print((time.perf_counter() - began) / steps, (time.process_time() - worked) / steps, flush=True)
 
 
 def our_step(model: Any, shapes: dict[str, int], device: Any, size: int) -> Callable[[], None]:
@@ -136,17 +136,18 @@ class Side:
             for rank in range(processes)
         ]  # fmt: skip
 
-    def turn(self) -> float:
-        """Seconds of a step."""
+    def turn(self) -> dict[str, float]:
+        """Seconds of a step, and seconds of all processors."""
         for process in self._processes:
             assert process.stdin is not None
             process.stdin.write("\n")
             process.stdin.flush()
-        seconds = []
+        answers = []
         for process in self._processes:
             assert process.stdout is not None
-            seconds.append(float(process.stdout.readline()))
-        return max(seconds)
+            answers.append([float(number) for number in process.stdout.readline().split()])
+        seconds, worked = zip(*answers, strict=True)
+        return {"s a step": max(seconds), "processors' s a step": sum(worked)}
 
     def end(self) -> None:
         """Let all processes end."""
@@ -165,24 +166,21 @@ def compare(name: str, given: argparse.Namespace) -> None:
         wanted["against"] = (given.processes, given.against)
     shapes = json.dumps(SHAPES[name])
     sides = {side: Side(side, shapes, count, given.steps, folder) for side, (count, folder) in wanted.items()}
-    times: dict[str, list[float]] = {side: [] for side in sides}
+    figures: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
     try:
         for side in sides.values():
             side.turn()
         for number in range(given.rounds):
             for chosen in in_turn(sides, number):
-                times[chosen].append(sides[chosen].turn())
+                figures[chosen].append(sides[chosen].turn())
     finally:
         for side in sides.values():
             side.end()
     print(f"{name}, {given.processes} processes, {given.rounds} rounds of {given.steps} steps")
-    for chosen, values in times.items():
-        ratio = spread(a / b for a, b in zip(values, times["ours"], strict=True))
-        print(
-            f"  {chosen:8} {1 / middle(values)[0]:8.2f} steps/s (most {1 / min(values):.2f}); "
-            f"time of a step to ours {ratio}",
-            flush=True,
-        )
+    for chosen in sides:
+        if chosen != "ours":
+            print_ratios({"ours": figures["ours"], chosen: figures[chosen]}, 22)
+    sys.stdout.flush()
 
 
 def main() -> None:
