@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import signal
@@ -16,33 +15,19 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.sweeps import facts
 from tests.helpers.runs import QUICK
 from xglue_harness.errors import DataError, StoreError, TrainingError
 from xglue_harness.harness.demo import build_encoder
 from xglue_harness.records.results_files import predictions_of, read_runs
-from xglue_harness.records.schema import comparable
 from xglue_harness.sweeps.child import Child
 from xglue_harness.sweeps.jobs import Job, arguments
 from xglue_harness.sweeps.runner import Reply, Request, judged
-
-CHANGING = {"date", "total_evaluation_time_seconds", "start_time", "end_time"}
-"""Of lm_eval's results: times."""
 
 
 def job(encoder: Path, seed: int, **options: Any) -> Job:
     metadata = {**QUICK, "dropout": 0.1, **options}
     return Job("tiny", "qam", ("de", "en", "fr"), seed, "hf-encoder", {"pretrained": str(encoder)}, metadata, "cpu")
-
-
-def facts(folder: Path) -> dict[str, Any]:
-    """What two equal runs have in common, hashes of the predictions among it."""
-    [path] = folder.glob("*/results_*.json")
-    results = {key: value for key, value in json.loads(path.read_text()).items() if key not in CHANGING}
-    for config in results["configs"].values():
-        config["metadata"]["xglue"] = comparable(config["metadata"]["xglue"])
-    files = sorted(path.parent.glob("*.parquet"))
-    predictions = {file.name.rpartition("_")[0]: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    return {**results, "predictions": predictions}
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +73,18 @@ def test_results_are_those_of_plain_lm_eval(encoder: Path, child: Child, tmp_pat
     assert "QAM: kept in the store" in log
     assert "Loading weights" not in log  # they were kept
 
+    lacking = arguments(job(tmp_path / "gone", 1), tmp_path / "3")
+    child.send(Request(tuple(lacking), str(tmp_path / "3.log")))
+    failed = _end(child)
+    assert (failed.how, failed.retry, failed.is_full) == ("failed", False, False)
+    assert "gone" in failed.error
+    assert "Traceback" in (tmp_path / "3.log").read_text()
+    with pytest.raises(EOFError):  # no other job would be sure to find it as it should be
+        child.hear(100)
+
 
 @pytest.mark.processes
-def test_a_stop_leaves_a_checkpoint_and_an_error_is_told(encoder: Path, child: Child, tmp_path: Path):
+def test_a_stop_leaves_a_checkpoint(encoder: Path, child: Child, tmp_path: Path):
     long = job(encoder, 1, epochs=1000)
     child.send(Request(tuple(arguments(long, tmp_path / "out")), str(tmp_path / "log")))
     while (reply := child.hear(100)) is None or reply.progress is None or reply.progress.unit != "step":
@@ -101,16 +95,6 @@ def test_a_stop_leaves_a_checkpoint_and_an_error_is_told(encoder: Path, child: C
     [progress] = (tmp_path / "store" / "working").glob("*/progress.json")
     assert json.loads(progress.read_text())["counters"]["step"] > 0
     assert not (tmp_path / "out").exists()
-    with pytest.raises(EOFError):  # no other job would be sure to find it as it should be
-        child.hear(100)
-
-    another = Child({"XGLUE_STORE": str(tmp_path / "store")}, tmp_path / "start.log")
-    lacking = job(tmp_path / "gone", 1)
-    another.send(Request(tuple(arguments(lacking, tmp_path / "out")), str(tmp_path / "log")))
-    failed = _end(another)
-    assert (failed.how, failed.retry, failed.is_full) == ("failed", False, False)
-    assert "gone" in failed.error
-    assert "Traceback" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.processes
@@ -165,6 +149,12 @@ CASES: list[tuple[BaseException, Mapping[str, Any]]] = [
 @pytest.mark.parametrize(("error", "said"), CASES)
 def test_what_an_error_says(error: BaseException, said: Mapping[str, Any]):
     assert judged(error) == Reply("failed", **said)
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_connection_that_broke_is_tried_again(offline: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    assert judged(_raised(DataError("the Hub can't be reached"), TimeoutError())).retry is not offline
 
 
 def test_requests_and_replies_travel_as_lines():
