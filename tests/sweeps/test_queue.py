@@ -255,7 +255,7 @@ def test_where_no_sweep_was_begun(tmp_path: Path):
 
 
 def test_a_damaged_list_of_jobs_is_named(queue: Queue):
-    (queue.folder / "jobs.json").write_text('{"jobs": [{}], "attempts": 3}')
+    (queue.folder / "jobs.json").write_text('{"jobs": [{}], "attempts": 3, "keep_encoders": true}')
     with pytest.raises(SweepError, match=r"jobs\.json: is damaged .*remove it"):
         queue.claim("a")
 

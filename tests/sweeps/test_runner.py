@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import signal
@@ -16,33 +15,19 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.sweeps import facts
 from tests.helpers.runs import QUICK
 from xglue_harness.errors import DataError, StoreError, TrainingError
 from xglue_harness.harness.demo import build_encoder
 from xglue_harness.records.results_files import predictions_of, read_runs
-from xglue_harness.records.schema import comparable
 from xglue_harness.sweeps.child import Child
 from xglue_harness.sweeps.jobs import Job, arguments
 from xglue_harness.sweeps.runner import Reply, Request, judged
-
-CHANGING = {"date", "total_evaluation_time_seconds", "start_time", "end_time"}
-"""Of lm_eval's results: times."""
 
 
 def job(encoder: Path, seed: int, **options: Any) -> Job:
     metadata = {**QUICK, "dropout": 0.1, **options}
     return Job("tiny", "qam", ("de", "en", "fr"), seed, "hf-encoder", {"pretrained": str(encoder)}, metadata, "cpu")
-
-
-def facts(folder: Path) -> dict[str, Any]:
-    """What two equal runs have in common, hashes of the predictions among it."""
-    [path] = folder.glob("*/results_*.json")
-    results = {key: value for key, value in json.loads(path.read_text()).items() if key not in CHANGING}
-    for config in results["configs"].values():
-        config["metadata"]["xglue"] = comparable(config["metadata"]["xglue"])
-    files = sorted(path.parent.glob("*.parquet"))
-    predictions = {file.name.rpartition("_")[0]: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    return {**results, "predictions": predictions}
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +150,12 @@ CASES: list[tuple[BaseException, Mapping[str, Any]]] = [
 @pytest.mark.parametrize(("error", "said"), CASES)
 def test_what_an_error_says(error: BaseException, said: Mapping[str, Any]):
     assert judged(error) == Reply("failed", **said)
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_connection_that_broke_is_tried_again(offline: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    assert judged(_raised(DataError("the Hub can't be reached"), TimeoutError())).retry is not offline
 
 
 def test_requests_and_replies_travel_as_lines():

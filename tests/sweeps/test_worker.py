@@ -4,74 +4,20 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.scripted_child import STARTED, ScriptedChild, job, writing_results
 from xglue_harness.errors import SweepError
 from xglue_harness.sweeps import worker as module
 from xglue_harness.sweeps.attempts import FullDiskError
 from xglue_harness.sweeps.jobs import Job
 from xglue_harness.sweeps.queue import Queue
-from xglue_harness.sweeps.runner import Reply, Request
+from xglue_harness.sweeps.runner import Reply
 from xglue_harness.sweeps.states import Progress
 from xglue_harness.sweeps.worker import MORE, Stop, Work, work
-
-Script = Callable[["ScriptedChild", Job], Iterator[Reply | None]]
-
-STARTED: list[ScriptedChild] = []
-
-
-class ScriptedChild:
-    """In the place of `xglue_harness.sweeps.child.Child`: says what a script of the test says."""
-
-    script: Script
-    starts = True
-
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self.environment, self.stopped, self.killed = environment, False, False
-        self.jobs: list[str] = []
-        self._said: Iterator[Reply | None] = iter([Reply("ready")] if self.starts else [])
-        STARTED.append(self)
-        if not self.starts:
-            log.write_text("Traceback\nImportError: no lm_eval\n\n")
-
-    def send(self, request: Request) -> None:
-        given = dict(zip(request.arguments[::2], request.arguments[1::2], strict=True))
-        seed = int(given["--seed"])
-        self.jobs.append(f"{json.loads(given['--model_args'])['pretrained']} {seed}")
-        self.output = Path(given["--output_path"])
-        self._said = type(self).script(self, job(seed))
-
-    def hear(self, seconds: float) -> Reply | None:
-        try:
-            return next(self._said)
-        except StopIteration:
-            raise EOFError from None
-
-    def stop(self) -> None:
-        self.stopped = True
-
-    def kill(self) -> None:
-        self.killed = True
-
-    def close(self) -> None:
-        pass
-
-    def death(self) -> str:
-        return "lm_eval's process was ended by SIGKILL"
-
-
-def job(seed: int, backbone: str = "tiny") -> Job:
-    return Job(backbone, "ner", ("de",), seed, "hf-encoder", {"pretrained": backbone}, {"data": "sample"})
-
-
-def writing_results(child: ScriptedChild, _: Job) -> Iterator[Reply | None]:
-    yield Reply("running", Progress("NER: fine-tuning", 1, 2, "step"))
-    yield None
-    (child.output / "results.json").write_text("{}")
-    yield Reply("done")
 
 
 @pytest.fixture
@@ -253,6 +199,47 @@ def test_it_waits_for_what_others_have_and_takes_over(queue: Queue):
     assert work(queue, wait=True, tell=lose).done == ["tiny ner seed 3", "tiny ner seed 1"]
 
 
+def test_who_waits_says_so_once(queue: Queue):
+    others = [queue.claim("other"), queue.claim("other")]
+    stop, lines = Stop(), []
+
+    def hear(line: str) -> None:
+        lines.append(line)
+        if line.endswith("the 2 jobs that are left"):
+            assert others[0] is not None
+            others[0].fail("bad", retry=False)
+        else:
+            stop.ask(signal.SIGTERM)
+
+    assert work(queue, wait=True, tell=hear, stop=stop).ending == "stopped"
+    assert lines == [f"waits: other workers have the {left} jobs that are left" for left in (2, 1)]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_encoders_are_kept_or_removed_once_their_job_is_done(
+    keep: bool, queue: Queue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Those of this job alone; what it has found in the store was another's."""
+    store = tmp_path / "store"
+
+    def script(child: ScriptedChild, job: Job) -> Iterator[Reply | None]:
+        key = f"{job.seed}" * 32
+        (store / "entries" / key).mkdir(parents=True)
+        (store / "entries" / key / "epoch-1.0.safetensors").touch()
+        record = {"session": {"from_store": job.seed == 2}, "training": {"store_key": key}}
+        configs = {"xglue_ner_zs_de": {"metadata": {"xglue": record}}, "another": {}}
+        (child.output / "x").mkdir()
+        (child.output / "x" / "results_1.json").write_text(json.dumps({"configs": configs}))
+        yield Reply("done")
+
+    monkeypatch.setattr(ScriptedChild, "script", script)
+    queue.add([job(1), job(2)], store=store, keep_encoders=keep)
+    work(queue)
+    assert statuses(queue) == ["done", "done"]
+    left = sorted(path.name[0] for path in (store / "entries").iterdir())
+    assert left == (["1", "2"] if keep else ["2"])
+
+
 def test_signals_are_heeded_and_given_back():
     before = signal.getsignal(signal.SIGTERM)
     stop = Stop()
@@ -260,3 +247,15 @@ def test_signals_are_heeded_and_given_back():
         signal.raise_signal(signal.SIGTERM)
     assert (stop.why(), stop.is_urgent) == ("SIGTERM", False)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a system without hang-ups")
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    stop = Stop()
+    try:
+        with stop.heeding_signals():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert stop.why() is None

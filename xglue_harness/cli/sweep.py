@@ -123,11 +123,11 @@ def status_command(
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=1))
         return
-    from xglue_harness.cli.console import PlainConsole, table
-    from xglue_harness.sweeps.status import span, told
-
     rows = [pair for pair in found.jobs if every or pair[1].status in ("running", "lost", "failed") or pair[1].error]
     if rows:
+        from xglue_harness.cli.console import PlainConsole, table
+        from xglue_harness.sweeps.status import span, told
+
         shown = table(("job", "status", "for", "left", "attempt", "host", "what"), "lllllrp")
         for job, state in rows:
             left = span(state.progress.seconds_left) if state.progress else ""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xglue_harness.files import is_folder, user_path, variable_path
-from xglue_harness.sweeps.file import SweepFile, load
 from xglue_harness.sweeps.jobs import expand
 from xglue_harness.sweeps.queue import FOLDER, Queue
+
+if TYPE_CHECKING:  # pydantic takes a while, which a look at an output need not wait for
+    from xglue_harness.sweeps.file import SweepFile
 
 STORE = "XGLUE_STORE"
 
@@ -22,10 +25,18 @@ def begin(path: Path) -> Queue:
     Raises:
         SweepError: as `xglue_harness.sweeps.file.load` and `xglue_harness.sweeps.queue.Queue.add`.
     """
+    from xglue_harness.sweeps.file import load
+
     sweep = load(path)
     queue = Queue(sweep.folder)
     source = user_path(path).absolute()
-    queue.add(expand(sweep), source=source, attempts=sweep.attempts, store=store_of(sweep))
+    queue.add(
+        expand(sweep),
+        source=source,
+        attempts=sweep.attempts,
+        store=store_of(sweep),
+        keep_encoders=sweep.keep_encoders,
+    )
     queue.uncancel()
     return queue
 
@@ -40,7 +51,12 @@ def open_queue(path: Path) -> Queue:
         SweepError: where the file is malformed, or no sweep was begun.
     """
     path = user_path(path)
-    queue = Queue(path.absolute() if is_folder(path) else load(path).folder)
+    if is_folder(path):
+        queue = Queue(path.absolute())
+    else:
+        from xglue_harness.sweeps.file import load
+
+        queue = Queue(load(path).folder)
     queue.jobs()
     return queue
 

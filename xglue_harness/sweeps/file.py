@@ -116,6 +116,9 @@ class SweepFile(_Part):
     store: str | None = Field(
         None, description="folder of fine-tuned encoders; by default $XGLUE_STORE, else one in the output"
     )
+    keep_encoders: bool = Field(
+        True, description="whether fine-tuned encoders stay in the store once their job is done: gigabytes each"
+    )
     device: str | None = Field(None, description="lm_eval's --device; by default a GPU where there is one")
     attempts: int = Field(3, ge=1, le=100, description="how often a job that fails is tried where that may help")
     needs: Needs = Field(default_factory=Needs, description="what one job needs")

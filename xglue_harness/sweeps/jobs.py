@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS
-from xglue_harness.data.manifest import manifest_rows
 from xglue_harness.errors import SweepError
 
 if TYPE_CHECKING:  # pydantic takes a while, which what reads a queue's jobs need not wait for
@@ -180,6 +179,8 @@ def _needs(common: NeedsInFile, own: NeedsInFile | None) -> Needs:
 
 def _rows(task: str, metadata: Mapping[str, Any]) -> int:
     """Training rows: the official number, or fewer where the recipe has a limit."""
+    from xglue_harness.data.manifest import manifest_rows
+
     official = manifest_rows(TASKS[task], "train", SOURCE_LANGUAGE) or 1
     return min(official, metadata.get("train_limit") or official)
 

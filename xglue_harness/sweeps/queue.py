@@ -54,6 +54,7 @@ class _Known:
     jobs: list[Job]
     attempts: int
     store: Path | None
+    keep_encoders: bool
 
 
 class Queue:
@@ -73,7 +74,13 @@ class Queue:
     # ---------------------------------------------------------------- jobs
 
     def add(
-        self, jobs: Sequence[Job], *, source: Path | None = None, attempts: int = 3, store: Path | None = None
+        self,
+        jobs: Sequence[Job],
+        *,
+        source: Path | None = None,
+        attempts: int = 3,
+        store: Path | None = None,
+        keep_encoders: bool = True,
     ) -> None:
         """Let workers have these jobs, and no others; what is done, running or failed of them stays so.
 
@@ -82,6 +89,7 @@ class Queue:
             source: the sweep's file. One output is one file's.
             attempts: how often a job is tried before it has failed.
             store: of fine-tuned encoders, for all workers; by default each one's own.
+            keep_encoders: whether an encoder stays there once its job is done.
 
         Raises:
             SweepError: where the output is another file's, or can't be written.
@@ -90,6 +98,7 @@ class Queue:
         if source is not None and other not in (None, str(source)) and Path(other).exists():
             raise SweepError(f"{self.output}: is the output of {other}; give {source} an output of its own")
         value = {"source": source and str(source), "store": store and str(store), "attempts": attempts}
+        value["keep_encoders"] = keep_encoders
         with self.attempts.writing():
             self.attempts.make_folders()
             with replacing(self._jobs_file) as temporary:
@@ -112,6 +121,11 @@ class Queue:
     def store(self) -> Path | None:
         """The store of fine-tuned encoders that all workers share; ``None``: each has its own."""
         return self._load().store
+
+    @property
+    def keep_encoders(self) -> bool:
+        """Whether fine-tuned encoders stay in the store once their job is done."""
+        return self._load().keep_encoders
 
     # ---------------------------------------------------------------- claims
 
@@ -159,10 +173,14 @@ class Queue:
             for job in self.jobs()
         }
 
+    def left(self) -> int:
+        """How many jobs are neither done nor failed."""
+        last = self.attempts.last()
+        return sum(not last.get(job.key, Attempt()).is_over for job in self.jobs())
+
     def is_finished(self) -> bool:
         """Whether every job is done or has failed."""
-        last = self.attempts.last()
-        return all(last.get(job.key, Attempt()).is_over for job in self.jobs())
+        return not self.left()
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """By key of each job that is done, what its worker noted: ``worker``, ``host``, ``seconds``, ..."""
@@ -227,7 +245,8 @@ class Queue:
             value = self._read_jobs_file()
             try:
                 jobs, store = [Job.from_json(job) for job in value["jobs"]], value.get("store")
-                self._known = (stamp, _Known(jobs, int(value["attempts"]), store and Path(store)))
+                known = _Known(jobs, int(value["attempts"]), store and Path(store), bool(value["keep_encoders"]))
+                self._known = (stamp, known)
             except (KeyError, TypeError, ValueError) as error:
                 raise self._damaged(error) from None
         return self._known[1]

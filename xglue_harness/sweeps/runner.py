@@ -13,6 +13,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -156,6 +157,8 @@ def judged(error: BaseException) -> Reply:
     Errors of ours come again: a file is malformed, there is no such model, a loss is not finite. Others may not: a
     device that fell over, a connection that broke, memory that somebody else had.
     """
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
     from xglue_harness.encoders.device import is_out_of_memory
     from xglue_harness.errors import XGlueError
     from xglue_harness.sweeps.attempts import FULL
@@ -164,12 +167,14 @@ def judged(error: BaseException) -> Reply:
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)
     is_full = any(isinstance(cause, OSError) and cause.errno in FULL for cause in chain)
-    memory = any(map(is_out_of_memory, chain))
+    passing = any(map(is_out_of_memory, chain))
+    if not HF_HUB_OFFLINE:
+        passing |= any(isinstance(cause, (ConnectionError, TimeoutError, socket.gaierror)) for cause in chain)
     ours = isinstance(error, (XGlueError, SystemExit))
     said = "lm_eval refuses its arguments; the log says which" if isinstance(error, SystemExit) else str(error)
     line = " ".join(said.split()) or "no message"
     name = "" if ours else f"{type(error).__name__}: "
-    return Reply("failed", error=f"{name}{line}"[:LENGTH], retry=memory or not ours, is_full=is_full)
+    return Reply("failed", error=f"{name}{line}"[:LENGTH], retry=passing or not ours, is_full=is_full)
 
 
 def _report(answers: IO[str], done: threading.Event) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from xglue_harness.errors import SweepError
+from xglue_harness.files import read_json
 from xglue_harness.sweeps.attempts import FullDiskError, whoami
 from xglue_harness.sweeps.child import Child
 from xglue_harness.sweeps.jobs import Job, arguments
@@ -24,8 +25,8 @@ from xglue_harness.sweeps.queue import Claim, LostClaimError, Queue
 from xglue_harness.sweeps.runner import Reply, Request
 from xglue_harness.sweeps.states import Progress
 
-BEAT = 15.0
-"""Seconds between two beats of a pulse."""
+BEAT = 10.0
+"""Seconds between two beats of a pulse, which tell how far the job is."""
 
 LOOK = 0.5
 """Seconds within which a worker notices that it is to stop, or that a job has ended."""
@@ -69,14 +70,18 @@ class Stop:
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:
-        """Let SIGTERM, SIGINT and SIGUSR1 (Slurm's, before a time limit) ask to stop; for a process's main thread."""
-        names = [name for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)]
-        before = {name: signal.signal(getattr(signal, name), self.ask) for name in names}
+        """Let signals ask to stop (SIGUSR1 is Slurm's, before a time limit); for a process's main thread.
+
+        Those that are ignored stay so: a hang-up under ``nohup``, Ctrl-C of a shell's background.
+        """
+        numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP")]
+        heeded = [number for number in numbers if number is not None and signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self.ask) for number in heeded}
         try:
             yield
         finally:
-            for name, handler in before.items():
-                signal.signal(getattr(signal, name), handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @dataclass
@@ -165,6 +170,7 @@ class _Worker:
         self._child: Child | None = None
         self._backbone: str | None = None
         self._work = Work()
+        self._left: int | None = None
 
     def work(self, wait: bool, fits: Callable[[Job], bool] | None) -> Work:
         """Until nothing is left."""
@@ -172,14 +178,14 @@ class _Worker:
             claim = self._queue.claim(self._name, prefer_backbone=self._backbone, fits=fits)
             if claim is not None:
                 self._do(claim)
-            elif self._queue.is_finished():
+            elif not (left := self._queue.left()):
                 self._work.ending = "finished"
                 break
             elif not wait:
                 self._work.ending = "nothing left"
                 break
             else:
-                self._idle()
+                self._idle(left)
         return self._work
 
     def close(self) -> None:
@@ -187,6 +193,10 @@ class _Worker:
         if self._child is not None:
             self._child.close()
             self._child = None
+
+    @property
+    def _reason(self) -> str:
+        return self._stop.reason or "cancelled"
 
     def _is_to_stop(self) -> bool:
         if self._stop.why() is not None:
@@ -197,7 +207,10 @@ class _Worker:
             return False
         return True
 
-    def _idle(self) -> None:
+    def _idle(self, left: int) -> None:
+        if left != self._left:
+            self._tell(f"waits: other workers have the {left} jobs that are left")
+            self._left = left
         end = time.monotonic() + IDLE
         while time.monotonic() < end and not self._is_to_stop():
             time.sleep(LOOK)
@@ -230,9 +243,11 @@ class _Worker:
         if reply.how == "done":
             claim.finish(claim.workspace, **facts)
             self._work.done.append(job.name)
+            if not self._queue.keep_encoders:
+                remove_encoders(claim.results, self._queue.store)
             self._tell(f"{job.name}: done in {seconds:.0f} s: {claim.results}")
         elif reply.how == "stopped":
-            claim.release(reason=self._stop.reason or "cancelled", **facts)
+            claim.release(reason=self._reason, **facts)
             self._tell(f"{job.name}: stopped after {seconds:.0f} s; it goes on from its last checkpoint")
         elif reply.is_full:
             raise FullDiskError(
@@ -283,11 +298,11 @@ class _Worker:
             if reply is not None and reply.progress is not None:
                 progress = reply.progress
                 self._show(claim.job, progress)
-            if time.monotonic() - beaten > BEAT or reply is not None:
+            if time.monotonic() - beaten > BEAT:
                 claim.beat(progress)
                 beaten = time.monotonic()
             if kill_at is None and self._is_to_stop():
-                self._tell(f"{claim.job.name}: is to stop ({self._work.ending}); a training writes a checkpoint first")
+                self._tell(f"{claim.job.name}: stops ({self._reason}); a training writes a checkpoint first")
                 child.stop()
                 kill_at = time.monotonic() + self._grace
             if kill_at is not None and (self._stop.is_urgent or time.monotonic() > kill_at):
@@ -298,6 +313,24 @@ class _Worker:
         if self._child is not None:
             self._child.kill()
         self._child = self._backbone = None
+
+
+def remove_encoders(results: Path, store: Path | None) -> None:
+    """Remove the encoders that a job has trained from the store; ones that were there before stay.
+
+    Args:
+        results: of the job.
+        store: where its encoders are; by default this process's own.
+    """
+    from xglue_harness.store.trainings import Store
+
+    kept = Store(store)
+    for path in results.glob("*/results_*.json"):
+        for config in read_json(path)["configs"].values():
+            record = (config.get("metadata") or {}).get("xglue")
+            if record is not None and not record["session"]["from_store"]:
+                folder = kept.entry_folder(record["training"]["store_key"])
+                kept.remove_unused(folder)
 
 
 def _last_line(log: Path) -> str:

@@ -70,10 +70,12 @@ class Trainer:
         world: World,
         checkpoint_seconds: float,
         progress: bool,
+        *,
+        graphs: bool = True,
     ) -> None:
         self._backbone, self._spec, self._recipe, self._data = backbone, spec, recipe, data
         self._checkpoints, self._world, self._checkpoint_seconds = checkpoints, world, checkpoint_seconds
-        self._bars = progress and world.is_main_process
+        self._bars, self._graphs = progress and world.is_main_process, graphs
         began = time.monotonic()
         self._inputs = self._tokenise()
         self._tokenising_seconds = time.monotonic() - began
@@ -145,6 +147,7 @@ class Trainer:
             world=world,
             counters=self.progress.counters,
             batch_rule=backbone.batch_rule,
+            graphs=self._graphs,
         )
         if world.rank:  # each process draws its own dropout
             torch.manual_seed(recipe.seed + 7919 * world.rank + self.progress.counters.step)
@@ -252,6 +255,8 @@ class Trainer:
             padding_ratio=counters.padded_tokens / counters.real_tokens,
             batch_splits=counters.batch_splits,
             world_size=self._world.size,
+            mode=self._train_step.mode,
+            nondeterministic=self._train_step.nondeterministic,
             epochs=self.progress.epochs,
             chance=guess,
             chance_limit=limit,
@@ -263,6 +268,7 @@ class Trainer:
                     "energy_kwh": cost.energy_kwh if self.resumed_from is None else None,
                 }
             ),
+            recording_cost=_cost(self._train_step.recording_seconds, 0),
             dev_cost=_cost(counters.dev_seconds, counters.dev_tokens),
         )
 

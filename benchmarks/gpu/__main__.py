@@ -1,0 +1,134 @@
+"""On a GPU: whether numbers stay the same there, and how fast it is, beside a plain transformers `Trainer`.
+
+python -m benchmarks.gpu --encoder intfloat/multilingual-e5-small --data xglue_full_dataset.tar.gz --minutes 8
+python -m benchmarks.gpu --encoder DIR --data DIR --minutes 4 --only facts,checks --json gpu.json
+python -m benchmarks.gpu --show gpu.json --markdown docs/performance.md
+
+Parts run in order of worth, each in processes of its own; what no longer fits into the minutes is left out with a line.
+Where there is no CUDA it rehearses: a small shape, a handful of steps, and figures that are a CPU's.
+
+A check says "ok" or "FAILED"; "error" means that the check itself broke. Speeds are of steps of 32 rows, after an
+epoch in which all shapes were met and graphs captured or code compiled; all work of the card is waited for. "shapes" is
+XLM-R base with random weights and the given encoder's tokenizer, "real" is the given encoder. Rows are XNLI's, POS's,
+and XNLI's texts joined to the length of NC's (256 subwords). Real tokens are subwords without padding; TFLOP/s are real
+tokens/s x 6 x parameters without embeddings. "Trainer" has the defaults of transformers; "Trainer at its best" groups
+rows by length, pads to multiples of 8, loads data in workers, with pinned memory and copies that do not block, and does
+not look for NaN in each step; "compiled" adds torch_compile. Start-up is what the first epoch takes more than the
+second. The share of a step in which the device works is the time of its kernels, from a trace, by the time that a step
+takes without the trace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.gpu.parts import ON_A_CARD, REHEARSED, all_parts, beside
+from benchmarks.gpu.runner import Budget, Journal, Part, Run, read, run_parts
+from benchmarks.gpu.table import by_key, markdown, text
+from benchmarks.rounds import parser_of
+from xglue_harness.atomic import replacing
+
+PATIENCE = 40.0
+"""Seconds that the card waits for the CPU's side of the seeds."""
+
+GROUPS = ("facts", "checks", "seeds", "speed", "profile", "compiled", "together", "e5", "fp32", "more")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--encoder", help="Hub id or folder of the real encoder")
+    parser.add_argument("--data", default="sample", help="as in --metadata; XNLI and POS are read (default: sample)")
+    parser.add_argument("--minutes", type=float, default=8, help="that all of it may take (default: 8)")
+    parser.add_argument(
+        "--only", type=_groups, default=GROUPS, help=f"groups of parts, with commas: {','.join(GROUPS)}"
+    )
+    parser.add_argument("--json", type=Path, help="file for all results; written anew after every part")
+    parser.add_argument("--markdown", type=Path, help="file for the tables as a page")
+    parser.add_argument("--show", type=Path, help="measure nothing: show a file that --json wrote")
+    parser.add_argument("--operations", action="store_true", help="count the operations of a step under bf16 autocast")
+    given = parser.parse_args(arguments)
+    if given.encoder is None and given.show is None and not given.operations:
+        parser.error("--encoder is wanted (or --show, or --operations)")
+    return given
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    chosen = tuple(name.strip() for name in text.split(",") if name.strip())
+    if unknown := set(chosen) - set(GROUPS):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    return chosen
+
+
+def measure(given: argparse.Namespace) -> Journal:
+    """Run all parts that fit into the time."""
+    import torch
+
+    rehearsal = not torch.cuda.is_available()
+    scale = REHEARSED if rehearsal else ON_A_CARD
+    if rehearsal:
+        print("REHEARSAL: there is no CUDA here. Shapes are small, steps few, and all figures are this CPU's.\n")
+    budget = Budget(60 * given.minutes)
+    date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    facts = {"benchmark": "gpu", "rehearsal": rehearsal, "date": date, "minutes": given.minutes, "only": given.only}
+    journal = Journal(given.json, facts)
+    with tempfile.TemporaryDirectory(prefix="xglue-gpu-") as temporary:
+        folder = Path(temporary)
+        parts = all_parts(given.encoder, given.data, folder, scale)
+        reference = None
+        if "seeds" in given.only:
+            reference = Beside(beside(given.encoder, given.data, folder, scale), budget, journal)
+        for group, members in parts.items():
+            if group in given.only or (group == "facts" and members):
+                run_parts(members, budget, journal)
+            if group == "seeds" and reference is not None:
+                reference.end(PATIENCE)  # nothing that is timed runs beside it
+    return journal
+
+
+class Beside:
+    """What the CPU computes while the card is checked."""
+
+    def __init__(self, part: Part, budget: Budget, journal: Journal) -> None:
+        """Start it."""
+        self._run = Run(part, journal, min(part.limit, budget.left()))
+        self._thread = threading.Thread(target=self._run.wait)
+        self._thread.start()
+
+    def end(self, seconds: float) -> None:
+        """Wait for it, but no longer than so many seconds."""
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._run.stop()
+            self._thread.join()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, or show what was measured."""
+    given = parse(arguments)
+    if given.operations:
+        from benchmarks.gpu.operations import main as count
+
+        count()
+        return
+    if given.show is None:
+        journal = measure(given)
+        document, results = journal.facts, by_key(journal.results)
+    else:
+        document, told = read(given.show)
+        results = by_key(told)
+    print(f"\n{text(results)}")
+    if document["rehearsal"]:
+        print("\nREHEARSAL: these figures are a CPU's and say nothing of a card.")
+    if given.markdown:
+        with replacing(given.markdown.absolute()) as temporary:
+            temporary.write_text(markdown(document, results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""All parts in order of worth, with how long each is thought to take on a CUDA machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.runner import Part
+from benchmarks.workload import Setting
+
+WORKLOADS = ("XNLI", "POS", "NC")
+TASKS = {"XNLI": "xnli", "POS": "pos", "NC": "nc"}
+SIDES = ("ours", "Trainer", "Trainer at its best", "Trainer compiled")
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "fp32 without dropout": {"precision": "fp32", "dropout": 0.0},
+    "fp32 with dropout": {"precision": "fp32", "dropout": None},
+    "bf16 with dropout": {"precision": "bf16", "dropout": None},
+}
+LEFT_FREE = 5
+"""Cores for what works with the card while others compute the CPU's side."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is done: on a card, or in a rehearsal on a CPU.
+
+    Attributes:
+        shapes: of the random encoder.
+        steps: in an epoch of each workload; two are trained, the second is measured.
+        eval_rows: rows of each language that are predicted.
+        check_steps: steps of the trainings that are compared weight by weight.
+        check_rows: training rows of the checks.
+        seed_rows: training rows of the comparison with the CPU.
+        seed_epochs: its passes over them.
+        seed_eval_rows: rows of each of its languages.
+        seeds: its seeds.
+        variants: of the run that is killed.
+        run_rows: training rows of the run that is killed.
+        kill: the step at whose end it is.
+        counts: trainings at the same time.
+        seconds: that they are measured for.
+        sizes: of the matrix products.
+        numbers: of the copies.
+    """
+
+    shapes: str
+    steps: Mapping[str, int]
+    eval_rows: int
+    check_steps: int
+    check_rows: int
+    seed_rows: int
+    seed_epochs: float
+    seed_eval_rows: int
+    seeds: tuple[int, ...]
+    variants: tuple[str, ...]
+    run_rows: int
+    kill: int
+    counts: tuple[int, ...]
+    seconds: float
+    sizes: tuple[int, ...]
+    numbers: int
+
+
+ON_A_CARD = Scale(
+    shapes="xlm-r-base",
+    steps={"XNLI": 100, "POS": 100, "NC": 50},
+    eval_rows=5010,
+    check_steps=50,
+    check_rows=1600,
+    seed_rows=1920,
+    seed_epochs=2,
+    seed_eval_rows=400,
+    seeds=(1, 2, 3),
+    variants=tuple(VARIANTS),
+    run_rows=384,
+    kill=8,
+    counts=(1, 2, 4),
+    seconds=4,
+    sizes=(4096, 8192, 12288),
+    numbers=1 << 29,
+)
+REHEARSED = Scale(
+    shapes="rehearsed",
+    steps={"XNLI": 4, "POS": 4, "NC": 3},
+    eval_rows=40,
+    check_steps=4,
+    check_rows=128,
+    seed_rows=64,
+    seed_epochs=1,
+    seed_eval_rows=8,
+    seeds=(1, 2),
+    variants=("fp32 with dropout",),
+    run_rows=128,
+    kill=2,
+    counts=(1, 2),
+    seconds=1,
+    sizes=(256, 512),
+    numbers=1 << 20,
+)
+
+
+def all_parts(encoder: str, data: str, folder: Path, scale: Scale) -> dict[str, list[Part]]:
+    """Parts by group, in order of worth; a group's name is what ``--only`` takes.
+
+    Args:
+        encoder: the real encoder.
+        data: real text, as in ``--metadata``.
+        folder: where the random encoder and the long texts are written.
+        scale: how much is done.
+    """
+    real, shapes = encoder, str(folder / "shapes")
+    kinds = Parts(data, folder, scale)
+    return {
+        "facts": [
+            _part("facts", 12, 60, ("card", "bf16 products", "fp32 products", "copies", "launches", "a graph"),
+                  sizes=scale.sizes, numbers=scale.numbers),
+            _part("material", 14, 90, ("encoder", "long texts"), encoder=encoder, data=data, folder=str(folder),
+                  shapes=scale.shapes, rows=32 * scale.steps["NC"]),
+        ],
+        "checks": [kinds.steps(real, first=True), kinds.steps(real, first=False), kinds.runs(real)],
+        "seeds": [kinds.seeds(real, "cuda", "bf16"), kinds.seeds(real, "cuda", "fp32")],
+        "speed": [
+            kinds.speed("shapes", shapes, side, "bf16") for side in ("ours", "Trainer", "Trainer at its best")
+        ],
+        "profile": [kinds.profile(shapes, "ours")],
+        "compiled": [kinds.speed("shapes", shapes, "Trainer compiled", "bf16")],
+        "together": [kinds.together(shapes, mps=False), kinds.together(shapes, mps=True)],
+        "e5": [kinds.speed("real", real, side, "bf16") for side in ("ours", "Trainer")],
+        "fp32": [kinds.speed("shapes", shapes, side, "fp32") for side in ("ours", "Trainer")],
+        "more": [kinds.speed("eager", shapes, "ours", "bf16"), kinds.profile(shapes, "Trainer"),
+                 kinds.speed("again", shapes, "ours", "bf16"), kinds.speed("again", shapes, "Trainer", "bf16")],
+    }  # fmt: skip
+
+
+def beside(encoder: str, data: str, folder: Path, scale: Scale) -> Part:
+    """What the CPU computes while the card is checked: the reference of the seeds."""
+    return Parts(data, folder, scale).seeds(encoder, "cpu", "fp32")
+
+
+class Parts:
+    """Parts of each kind."""
+
+    def __init__(self, data: str, folder: Path, scale: Scale) -> None:
+        """Take what they share."""
+        self._data, self._long, self._scale = data, str(folder / "long"), scale
+
+    def steps(self, encoder: str, *, first: bool) -> Part:
+        """Checks of single steps."""
+        keys: tuple[str, ...] = ("graphs = eager", "eager = CPU", "predictions = CPU")
+        if not first:
+            keys = ("nothing waits", "attention dropout", "fp32 is fp32", "TF32 by recipe", "weights are fp32",
+                    "out of memory")  # fmt: skip
+        setting = Setting(encoder, self._data, "pos", rows=self._scale.check_rows, eval_rows=16)
+        name = "checks of steps" if first else "more checks of steps"
+        return Part(
+            name,
+            "benchmarks.gpu.step_checks",
+            {"setting": asdict(setting), "steps": self._scale.check_steps, "first": first},
+            20 if first else 30,
+            100,
+            tuple(f"checks/{key}" for key in keys),
+        )
+
+    def runs(self, encoder: str) -> Part:
+        """Trainings that are killed and resumed."""
+        variants = {name: VARIANTS[name] for name in self._scale.variants}
+        setting = Setting(encoder, self._data, "pos", rows=self._scale.run_rows, eval_rows=0)
+        arguments = {"setting": asdict(setting), "variants": variants, "kill": self._scale.kill, "epochs": 2}
+        keys = tuple(f"checks/resumed = unbroken, {name}" for name in variants)
+        return Part("killed and resumed", "benchmarks.gpu.run_checks", arguments, 45, 150, keys)
+
+    def seeds(self, encoder: str, device: str, precision: Any) -> Part:
+        """The real encoder on POS, some seeds."""
+        scale, key = self._scale, f"seeds/{device} {precision}"
+        setting = Setting(encoder, self._data, "pos", scale.seed_rows, eval_rows=scale.seed_eval_rows,
+                          precision=precision, learning_rate=1e-4)  # fmt: skip
+        arguments = {"key": key, "setting": asdict(setting), "epochs": scale.seed_epochs, "seeds": scale.seeds}
+        estimate, limit, environment = 20.0, 90.0, {}
+        if device == "cpu":
+            threads = max(1, (os.cpu_count() or 1) - LEFT_FREE)
+            estimate, limit, environment = 90.0, 240.0, {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": str(threads)}
+        return Part(f"seeds, {device} {precision}", "benchmarks.gpu.seeds", arguments, estimate, limit, (key,),
+                    environment)  # fmt: skip
+
+    def speed(self, encoder_name: str, encoder: str, side: str, precision: Any) -> Part:
+        """Training and evaluation of one side."""
+        compiled = side == "Trainer compiled"
+        workloads = ("XNLI", "NC") if compiled or encoder_name == "eager" else WORKLOADS
+        jobs = [
+            {"key": f"speed/{encoder_name}/{precision}/{workload}/{side}",
+             "setting": asdict(self._setting(encoder, workload, precision, evaluates=not compiled))}
+            for workload in workloads
+        ]  # fmt: skip
+        arguments = {
+            "side": "ours" if side == "ours" else "Trainer",
+            "best": side.startswith("Trainer "),
+            "compile": compiled,
+            "graphs": encoder_name != "eager",
+            "jobs": jobs,
+        }
+        estimate = {"ours": 40.0, "Trainer": 55.0, "Trainer at its best": 50.0, "Trainer compiled": 75.0}[side]
+        name = f"speed, {encoder_name}, {side}, {precision}"
+        return Part(name, "benchmarks.gpu.speed", arguments, estimate, 150, tuple(job["key"] for job in jobs))
+
+    def profile(self, encoder: str, side: str) -> Part:
+        """Where the time of a step goes."""
+        jobs = [
+            {"key": f"profile/{workload}/{side}",
+             "setting": asdict(self._setting(encoder, workload, "bf16", evaluates=False))}
+            for workload in ("XNLI", "NC")
+        ]  # fmt: skip
+        arguments = {"side": side, "graphs": True, "jobs": jobs}
+        return Part(
+            f"profile, {side}", "benchmarks.gpu.profiles", arguments, 30, 100, tuple(job["key"] for job in jobs)
+        )
+
+    def together(self, encoder: str, *, mps: bool) -> Part:
+        """Several trainings on one card."""
+        counts = tuple(count for count in self._scale.counts if count > 1 or not mps)
+        setting = asdict(self._setting(encoder, "XNLI", "bf16", evaluates=False))
+        arguments = {"setting": setting, "counts": counts, "seconds": self._scale.seconds, "between": 20, "mps": mps}
+        keys = tuple(f"together/{count}{' with MPS' if mps else ''}" for count in counts)
+        name = "together, with MPS" if mps else "together"
+        return Part(name, "benchmarks.gpu.together", arguments, 60 if not mps else 50, 180, keys)
+
+    def _setting(self, encoder: str, workload: str, precision: Any, *, evaluates: bool) -> Setting:
+        data = self._long if workload == "NC" else self._data
+        eval_rows = self._scale.eval_rows if evaluates and workload != "NC" else 0
+        rows = 32 * self._scale.steps[workload]
+        return Setting(encoder, data, TASKS[workload], rows, eval_rows=eval_rows, precision=precision)
+
+
+def _part(name: str, estimate: float, limit: float, keys: tuple[str, ...], **arguments: Any) -> Part:
+    return Part(name, f"benchmarks.gpu.{name}", arguments, estimate, limit, tuple(f"{name}/{key}" for key in keys))

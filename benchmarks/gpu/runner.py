@@ -1,0 +1,180 @@
+"""Parts run one after the other, each in processes of its own, within the minutes that there are."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.results import Result, told
+from xglue_harness.atomic import replacing
+
+ROOT = Path(__file__).resolve().parents[2]
+RESERVE = 5.0
+"""Seconds that are kept for the table and the file."""
+_TAIL = 3000
+
+
+@dataclass(frozen=True)
+class Part:
+    """Work for one worker process.
+
+    Attributes:
+        name: of the part, shown while it runs.
+        worker: module in ``benchmarks.gpu.workers``, or any other that takes JSON as its argument.
+        arguments: what it is given.
+        estimate: seconds that it is thought to take on a CUDA machine; it is left out where fewer are left.
+        limit: seconds after which it is ended.
+        keys: results that it should tell; those that are missing at its end are errors.
+        environment: variables of its process.
+    """
+
+    name: str
+    worker: str
+    arguments: Mapping[str, Any]
+    estimate: float
+    limit: float
+    keys: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Budget:
+    """Seconds until the end."""
+
+    def __init__(self, seconds: float, clock: Any = time.monotonic) -> None:
+        """Begin now."""
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def left(self) -> float:
+        """Seconds for further parts."""
+        return float(max(0.0, self._end - self._clock() - RESERVE))
+
+    def fits(self, part: Part) -> bool:
+        """Whether a part can be begun."""
+        return part.estimate <= self.left()
+
+
+class Journal:
+    """All that is known so far, in a file that is written anew after every part."""
+
+    def __init__(self, path: Path | None, facts: Mapping[str, Any]) -> None:
+        """Note what is measured, and where the results go (``None``: nowhere)."""
+        self._path, self._lock = path, threading.Lock()
+        self.facts = dict(facts)
+        self.results: list[Result] = []
+        self.parts: list[dict[str, Any]] = []
+
+    def add(self, *results: Result) -> None:
+        """Take results."""
+        with self._lock:
+            self.results += results
+            self._write()
+
+    def ended(self, part: Part, seconds: float, how: str, stderr: str) -> None:
+        """Note how a part ended, and the end of what it said on stderr."""
+        with self._lock:
+            self.parts.append({"name": part.name, "seconds": round(seconds, 1), "how": how, "stderr": stderr[-_TAIL:]})
+            self._write()
+
+    def _write(self) -> None:
+        if self._path is None:
+            return
+        document = {**self.facts, "results": [asdict(result) for result in self.results], "parts": self.parts}
+        with replacing(self._path.absolute()) as temporary:
+            temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def read(path: Path) -> tuple[dict[str, Any], list[Result]]:
+    """Facts and results of a file that a `Journal` wrote."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return document, [Result(**result) for result in document.pop("results")]
+
+
+class Run:
+    """One worker process, and a thread that takes its results."""
+
+    def __init__(self, part: Part, journal: Journal, seconds: float) -> None:
+        """Start it; it is ended after ``seconds``."""
+        self._part, self._journal, self._seconds = part, journal, seconds
+        self._began = time.monotonic()
+        self._keys: set[str] = set()
+        self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed at the end)
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        environment = {"CUDA_VISIBLE_DEVICES": "0", **os.environ, "PYTHONPATH": path, **part.environment}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", part.worker, json.dumps(part.arguments)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait(self) -> None:
+        """Wait for its end, or bring it about."""
+        how = "ended"
+        try:
+            code = self._process.wait(max(1.0, self._seconds - (time.monotonic() - self._began)))
+            if code:
+                how = f"ended with code {code}"
+        except subprocess.TimeoutExpired:
+            how = f"stopped after {self._seconds:.0f} s"
+        self._end_all()
+        self._reader.join(5)
+        self._stderr.seek(0)
+        stderr = self._stderr.read()
+        self._stderr.close()
+        missing = [key for key in self._part.keys if key not in self._keys]
+        last = stderr.strip().splitlines()[-1][-200:] if stderr.strip() else ""
+        note = f"{self._part.name} {how}; {last}" if last else f"{self._part.name} {how}"
+        self._journal.add(*(Result(key, "error", {}, note) for key in missing))
+        self._journal.ended(self._part, time.monotonic() - self._began, how, stderr)
+
+    def stop(self) -> None:
+        """Bring its end about; what it has told counts."""
+        self._process.kill()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                result = told(line)
+            except (ValueError, TypeError):  # a line that was cut
+                continue
+            if result is not None:
+                self._keys.add(result.key)
+                self._journal.add(result)
+
+    def _end_all(self) -> None:
+        """End the process and those that it started: they are a session of their own."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def run_parts(parts: list[Part], budget: Budget, journal: Journal, say: Any = print) -> None:
+    """Run parts in order, as long as there is time; one that no longer fits is a line."""
+    for part in parts:
+        if not budget.fits(part):
+            note = f"{part.estimate:.0f} s wanted, {budget.left():.0f} s left"
+            journal.add(*(Result(key, "left out", {}, note) for key in part.keys))
+            say(f"{part.name}: left out, {note}")
+            continue
+        say(f"{part.name} ... ({budget.left():.0f} s left)")
+        Run(part, journal, min(part.limit, budget.left())).wait()
