@@ -134,6 +134,12 @@ def test_room_is_what_the_store_and_the_checkpoints_take(file):
     assert _plan(file).groups[1].store_bytes == 3 * kept.bytes  # which is known now
 
 
+def test_encoders_that_do_not_stay_take_room_while_their_job_runs(file):
+    kept, gone = _plan(file).groups[1], _plan(file, keep_encoders=False).groups[1]
+    assert gone.store_bytes == 0
+    assert gone.working_bytes == kept.working_bytes + kept.store_bytes // 3
+
+
 def test_damaged_entries_and_results_are_passed_over(file):
     entry, job = _keep(file, "ner", 1), _finish(file, "ner", 2)
     (entry.folder / "entry.json").write_text("{")
@@ -155,6 +161,10 @@ def test_the_command_prints_a_table_or_json(file):
     assert max(map(len, printed.splitlines())) <= 120
     value = json.loads(_invoke(file, "--rate", "Tiny_LM=100", "--json").stdout)
     assert [group["how"] for group in value["groups"]] == ["given", "given"]
+    assert "diagnostics" not in printed
+    sweep = json.loads(file.read_text())
+    file.write_text(json.dumps({**sweep, "diagnostics": ["spectra"]}))
+    assert "diagnostics are in the minutes of finished jobs only" in _invoke(file).stdout
     assert value["minutes_left"] == pytest.approx(sum(group["minutes_left"] for group in value["groups"]))
 
 

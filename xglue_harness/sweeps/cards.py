@@ -8,7 +8,7 @@ from typing import Literal
 
 from xglue_harness.errors import SweepError
 
-Arithmetic = Literal["bf16", "fp16", "fp32"]
+Arithmetic = Literal["bf16", "fp16", "tf32", "fp32"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Card:
         name: how it is asked for; a device of torch's that has all of its words is one.
         bf16: 10^12 floating-point operations a second of dense matrix products with fp32 sums; ``None``: it has none.
         fp16: the same in fp16.
+        tf32: the same of fp32 numbers rounded to TF32; ``None``: it has none.
         fp32: the same in plain fp32, which is torch's default for it.
         source: of the numbers.
     """
@@ -26,6 +27,7 @@ class Card:
     name: str
     bf16: float | None
     fp16: float
+    tf32: float | None
     fp32: float
     source: str
 
@@ -43,15 +45,15 @@ class Card:
 
 
 CARDS = (
-    Card("H200", 989.5, 989.5, 67.0, "NVIDIA H200 data sheet (half of the numbers with sparsity)"),
-    Card("H100 PCIe", 756.5, 756.5, 51.0, "NVIDIA H100 data sheet (half of the numbers with sparsity)"),
-    Card("H100", 989.5, 989.5, 67.0, "NVIDIA H100 data sheet, SXM (half of the numbers with sparsity)"),
-    Card("A100", 312.0, 312.0, 19.5, "NVIDIA A100 data sheet"),
-    Card("L40S", 362.0, 362.0, 91.6, "NVIDIA L40S data sheet (half of the numbers with sparsity)"),
-    Card("RTX 4090", 165.2, 165.2, 82.6, "NVIDIA Ada GPU architecture white paper, appendix A"),
-    Card("RTX 3090", 71.0, 71.0, 35.6, "NVIDIA Ampere GA102 white paper, appendix A"),
-    Card("V100", None, 125.0, 15.7, "NVIDIA V100 data sheet, SXM2"),
-    Card("T4", None, 65.0, 8.1, "NVIDIA T4 data sheet"),
+    Card("H200", 989.5, 989.5, 494.7, 67.0, "NVIDIA H200 data sheet (half of the numbers with sparsity)"),
+    Card("H100 PCIe", 756.5, 756.5, 378.0, 51.0, "NVIDIA H100 data sheet (half of the numbers with sparsity)"),
+    Card("H100", 989.5, 989.5, 494.7, 67.0, "NVIDIA H100 data sheet, SXM (half of the numbers with sparsity)"),
+    Card("A100", 312.0, 312.0, 156.0, 19.5, "NVIDIA A100 data sheet"),
+    Card("L40S", 362.0, 362.0, 183.0, 91.6, "NVIDIA L40S data sheet (half of the numbers with sparsity)"),
+    Card("RTX 4090", 165.2, 165.2, 82.6, 82.6, "NVIDIA Ada GPU architecture white paper, appendix A"),
+    Card("RTX 3090", 71.0, 71.0, 35.6, 35.6, "NVIDIA Ampere GA102 white paper, appendix A"),
+    Card("V100", None, 125.0, None, 15.7, "NVIDIA V100 data sheet, SXM2"),
+    Card("T4", None, 65.0, None, 8.1, "NVIDIA T4 data sheet"),
 )
 """Those that have a name within another's come first."""
 

@@ -6,7 +6,7 @@ Only files are read; no encoder is loaded and nothing is fetched.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -92,7 +92,7 @@ class Plan:
     Attributes:
         groups: in the order of the file's backbones, then of the tasks.
         device: that it is for; ``None``: not known.
-        facts: what estimates by arithmetic went by, in words; empty where none did.
+        facts: what estimates went by, in words, a line each.
         results_bytes: of results, about.
         tokens_bytes: of the cache of tokens, about.
     """
@@ -135,7 +135,7 @@ class Plan:
         store, working = self.store_bytes, max((group.working_bytes or 0 for group in self.groups), default=0)
         time = "unknown: see the last column" if minutes is None else f"{_hours(minutes)} one after the other"
         cards = f", {gpus:,.1f} GPU hours" if gpus else ""
-        kept = "unknown" if store is None else f"{size(store)} at most"
+        kept = "unknown" if store is None else f"{size(store)} at most" if store else "nothing in the end"
         return [
             f"{self.jobs} jobs, {self.left} without results: {time}{cards}, on {self.device or 'a device not named'}",
             f"disk: {kept} in the store, {size(working)} beside for each training at work",
@@ -175,6 +175,7 @@ def plan(
     output: Path,
     store: Store,
     *,
+    keep_encoders: bool = True,
     device: str | None = None,
     rates: Mapping[str, float] | None = None,
     share: float,
@@ -186,6 +187,7 @@ def plan(
         jobs: all of it (`xglue_harness.sweeps.jobs.expand`).
         output: where its results are.
         store: where its trainings will be.
+        keep_encoders: whether they stay there once their job is done.
         device: to plan for; by default the one that everything has run on.
         rates: subwords a second in training, as for `Known`.
         share: of a card's peak that is reached.
@@ -207,12 +209,16 @@ def plan(
         seeds = [*members]
         amount = counted(amount_of(task, seeds[0].languages, settings_of(seeds[0])), seeds[0], finished)
         here = [walls[job.key] for job in seeds if job.key in walls and _ran_here(results.get(job.key), device)]
-        groups.append(_group(seeds, amount, known, here, stored, output))
+        group = _group(seeds, amount, known, here, stored, output)
+        groups.append(group if keep_encoders else _without_encoders(group))
         tokens[seeds[0].model_args["pretrained"], task] = amount.train + amount.dev + amount.test
         documents += amount.test_rows * len(seeds)
     facts: tuple[str, ...] = ()
+    if any(job.metadata.get("diagnostics") for job in jobs) and any(group.how != "finished" for group in groups):
+        facts = ("diagnostics are in the minutes of finished jobs only",)
     if (card := known.card) is not None and any(group.how == "arithmetic" for group in groups):
         facts = (
+            *facts,
             f"arithmetic: 6 operations a parameter and subword at {share:.0%} of the peak (--share), and at least "
             f"{1000 * LEAST_STEP:.0f} ms a step",
             f"peak of {card.name}: {card.source}",
@@ -268,6 +274,14 @@ def _group(
         store_bytes=None if kept is None else kept * len(seeds),
         working_bytes=working,
     )
+
+
+def _without_encoders(group: Group) -> Group:
+    """The same where an encoder goes once its job is done: it takes room while the job runs."""
+    if group.store_bytes is None or group.working_bytes is None:
+        return group
+    each = group.store_bytes // group.jobs
+    return replace(group, store_bytes=0, working_bytes=group.working_bytes + each)
 
 
 def _seconds_left(time: Duration, untrained: int, trained: int) -> float | None:
