@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from benchmarks.gpu.results import Result, told
 from xglue_harness.atomic import replacing
 
 ROOT = Path(__file__).resolve().parents[2]
+Say = Callable[[str], object]
 RESERVE = 5.0
 """Seconds that are kept for the table and the file."""
 _TAIL = 3000
@@ -51,14 +52,18 @@ class Part:
 class Budget:
     """Seconds until the end."""
 
-    def __init__(self, seconds: float, clock: Any = time.monotonic) -> None:
-        """Begin now."""
-        self._clock = clock
+    def __init__(self, seconds: float, *, patience: float = 1, clock: Any = time.monotonic) -> None:
+        """Begin now; parts may take ``patience`` times their limits, on a machine that is slow."""
+        self._clock, self._patience = clock, patience
         self._end = clock() + seconds
 
     def left(self) -> float:
         """Seconds for further parts."""
         return float(max(0.0, self._end - self._clock() - RESERVE))
+
+    def limit(self, part: Part) -> float:
+        """Seconds after which a part is ended."""
+        return min(part.limit * self._patience, self.left())
 
     def fits(self, part: Part) -> bool:
         """Whether a part can be begun."""
@@ -104,9 +109,9 @@ def read(path: Path) -> tuple[dict[str, Any], list[Result]]:
 class Run:
     """One worker process, and a thread that takes its results."""
 
-    def __init__(self, part: Part, journal: Journal, seconds: float) -> None:
+    def __init__(self, part: Part, journal: Journal, seconds: float, say: Say = print) -> None:
         """Start it; it is ended after ``seconds``."""
-        self._part, self._journal, self._seconds = part, journal, seconds
+        self._part, self._journal, self._seconds, self._say = part, journal, seconds, say
         self._began = time.monotonic()
         self._keys: set[str] = set()
         self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed at the end)
@@ -144,6 +149,8 @@ class Run:
         last = stderr.strip().splitlines()[-1][-200:] if stderr.strip() else ""
         note = f"{self._part.name} {how}; {last}" if last else f"{self._part.name} {how}"
         self._journal.add(*(Result(key, "error", {}, note) for key in missing))
+        if missing:
+            self._say(f"  {', '.join(missing)}: error {note}")
         self._journal.ended(self._part, time.monotonic() - self._began, how, stderr)
 
     def stop(self) -> None:
@@ -160,6 +167,7 @@ class Run:
             if result is not None:
                 self._keys.add(result.key)
                 self._journal.add(result)
+                self._say(f"  {result.key}: {result.status} {result.note[:120]}".rstrip())
 
     def _end_all(self) -> None:
         """End the process and those that it started: they are a session of their own."""
@@ -168,7 +176,7 @@ class Run:
         self._process.wait()
 
 
-def run_parts(parts: list[Part], budget: Budget, journal: Journal, say: Any = print) -> None:
+def run_parts(parts: list[Part], budget: Budget, journal: Journal, say: Say = print) -> None:
     """Run parts in order, as long as there is time; one that no longer fits is a line."""
     for part in parts:
         if not budget.fits(part):
@@ -177,4 +185,4 @@ def run_parts(parts: list[Part], budget: Budget, journal: Journal, say: Any = pr
             say(f"{part.name}: left out, {note}")
             continue
         say(f"{part.name} ... ({budget.left():.0f} s left)")
-        Run(part, journal, min(part.limit, budget.left())).wait()
+        Run(part, journal, budget.limit(part), say).wait()

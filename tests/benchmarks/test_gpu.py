@@ -64,7 +64,7 @@ def _part(name: str, estimate: float = 1, **others: Any) -> Part:
 
 def test_budget_keeps_a_reserve() -> None:
     clock = iter([100.0, 100.0, 150.0, 400.0]).__next__
-    budget = Budget(60, clock)
+    budget = Budget(60, clock=clock)
     assert budget.left() == 60 - RESERVE
     assert not budget.fits(_part("a", estimate=6))
     assert budget.left() == 0
@@ -204,6 +204,7 @@ def test_a_failed_check_is_a_missed_target() -> None:
 
 def test_of_results_with_one_key_an_error_gives_way() -> None:
     good, bad = Result("a", "measured", {"x": 1}), Result("a", "error")
+    assert by_key([good, Result("a", "left out")])["a"] == good
     assert by_key([good, bad])["a"] == by_key([bad, good])["a"] == good
     assert by_key([bad])["a"] == bad
 
@@ -221,7 +222,15 @@ def test_seeds_are_compared_by_their_own_noise() -> None:
 
 
 def _document(**others: Any) -> tuple[dict[str, Any], list[Result]]:
-    card = {"card": "Card", "memory GB": 80.0, "cuda of torch": "13.0", "cores": 16, "cpu": "CPU", "revision": None}
+    card = {
+        "card": "Card",
+        "memory GB": 80.0,
+        "cuda of torch": "13.0",
+        "cores": 16,
+        "cpu": "CPU",
+        "revision": None,
+        "code": "c0de",
+    }
     card |= {"nvidia-smi": {"driver_version": "580"}, "versions": {"torch": "2.11", "peft": "absent"}}
     profile = {"wall ms": 2.0, "device ms": 1.9, "ms by kind": {"matmul": 1.5}, "device works of wall": 0.95}
     results = [
@@ -239,7 +248,8 @@ def _document(**others: Any) -> tuple[dict[str, Any], list[Result]]:
 def test_page_names_card_versions_and_date() -> None:
     document, results = _document()
     page = markdown(document, by_key(results))
-    assert "2026-11-26 with one Card (80.0 GB, driver 580, CUDA 13.0), 16 cores of CPU, torch 2.11; revision" in page
+    assert "2026-11-26 with one Card (80.0 GB, driver 580, CUDA 13.0), 16 cores of CPU, torch 2.11; revision " in page
+    assert " unknown, code c0de.\n" in page
     assert "| waits | ok | a / b |" in page
     assert "| 2 | 130.0 | 1.30 |" in page
     assert "| together/4 | left out | no time |" in page

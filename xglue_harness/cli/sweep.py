@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from xglue_harness.cli.options import TREE
+from xglue_harness.sweeps.engines.choice import SLURM, Engine
 
 if TYPE_CHECKING:
     from xglue_harness.sweeps.plan import Plan
@@ -77,31 +79,90 @@ def plan_command(
 
 @app.command(
     "run",
-    epilog="Examples: `xglue-harness sweep run sweep.yaml`, and after some jobs failed and their reason was seen to "
-    "`xglue-harness sweep run sweep.yaml --retry-failed`",
+    epilog="Examples: `xglue-harness sweep run sweep.yaml`, on a cluster of Ray `xglue-harness sweep run sweep.yaml "
+    "--address auto`, on Slurm's login node `xglue-harness sweep run sweep.yaml --partition gpu --time 8:00:00 --setup "
+    "'module load cuda'`, and after some jobs failed and their reason was seen to `xglue-harness sweep run sweep.yaml "
+    "--retry-failed`",
 )
 def run_command(
     file: File,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try jobs again that have failed.")] = False,
+    engine: Annotated[
+        Engine | None,
+        typer.Option(
+            help="What starts workers: by default slurm where sbatch is on the PATH, else ray where it is installed."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many: by default as many as there is room for (ray), one a backbone (slurm)."),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of a cluster of Ray: auto on one of its nodes, else ray://HOST:10001.")
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="Slurm's.")] = None,
+    account: Annotated[str | None, typer.Option(help="Slurm's.")] = None,
+    gres: Annotated[str | None, typer.Option(help="Slurm's, such as gpu:a100:1; by default what jobs need.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Slurm's limit for a task, which goes on in another: 90, 8:00:00, 1-12:00:00.")
+    ] = None,
+    setup: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LINE", help="Shell for Slurm's tasks before they begin; may be given several times."),
+    ] = None,
 ) -> None:
     """Do what is missing: train each backbone on each task from each seed, and score every language.
 
     What was done is never done again, and an interrupted training goes on from its last checkpoint: give the same
-    command again after Ctrl-C, a crash or a change of the file. Exit status 1 where jobs have failed, 75 where it was
-    stopped before the end.
+    command again after Ctrl-C, a crash or a change of the file. With Slurm it returns as soon as an array of workers is
+    submitted. Exit status 1 where jobs have failed, 75 where it was stopped before the end.
     """
     from xglue_harness.sweeps.begin import begin
-    from xglue_harness.sweeps.engines.local import run_here
+    from xglue_harness.sweeps.engines.choice import choose
     from xglue_harness.sweeps.worker import Stop
 
+    own = {"partition": partition, "account": account, "gres": gres, "time": time, "setup": setup}
+    choice = choose(engine, {"workers": workers, "address": address, **own})
     queue = begin(file)
     if retry_failed:
         typer.echo(f"tried again: {len(queue.retry_failed())} jobs that had failed")
-    typer.echo(f"{queue.output}: {_line(queue)}")
+    typer.echo(f"{queue.output}: {_line(queue)}\nengine {choice.engine}: {choice.why}")
+    if choice.engine == "slurm":
+        from xglue_harness.sweeps.engines.slurm import SlurmOptions, submit
+
+        typer.echo(submit(queue, SlurmOptions(workers, partition, account, gres, time, setup or [])))
+        return
     stop = Stop()
     with stop.heeding_signals():
-        run_here(queue, stop)
+        if choice.engine == "ray":
+            from xglue_harness.sweeps.engines.ray import run
+
+            run(queue, stop, address=address, workers=workers)
+        else:
+            from xglue_harness.sweeps.engines.local import run_here
+
+            run_here(queue, stop)
     _conclude(queue, stop)
+
+
+@app.command("prefetch", epilog="Example: `xglue-harness sweep prefetch sweep.yaml` before `sweep run` on Slurm")
+def prefetch_command(file: File) -> None:
+    """Fetch what the jobs read (data, models, tokens) where there is a network; what is there is checked only.
+
+    Every encoder is loaded as its jobs will load it. Exit status 1 where one can't be had.
+    """
+    import logging
+
+    from xglue_harness.sweeps.file import load
+    from xglue_harness.sweeps.jobs import expand
+    from xglue_harness.sweeps.prefetch import prefetch
+
+    logging.basicConfig(format="%(message)s")
+    found = prefetch(expand(load(file)), progress=True)
+    for one in found:
+        commit = f" at {one.commit}" if one.commit else ""
+        typer.echo(f"{one.backbone}{commit}: {one.error or 'ready for ' + ', '.join(one.tasks)}")
+    raise typer.Exit(1 if any(one.error for one in found) else 0)
 
 
 @app.command(
@@ -209,6 +270,10 @@ def cancel_command(file: Begun) -> None:
 
     queue = open_queue(file)
     queue.cancel()
+    if (queue.folder / SLURM).is_dir() and which("scancel"):
+        from xglue_harness.sweeps.engines.slurm import cancel_waiting
+
+        cancel_waiting(queue)
     typer.echo(f"{queue.output}: {_line(queue)}")
 
 

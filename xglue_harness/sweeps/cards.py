@@ -19,7 +19,7 @@ class Card:
         name: how it is asked for; a device of torch's that has all of its words is one.
         bf16: 10^12 floating-point operations a second of dense matrix products with fp32 sums; ``None``: it has none.
         fp16: the same in fp16.
-        tf32: the same of fp32 numbers rounded to TF32; ``None``: it has none.
+        tf32: the same of fp32 numbers rounded to 10 bits; ``None``: it has none.
         fp32: the same in plain fp32, which is torch's default for it.
         source: of the numbers.
     """

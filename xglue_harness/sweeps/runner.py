@@ -89,6 +89,8 @@ def main() -> None:
     """Take jobs until the input is closed, one fails, or a stop is asked for."""
     from xglue_harness.threads import settle
 
+    if hasattr(signal, "SIGUSR1"):  # which Slurm may send to all processes; the worker says when to stop
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # what is printed goes where errors go
     requests = _Requests(sys.stdin)

@@ -276,6 +276,8 @@ class _Worker:
             except EOFError:
                 death = self._child.death()
                 self._child = None
+                if self._is_to_stop():
+                    return None
                 raise SweepError(f"lm_eval can't be started: {death}: {_last_line(claim.log)} ({claim.log})") from None
             assert reply.how == "ready"
         return self._child
@@ -290,7 +292,8 @@ class _Worker:
                 reply = child.hear(LOOK)
             except EOFError:
                 self._child = self._backbone = None
-                return Reply("stopped") if kill_at is not None else Reply("failed", error=child.death(), retry=True)
+                is_stopped = kill_at is not None or self._is_to_stop()  # by the same signal, maybe
+                return Reply("stopped") if is_stopped else Reply("failed", error=child.death(), retry=True)
             if reply is not None and reply.how != "running":
                 if reply.how != "done":
                     self._kill_child()

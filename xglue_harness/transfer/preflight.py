@@ -86,15 +86,29 @@ def _check_texts(job: Job) -> None:
 
     What is tokenised for it is kept, and `prepare` looks at all that it gives.
     """
+    if is_larger(job.backbone.encoder, job.backbone.tokenizer):
+        tokenise(job)
+
+
+def tokenise(job: Job, *, progress: bool = False) -> None:
+    """Tokenise all texts of a job, whose tokens are kept in the cache.
+
+    Args:
+        job: with all of its leaves' documents.
+        progress: show a bar where it takes long.
+
+    Raises:
+        DataError: where the cache can't be written.
+        EncoderError: for ids that the encoder has no row for.
+    """
     backbone, spec, recipe = job.backbone, job.spec, job.recipe
-    if not is_larger(backbone.encoder, backbone.tokenizer):
-        return
     train = f"{spec.title}, training set"
-    encoder_inputs(backbone, spec, job.data.train, SOURCE_LANGUAGE, recipe.max_length, what=train)
+    length = recipe.max_length
+    encoder_inputs(backbone, spec, job.data.train, SOURCE_LANGUAGE, length, what=train, progress=progress)
     for language, documents in job.data.dev.items():
-        prepare(backbone, spec, recipe, documents, language)
+        prepare(backbone, spec, recipe, documents, language, progress=progress)
     for leaf in job.leaves:
-        prepare(backbone, spec, recipe, list(leaf.documents.values()), leaf.language)
+        prepare(backbone, spec, recipe, list(leaf.documents.values()), leaf.language, progress=progress)
 
 
 def _check_room(store: Store, key: str, job: Job) -> None:
