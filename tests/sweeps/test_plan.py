@@ -20,6 +20,7 @@ from xglue_harness.sweeps.finished import in_store
 from xglue_harness.sweeps.jobs import expand
 from xglue_harness.sweeps.plan import plan
 from xglue_harness.sweeps.queue import Queue
+from xglue_harness.training.checkpoint import CheckpointFolder, Progress
 
 PAPER = ("FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089")
 
@@ -100,6 +101,19 @@ def test_a_stored_training_of_another_recipe_is_not_this_one(file):
     assert _plan(file).groups[1].stored == 1
     file.write_text(text.replace('"learning_rate": ', '"warmup_ratio": 0.25, "learning_rate": '))
     assert _plan(file).groups[1].stored == 0
+
+
+def test_trainings_that_were_begun_are_told(file):
+    sweep = load(file)
+    recipe = example_result("tiny-lm", "ner", 3)[1].languages["en"].record.recipe
+    checkpoints = CheckpointFolder(Store(store_of(sweep)).working_folder("f" * 32))
+    progress = Progress(name=_pretrained(sweep), recipe=recipe, checkpoint=("checkpoint-1.safetensors", "f" * 64))
+    checkpoints.folder.mkdir(parents=True)
+    checkpoints.note(progress)
+    assert [group.begun for group in _plan(file).groups] == [0, 1]
+    assert "go on from a checkpoint: 1;" in _invoke(file).stdout
+    _keep(file, "ner", 3)  # by another process, meanwhile
+    assert [(group.begun, group.stored) for group in _plan(file).groups] == [(0, 0), (0, 1)]
 
 
 def test_jobs_that_ran_in_the_queue_say_how_long_the_whole_took(file):

@@ -23,13 +23,14 @@ from xglue_harness.sweeps.estimates import (
     Known,
     counted,
     duration,
+    has_recipe,
     is_of_shape,
     most_epochs_kept,
     same_device,
     settings_of,
     the_device,
 )
-from xglue_harness.sweeps.finished import Finished, in_results, in_store
+from xglue_harness.sweeps.finished import Finished, begun_in_store, in_results, in_store
 from xglue_harness.sweeps.jobs import Job
 from xglue_harness.sweeps.queue import FOLDER, Queue
 from xglue_harness.sweeps.shapes import Shape, shape_of
@@ -56,6 +57,7 @@ class Group:
         jobs: how many there are.
         done: of them have their results.
         stored: of the others have their training in the store, by its name, recipe and rows: they only predict.
+        begun: of the rest have a checkpoint in the store, from which their training goes on.
         rows: of the training set.
         subwords: of an epoch.
         counted: how these are known: ``records``, ``data``, or ``XGLUE`` (official rows, usual subwords).
@@ -73,6 +75,7 @@ class Group:
     jobs: int
     done: int
     stored: int
+    begun: int
     rows: int
     subwords: float
     counted: str
@@ -136,8 +139,10 @@ class Plan:
         time = "unknown: see the last column" if minutes is None else f"{_hours(minutes)} one after the other"
         cards = f", {gpus:,.1f} GPU hours" if gpus else ""
         kept = "unknown" if store is None else f"{size(store)} at most" if store else "nothing in the end"
+        begun = sum(group.begun for group in self.groups)
         return [
             f"{self.jobs} jobs, {self.left} without results: {time}{cards}, on {self.device or 'a device not named'}",
+            *([f"trainings that go on from a checkpoint: {begun}; of theirs less is left than this"] if begun else []),
             f"disk: {kept} in the store, {size(working)} beside for each training at work",
             f"disk: about {size(self.results_bytes)} of results, {size(self.tokens_bytes)} of tokens in the cache",
             "minutes: of one job; GPU h: of those without results; stored: trained already, and only to predict",
@@ -195,7 +200,7 @@ def plan(
     Raises:
         SweepError: where trainings have finished on several devices, and none of them was chosen.
     """
-    walls, results, stored = _wall_seconds(output), {}, [*in_store(store)]
+    walls, results, stored, begun = _wall_seconds(output), {}, [*in_store(store)], [*begun_in_store(store)]
     for job in jobs:
         if (output / job.folder).is_dir() and (item := in_results(output / job.folder)) is not None:
             results[job.key] = item
@@ -209,7 +214,7 @@ def plan(
         seeds = [*members]
         amount = counted(amount_of(task, seeds[0].languages, settings_of(seeds[0])), seeds[0], finished)
         here = [walls[job.key] for job in seeds if job.key in walls and _ran_here(results.get(job.key), device)]
-        group = _group(seeds, amount, known, here, stored, output)
+        group = _group(seeds, amount, known, here, _There(output, stored, begun))
         groups.append(group if keep_encoders else _without_encoders(group))
         tokens[seeds[0].model_args["pretrained"], task] = amount.train + amount.dev + amount.test
         documents += amount.test_rows * len(seeds)
@@ -244,15 +249,24 @@ def _overhead(walls: Mapping[str, float], results: Mapping[str, Finished]) -> fl
     return max(0.0, median(beside)) if beside else OVERHEAD
 
 
-def _group(
-    seeds: Sequence[Job], amount: Amount, known: Known, walls: Sequence[float], stored: Sequence[Finished], output: Path
-) -> Group:
+@dataclass(frozen=True)
+class _There:
+    """Where results are, and the trainings of the store: those that are finished, and those that were begun."""
+
+    output: Path
+    stored: Sequence[Finished]
+    begun: Sequence[tuple[str, Mapping[str, Any]]]
+
+
+def _group(seeds: Sequence[Job], amount: Amount, known: Known, walls: Sequence[float], there: _There) -> Group:
     first = seeds[0]
     shape = shape_of(first.model_args["pretrained"], first.model_args.get("revision"))
-    alike = [item for item in stored if is_of_shape(item, first, amount)]
-    done = [job for job in seeds if (output / job.folder).is_dir()]
+    alike = [item for item in there.stored if is_of_shape(item, first, amount)]
+    done = [job for job in seeds if (there.output / job.folder).is_dir()]
     kept_seeds = {item.recipe.get("seed") for item in alike}
     trained = [job for job in seeds if job not in done and job.seed in kept_seeds]
+    begun_seeds = {recipe.get("seed") for encoder, recipe in there.begun if has_recipe(encoder, recipe, first)}
+    begun = [job for job in seeds if job not in (*done, *trained) and job.seed in begun_seeds]
     time = duration(first, amount, shape, known, walls)
     left = _seconds_left(time, len(seeds) - len(done) - len(trained), len(trained))
     gpus = 0.0 if (known.device or "").lower().startswith("cpu") else _gpus(first)
@@ -263,6 +277,7 @@ def _group(
         jobs=len(seeds),
         done=len(done),
         stored=len(trained),
+        begun=len(begun),
         rows=amount.train_rows,
         subwords=amount.train,
         counted=amount.source,
