@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.helpers.training import CPU, backbone, recipe, sentences
+from xglue_harness import interrupt
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.fingerprint import Identity, identify
 from xglue_harness.errors import StoreError, TrainingError
@@ -187,6 +188,51 @@ def _kill_before_the_entry_is_there(monkeypatch):
         raise _Killed
 
     monkeypatch.setattr(Store, "finish", killing)
+
+
+def test_a_stop_that_is_asked_for_loses_no_step(unbroken, tmp_path, monkeypatch):
+    step, steps, store = TrainStep.step, [], Store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupt, "_stop", interrupt._Stop())
+
+        def stopping(self, batch):
+            if len(steps) == 6:
+                interrupt.request_stop()  # as a signal's handler would, in the middle of an epoch
+            steps.append(batch)
+            step(self, batch)
+
+        patch.setattr(TrainStep, "step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            _finetune(store, seconds=1000)
+    resumed = _finetune(store, seconds=1000)
+    assert resumed.session.resumed_from_step == len(steps) == 7
+    assert _equal(_weights(resumed), _weights(unbroken))
+
+
+def test_a_stop_that_is_asked_for_in_the_last_step_of_an_epoch(unbroken, tmp_path, monkeypatch):
+    step, steps, store = TrainStep.step, [], Store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupt, "_stop", interrupt._Stop())
+
+        def stopping(self, batch):
+            steps.append(batch)
+            step(self, batch)
+            if len(steps) == 5:
+                interrupt.request_stop()
+
+        patch.setattr(TrainStep, "step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            _finetune(store, seconds=1000)
+    resumed = _finetune(store, seconds=1000)
+    assert resumed.session.resumed_from_step == len(steps) == 5
+    assert resumed.training.epochs == unbroken.training.epochs
+    assert _equal(_weights(resumed), _weights(unbroken))
+
+
+def test_outside_of_a_trainings_steps_a_stop_is_at_once(monkeypatch):
+    monkeypatch.setattr(interrupt, "_stop", interrupt._Stop())
+    with pytest.raises(KeyboardInterrupt):
+        interrupt.request_stop()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from xglue_harness.collapse import chance
 from xglue_harness.encoders.batching import epoch_batches
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
+from xglue_harness.interrupt import is_stop_requested, stopping_after_checkpoints
 from xglue_harness.records.cost_meter import CostMeter, PeakMeter, largest
 from xglue_harness.records.provenance import environment
 from xglue_harness.records.schema import Cost, EpochScores, Session, Training
@@ -169,10 +170,12 @@ class Trainer:
         epoch, place = divmod(counters.step, self._steps_per_epoch)
         batches = epoch_batches(self._inputs.lengths, recipe.batch_size, recipe.seed, epoch)
         self._saved_at = self._counted_at = time.monotonic()
-        with PeakMeter(self._backbone.device) as self._memory:
+        with stopping_after_checkpoints(), PeakMeter(self._backbone.device) as self._memory:
             for batch in batches[place : place + self._steps - counters.step]:
                 if self._is_due():
                     self._checkpoint()
+                    if self._world.broadcast(is_stop_requested()):
+                        raise KeyboardInterrupt
                 self._train_step.step(batch)
                 bar.update()
                 if counters.final_loss is not None:
@@ -185,7 +188,7 @@ class Trainer:
         if self._world.size > 1 and self.progress.counters.step % _ASK_EVERY:
             return False
         waited = time.monotonic() - self._saved_at
-        return self._world.broadcast(waited >= self._checkpoint_seconds and waited > 0)
+        return self._world.broadcast(is_stop_requested() or (waited >= self._checkpoint_seconds and waited > 0))
 
     def _checkpoint(self) -> None:
         self._train_step.check()  # weights that are not finite are never kept
