@@ -199,6 +199,22 @@ def test_it_waits_for_what_others_have_and_takes_over(queue: Queue):
     assert work(queue, wait=True, tell=lose).done == ["tiny ner seed 3", "tiny ner seed 1"]
 
 
+def test_who_waits_says_so_once(queue: Queue):
+    others = [queue.claim("other"), queue.claim("other")]
+    stop, lines = Stop(), []
+
+    def hear(line: str) -> None:
+        lines.append(line)
+        if line.endswith("the 2 jobs that are left"):
+            assert others[0] is not None
+            others[0].fail("bad", retry=False)
+        else:
+            stop.ask(signal.SIGTERM)
+
+    assert work(queue, wait=True, tell=hear, stop=stop).ending == "stopped"
+    assert lines == [f"waits: other workers have the {left} jobs that are left" for left in (2, 1)]
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_encoders_are_kept_or_removed_once_their_job_is_done(
     keep: bool, queue: Queue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -231,3 +247,15 @@ def test_signals_are_heeded_and_given_back():
         signal.raise_signal(signal.SIGTERM)
     assert (stop.why(), stop.is_urgent) == ("SIGTERM", False)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a system without hang-ups")
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    stop = Stop()
+    try:
+        with stop.heeding_signals():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert stop.why() is None

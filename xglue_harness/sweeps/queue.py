@@ -173,10 +173,14 @@ class Queue:
             for job in self.jobs()
         }
 
+    def left(self) -> int:
+        """How many jobs are neither done nor failed."""
+        last = self.attempts.last()
+        return sum(not last.get(job.key, Attempt()).is_over for job in self.jobs())
+
     def is_finished(self) -> bool:
         """Whether every job is done or has failed."""
-        last = self.attempts.last()
-        return all(last.get(job.key, Attempt()).is_over for job in self.jobs())
+        return not self.left()
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """By key of each job that is done, what its worker noted: ``worker``, ``host``, ``seconds``, ..."""

@@ -70,14 +70,18 @@ class Stop:
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:
-        """Let SIGTERM, SIGINT and SIGUSR1 (Slurm's, before a time limit) ask to stop; for a process's main thread."""
-        names = [name for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)]
-        before = {name: signal.signal(getattr(signal, name), self.ask) for name in names}
+        """Let signals ask to stop (SIGUSR1 is Slurm's, before a time limit); for a process's main thread.
+
+        Those that are ignored stay so: a hang-up under ``nohup``, Ctrl-C of a shell's background.
+        """
+        numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP")]
+        heeded = [number for number in numbers if number is not None and signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self.ask) for number in heeded}
         try:
             yield
         finally:
-            for name, handler in before.items():
-                signal.signal(getattr(signal, name), handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @dataclass
@@ -166,6 +170,7 @@ class _Worker:
         self._child: Child | None = None
         self._backbone: str | None = None
         self._work = Work()
+        self._left: int | None = None
 
     def work(self, wait: bool, fits: Callable[[Job], bool] | None) -> Work:
         """Until nothing is left."""
@@ -173,14 +178,14 @@ class _Worker:
             claim = self._queue.claim(self._name, prefer_backbone=self._backbone, fits=fits)
             if claim is not None:
                 self._do(claim)
-            elif self._queue.is_finished():
+            elif not (left := self._queue.left()):
                 self._work.ending = "finished"
                 break
             elif not wait:
                 self._work.ending = "nothing left"
                 break
             else:
-                self._idle()
+                self._idle(left)
         return self._work
 
     def close(self) -> None:
@@ -202,7 +207,10 @@ class _Worker:
             return False
         return True
 
-    def _idle(self) -> None:
+    def _idle(self, left: int) -> None:
+        if left != self._left:
+            self._tell(f"waits: other workers have the {left} jobs that are left")
+            self._left = left
         end = time.monotonic() + IDLE
         while time.monotonic() < end and not self._is_to_stop():
             time.sleep(LOOK)
