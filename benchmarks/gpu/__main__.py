@@ -128,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\n{text(results)}")
     if document["rehearsal"]:
         print("\nREHEARSAL: these figures are a CPU's and say nothing of a card.")
+    if given.markdown and document["rehearsal"]:
+        raise SystemExit(f"{given.markdown} is not written: it waits for the figures of a card")
     if given.markdown:
         with replacing(given.markdown.absolute()) as temporary:
             temporary.write_text(markdown(document, results), encoding="utf-8")

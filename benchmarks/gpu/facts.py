@@ -100,6 +100,18 @@ def products(device: torch.device, sizes: Sequence[int], kind: torch.dtype) -> t
     return {"TFLOP/s by size": rates, "TFLOP/s": max(rates.values())}, ""
 
 
+def clocks_at_work(device: torch.device, size: int = 8192, seconds: float = 1.5) -> dict[str, str]:
+    """Clocks, power and temperature while the card multiplies; asking takes less time than that."""
+    one = torch.randn(size, size, device=device, dtype=torch.float32).bfloat16()
+    product = torch.empty_like(one)
+    each = best_seconds(lambda: torch.mm(one, one, out=product), device, repeat=20, tries=2)
+    for _ in range(round(seconds / each)):
+        torch.mm(one, one, out=product)
+    said = nvidia_smi()
+    now(device)
+    return said
+
+
 def copies(device: torch.device, numbers: int) -> tuple[Mapping[str, Any], str]:
     """Bytes a second that a copy on the device reads and writes, and of copies from pinned and other memory."""
     source = torch.empty(numbers, device=device)
@@ -170,7 +182,7 @@ def main() -> None:
     measure("facts/launches", lambda: launches(device))
     measure("facts/a graph", lambda: graphs_work(device))
     if device.type == "cuda":
-        measure("facts/clocks under load", lambda: (nvidia_smi(), ""))
+        measure("facts/clocks at work", lambda: (clocks_at_work(device), ""))
 
 
 if __name__ == "__main__":

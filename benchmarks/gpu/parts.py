@@ -20,7 +20,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "bf16 with dropout": {"precision": "bf16", "dropout": None},
 }
 CORES = os.cpu_count() or 1
-BESIDE = {"OMP_NUM_THREADS": str(max(1, CORES // 6))}
+BESIDE = {"OMP_NUM_THREADS": str(max(1, CORES // 5))}
 """For parts that run beside others, and mostly wait for the card."""
 ON_CPU = {"OMP_NUM_THREADS": str(max(1, CORES // 2)), "CUDA_VISIBLE_DEVICES": ""}
 CHECKS = {
@@ -78,7 +78,7 @@ ON_A_CARD = Scale(
     eval_rows=5010,
     check_steps=50,
     check_rows=1600,
-    seed_rows=1920,
+    seed_rows=1600,
     seed_epochs=2,
     seed_eval_rows=400,
     seeds=(1, 2, 3),

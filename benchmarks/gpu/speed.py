@@ -82,6 +82,8 @@ def run(side: Any, setting: Setting, epochs: float) -> tuple[dict[str, Any], str
         record = side.record.model_dump(mode="json")
         figures["record"] = {key: value for key, value in record.items() if key not in ("environment", "epochs")}
         figures["mode"] = side.record.mode
+        if side.record.recording_cost is not None:
+            figures["s of recording"] = side.record.recording_cost.seconds
         note = side.record.mode
     if tests:
         side.evaluate({language: rows.select(range(min(32, len(rows)))) for language, rows in tests.items()})

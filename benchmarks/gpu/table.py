@@ -152,13 +152,15 @@ def _mean(values: Sequence[float]) -> str:
 
 def speed_rows(results: Results) -> list[tuple[str, ...]]:
     """Encoder, precision, workload and side, and their figures."""
-    names = ("steps/s", "real tokens/s", "peak memory GB", "s of start-up", "rows/s evaluated")
+    names = ("steps/s", "real tokens/s", "peak memory GB", "s of start-up", "s of recording", "rows/s evaluated")
     rows = []
     for key, result in results.items():
         if key.startswith("speed/") and result.status == "measured":
             values = (result.figures.get(name) for name in names)
             cells = ("" if value is None else f"{value:,.1f}" for value in values)
-            rows.append((*key.split("/", 1)[1].split("/", 3), *cells, str(result.figures.get("mode", ""))[:40]))
+            right = result.figures.get("accuracy")
+            told = "" if right is None else f"{100 * right:.1f}"
+            rows.append((*key.split("/", 1)[1].split("/", 3), *cells, told, str(result.figures.get("mode", ""))[:40]))
     return rows
 
 
@@ -208,7 +210,7 @@ def tables(results: Results) -> Iterator[tuple[str, tuple[str, ...], list[tuple[
         ("The same, card in fp32", ("language", "CPU, fp32", "card, fp32", "difference of the means"),
          seed_rows(results, "fp32")),
         ("Speed", ("encoder", "precision", "rows like", "side", "steps/s", "real tokens/s", "peak GB", "start-up s",
-                   "rows/s evaluated", "mode"), speed_rows(results)),
+                   "recording s", "rows/s evaluated", "right %", "mode"), speed_rows(results)),
         ("Where a step's time goes, ms", ("rows like", "side", "wall", "host", "device", "gaps", "kernels", "launches",
                                           "kernels by kind"), profile_rows(results)),
         ("Trainings together on one card", ("trainings", "steps/s of all", "to one alone", "mode"),

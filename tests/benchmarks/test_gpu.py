@@ -263,7 +263,7 @@ def _document(**others: Any) -> tuple[dict[str, Any], list[Result]]:
     results = [
         Result("facts/card", "measured", card, "Card"),
         Result("checks/waits", "ok", {}, "a | b"),
-        _speed("ours", **{"steps/s": 100.0, "real tokens/s": 600.0}),
+        _speed("ours", **{"steps/s": 100.0, "real tokens/s": 600.0, "s of recording": 4.0, "accuracy": 0.5}),
         Result("profile/XNLI/ours", "measured", profile),
         Result("together/1", "measured", {"steps/s together": 100.0}),
         Result("together/2", "measured", {"steps/s together": 130.0}),
@@ -280,6 +280,7 @@ def test_page_names_card_versions_and_date() -> None:
     assert "| waits | ok | a / b |" in page
     assert "| 2 | 130.0 | 1.30 |" in page
     assert "| together/4 | left out | no time |" in page
+    assert "| shapes | bf16 | XNLI | ours | 100.0 | 600.0 |  |  | 4.0 |  | 50.0 |  |" in page
     widths = {line.count("|") for line in page.split("## Speed")[1].split("##")[0].splitlines() if "|" in line}
     assert len(widths) == 1
 
@@ -311,7 +312,14 @@ def test_union_of_spans() -> None:
         ("nvjet_tst_128x256_64x4_1x2_h_bz_coopA_TNT", "matmul"),
         ("void flash_fwd_kernel<Flash_fwd_kernel_traits<64, 128>>", "attention"),
         ("fmha_cutlassF_bf16_aligned_64x64_rf_sm80", "attention"),
-        ("void at::native::(anonymous namespace)::multi_tensor_apply_kernel<FusedAdamMathFunctor>", "optimizer"),
+        (
+            "void at::native::(anonymous namespace)::multi_tensor_apply_kernel<FusedAdamMathFunctor>",
+            "optimizer and clipping",
+        ),
+        (
+            "void at::native::(anonymous namespace)::multi_tensor_apply_kernel<CopyFunctor<BFloat16>>",
+            "casts and copies",
+        ),
         ("void at::native::unrolled_elementwise_kernel<at::native::direct_copy_kernel_cuda()>", "casts and copies"),
         ("void at::native::vectorized_elementwise_kernel<4, at::native::GeluCUDAKernelImpl>", "elementwise"),
         ("void at::native::(anonymous namespace)::vectorized_layer_norm_kernel<float>", "norm"),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import islice
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from benchmarks.gpu import speed
+from benchmarks.gpu import speed, step_checks
 from benchmarks.gpu.rig import Rig, losses, weights
 from benchmarks.gpu.seeds import accuracies
 from benchmarks.gpu.sides import OnDevice
 from benchmarks.gpu.speed import Marks
-from benchmarks.gpu.step_checks import STILL, _only_in_attention, differences, verdict
+from benchmarks.gpu.step_checks import STILL, Checks, _only_in_attention, differences, verdict
 from benchmarks.workload import Setting, load
 from xglue_harness.harness.demo import build_encoder
 
@@ -96,3 +99,57 @@ def test_rows_of_the_rig_are_the_setting_s(rig: Rig, setting: Setting) -> None:
     assert len(rig.rows) == setting.rows
     assert {len(rows) for rows in rig.tests.values()} == {2}
     assert rig.steps_per_epoch(rig.recipe("fp32", batch_size=16)) == 3
+
+
+# -------------------------------------------------------------------- checks that must be able to fail
+
+
+@pytest.fixture
+def checks(setting: Setting, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Checks:
+    """The checks of a card, on a CPU that stands for one: no graph, no TF32, no lack of memory is found there."""
+    for name in ("synchronize", "set_sync_debug_mode", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 1 << 20)
+    monkeypatch.setattr(step_checks, "_filled", lambda *, leave: nullcontext())
+    made = Checks(setting, SimpleNamespace(type="cuda"), 3)  # type: ignore[arg-type]
+    made._rigs |= {"cuda": rig, "cpu": rig}
+    return made
+
+
+def test_a_check_fails_where_graphs_were_wanted_and_are_not_there(checks: Checks) -> None:
+    holds, figures, _ = checks.graphed()
+    assert not holds
+    assert figures["largest"] == 0
+    assert figures["mode"].startswith("eager: ")
+
+
+def test_a_check_fails_where_tf32_is_not_used(checks: Checks) -> None:
+    holds, figures, _ = checks.tf32()
+    assert not holds
+    assert max(figures.values()) < 2e-5
+    assert checks.fp32()[0]
+
+
+def test_a_check_fails_where_no_batch_was_split(checks: Checks) -> None:
+    holds, figures, _ = checks.out_of_memory()
+    assert not holds
+    assert figures["parts, graphs"] == 1
+    assert figures["loss in parts, graphs"] == pytest.approx(figures["loss in one"], rel=1e-5)
+
+
+def test_a_step_that_waits_is_found_with_its_place(checks: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits_from = 100
+
+    def step(train_step: Any, batch: Any) -> None:
+        train_step.counters.step += 1
+        if train_step.counters.step > waits_from:
+            raise RuntimeError("called a synchronizing CUDA operation")
+
+    monkeypatch.setattr("xglue_harness.training.train_step.TrainStep.step", step)
+    assert checks.waits() == (True, dict.fromkeys(checks.waits()[1], "no"), "")
+    waits_from = 48
+    holds, figures, note = checks.waits()
+    assert not holds
+    assert set(figures.values()) == {"yes"}
+    assert note.startswith("bf16, graphs: RuntimeError: called a synchronizing CUDA operation at test_gpu_measures.py:")

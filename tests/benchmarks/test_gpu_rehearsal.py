@@ -53,3 +53,6 @@ def test_smallest_part_rehearses(tmp_path: Path, capsys) -> None:
     assert "error" not in statuses.values()
     gpu.main(["--show", str(path)])
     assert "REHEARSAL" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="it waits for the figures of a card"):
+        gpu.main(["--show", str(path), "--markdown", str(tmp_path / "page.md")])
+    assert not (tmp_path / "page.md").exists()
