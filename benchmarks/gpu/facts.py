@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.gpu.results import LeftOutError, arguments, measure
 from xglue_harness.records.cost_meter import now
-from xglue_harness.records.provenance import git_revision, versions
+from xglue_harness.records.provenance import code_sha256, git_revision, versions
 
 _ASKED = "name,driver_version,memory.total,clocks.sm,clocks.max.sm,clocks.mem,power.limit,temperature.gpu"
 
@@ -46,6 +46,7 @@ def card(device: torch.device) -> tuple[Mapping[str, Any], str]:
         "cuda of torch": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None,
         "revision": git_revision(),
+        "code": code_sha256()[:12],
     }
     if device.type == "cpu":
         return {**figures, "card": "none"}, "no CUDA: a rehearsal, all figures are a CPU's"

@@ -86,6 +86,7 @@ class OnDevice(Ours):
                 graphs=self._graphs,
             )
         self._inputs = self.record.train_inputs
+        self.tokenising_seconds = self.record.tokenising_cost.seconds
 
     def predict(self, tests: Mapping[str, Dataset]) -> tuple[float, dict[str, list[Any]]]:
         """Seconds of predicting test sets with what was trained last, and the predictions by language."""
@@ -164,7 +165,9 @@ def plain_side(setting: Setting, options: Mapping[str, Any], *, multiple: int | 
             auto = AutoModelForTokenClassification if self._tagging else AutoModelForSequenceClassification
             labels = len(self._spec.labels)
             model = auto.from_pretrained(setting.encoder, num_labels=labels, dtype=torch.float32)
+            began = time.perf_counter()
             encoded = self._encode(rows)
+            self.tokenising_seconds = time.perf_counter() - began
             self.real_tokens = sum(map(len, encoded["input_ids"]))
             padding = DataCollatorForTokenClassification if self._tagging else DataCollatorWithPadding
             self._trainer = Trainer(

@@ -33,10 +33,10 @@ class Target:
 
 
 def by_key(results: Sequence[Result]) -> dict[str, Result]:
-    """Results by key; of several with one key the last, where one went wrong the one that did not."""
+    """Results by key; of several with one key the last that came to something."""
     found: dict[str, Result] = {}
     for result in results:
-        if result.status != "error" or result.key not in found:
+        if result.status not in ("error", "left out") or result.key not in found:
             found[result.key] = result
     return found
 
@@ -258,7 +258,8 @@ def markdown(document: Mapping[str, Any], results: Results) -> str:
         "",
         f"Measured on {document['date']} with one {card['card']} ({card['memory GB']} GB, driver "
         f"{smi.get('driver_version', 'unknown')}, CUDA {card['cuda of torch']}), "
-        f"{card['cores']} cores of {card['cpu']}, {versions}; revision {card['revision'] or 'unknown'}.",
+        f"{card['cores']} cores of {card['cpu']}, {versions}; "
+        f"revision {card['revision'] or 'unknown'}, code {card['code']}.",
         "`python -m benchmarks.gpu --help` says what each figure is; it wrote this page, too (`--markdown`).",
     ]
     for title, head, rows in tables(results):
