@@ -67,7 +67,7 @@ def test_an_error_that_would_come_again_fails_one_job_alone(queue: Queue, monkey
     states = queue.states()
     assert statuses(queue) == ["failed", "done"]
     assert states[job(1).key].error == "no such model"
-    assert [child.jobs for child in STARTED] == [["tiny 1"], ["tiny 2"]]  # each failure ends the process
+    assert [child.jobs for child in STARTED] == [["tiny 1", "tiny 2"]]  # it was foreseen, and the process is sound
 
 
 def test_a_process_that_is_killed_is_started_anew_as_often_as_allowed(queue: Queue, monkeypatch: pytest.MonkeyPatch):
@@ -91,6 +91,8 @@ def test_what_helps_the_second_time_is_done(queue: Queue, monkeypatch: pytest.Mo
     monkeypatch.setattr(ScriptedChild, "script", script)
     work(queue)
     assert statuses(queue) == ["done", "done"]
+    assert [child.jobs for child in STARTED] == [["tiny 1"], ["tiny 1", "tiny 2"]]
+    assert STARTED[0].killed  # it may be in any state
 
 
 def _training(child: ScriptedChild, _: Job) -> Iterator[Reply | None]:

@@ -295,7 +295,7 @@ class _Worker:
                 is_stopped = kill_at is not None or self._is_to_stop()  # by the same signal, maybe
                 return Reply("stopped") if is_stopped else Reply("failed", error=child.death(), retry=True)
             if reply is not None and reply.how != "running":
-                if reply.how != "done":
+                if reply.ends_process:
                     self._kill_child()
                 return reply
             if reply is not None and reply.progress is not None:
