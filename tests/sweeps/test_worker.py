@@ -174,7 +174,7 @@ def test_a_full_disk_ends_the_worker_and_fails_no_job(queue: Queue, monkeypatch:
         yield Reply("failed", error="cannot write x (No space left on device)", is_full=True)
 
     monkeypatch.setattr(ScriptedChild, "script", script)
-    with pytest.raises(FullDiskError, match=r"seed 1: cannot write x .*free some room"):
+    with pytest.raises(FullDiskError, match=r"seed 1: cannot write x .*make room"):
         work(queue)
     assert statuses(queue) == ["waiting", "waiting"]
     assert queue.states()[job(1).key].failures == 0

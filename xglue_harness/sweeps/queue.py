@@ -359,6 +359,7 @@ class Claim:
             self.end("released", facts)
         except FullDiskError:
             self.queue.attempts.drop(self.job.key, self.attempt)
+            self.queue.attempts.remove_workspaces(self.job.key)
 
     def end(self, end: End, facts: Mapping[str, Any]) -> None:
         """Note how the attempt ended, and remove what it needed meanwhile."""

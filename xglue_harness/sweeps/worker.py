@@ -251,8 +251,7 @@ class _Worker:
             self._tell(f"{job.name}: stopped after {seconds:.0f} s; it goes on from its last checkpoint")
         elif reply.is_full:
             raise FullDiskError(
-                f"{job.name}: {reply.error}: free some room; then give the same command again, and it goes on "
-                f"(the log: {claim.log})"
+                f"{job.name}: {reply.error} ({claim.log}). No job has failed: make room, and the same command goes on"
             )
         else:
             claim.fail(reply.error, retry=reply.retry, **facts)
