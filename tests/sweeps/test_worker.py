@@ -229,7 +229,8 @@ def test_encoders_are_kept_or_removed_once_their_job_is_done(
         (store / "entries" / key).mkdir(parents=True)
         (store / "entries" / key / "epoch-1.0.safetensors").touch()
         record = {"session": {"from_store": job.seed == 2}, "training": {"store_key": key}}
-        configs = {"xglue_ner_zs_de": {"metadata": {"xglue": record}}, "another": {}}
+        prompted = {"metadata": {"xglue": {"protocol": "prompt"}}}
+        configs = {"xglue_ner_zs_de": {"metadata": {"xglue": record}}, "another": {}, "prompted": prompted}
         (child.output / "x").mkdir()
         (child.output / "x" / "results_1.json").write_text(json.dumps({"configs": configs}))
         yield Reply("done")

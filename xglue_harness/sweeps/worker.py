@@ -329,8 +329,8 @@ def remove_encoders(results: Path, store: Path | None) -> None:
     kept = Store(store)
     for path in results.glob("*/results_*.json"):
         for config in read_json(path)["configs"].values():
-            record = (config.get("metadata") or {}).get("xglue")
-            if record is not None and not record["session"]["from_store"]:
+            record = (config.get("metadata") or {}).get("xglue") or {}
+            if "session" in record and not record["session"]["from_store"]:  # a prompted model has trained nothing
                 folder = kept.entry_folder(record["training"]["store_key"])
                 kept.remove_unused(folder)
 
