@@ -20,6 +20,7 @@ import argparse
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -112,13 +113,19 @@ def measure_queue(folder: Path, jobs: int, workers: int) -> bool:
     moments = sorted(float(when) for _, when in lines)
     twice = sum(count > 1 for count in Counter(key for key, _ in lines).values())
     command = [str(Path(sys.executable).parent / "xglue-harness"), "sweep", "status", str(folder)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     whole = [clock(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))[0] for _ in range(3)]
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / len(whole)
     print(
         f"{jobs} jobs, {workers} processes: {len(lines)} claims in {moments[-1] - moments[0]:.1f} s "
         f"({len(lines) / (moments[-1] - moments[0]):.0f} a second; {wall:.1f} s with the processes' start), "
         f"{twice} jobs had twice, {standing(queue).line()}"
     )
-    print(f"the look at all jobs while they ran: {spread(looks, '.3f')} s; `sweep status` whole: {spread(whole)} s")
+    print(
+        f"the look at all jobs while they ran: {spread(looks, '.3f')} s; `sweep status` whole: {spread(whole)} s, of "
+        f"which {processor:.2f} s on a processor"
+    )
     return twice == 0 and len(lines) == jobs
 
 

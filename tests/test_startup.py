@@ -127,3 +127,10 @@ def test_an_evaluation_without_our_tasks_imports_none_of_them():
 @pytest.mark.parametrize("command", ["ls", "du"])
 def test_looking_at_the_store_does_not_wait_for_torch(command):
     assert not _imported_by("store", command) & {"torch", "numpy", "transformers", "datasets", "lm_eval"}
+
+
+def test_a_sweeps_worker_imports_nothing_heavy():
+    """It watches; what it watches loads lm_eval in a process of its own."""
+    modules = ("begin", "worker", "status")
+    imported = _imported("; ".join(f"import xglue_harness.sweeps.{name}" for name in modules))
+    assert not imported & HEAVY

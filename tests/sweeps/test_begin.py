@@ -52,6 +52,21 @@ def test_a_run_goes_on_after_a_cancel(tmp_path: Path):
     assert not begin(file).is_cancelled
 
 
+def test_results_that_were_removed_are_made_again(tmp_path: Path):
+    file = _file(tmp_path)
+    queue = begin(file)
+    claim = queue.claim("a")
+    assert claim is not None
+    claim.workspace.mkdir()
+    claim.finish(claim.workspace)
+    assert begin(file).is_finished()
+    claim.results.rmdir()
+    assert not begin(file).is_finished()
+    again = queue.claim("a")
+    assert again is not None
+    assert again.attempt == 2
+
+
 def test_a_folder_without_a_sweep(tmp_path: Path):
     with pytest.raises(SweepError, match="no sweep was begun here"):
         open_queue(tmp_path)

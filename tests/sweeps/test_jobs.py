@@ -57,14 +57,18 @@ def test_the_longest_comes_first(tmp_path: Path):
     ]
 
 
-def test_minutes_of_the_file_decide_the_order(tmp_path: Path):
-    for name in ("a", "b"):
+def test_minutes_of_a_backbone_stand_for_its_size(tmp_path: Path):
+    for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
+    minutes = {"a": 5, "b": 60, "c": None}
     backbones = {
-        name: {"pretrained": str(tmp_path / name), "needs": {"minutes": m}} for name, m in (("a", 5), ("b", 60))
+        name: {"pretrained": str(tmp_path / name), "needs": {"minutes": minutes[name]} if minutes[name] else None}
+        for name in minutes
     }
-    jobs = expand(sweep(tmp_path, backbones=backbones, tasks=("xnli",), needs={"gpus": 0.5}))
-    assert [job.backbone for job in jobs] == ["b", "b", "a", "a"]
+    jobs = expand(sweep(tmp_path, backbones=backbones, tasks=("xnli", "ner"), seeds=(1,), needs={"gpus": 0.5}))
+    order = [(job.backbone, job.task) for job in jobs if job.task == "xnli"]
+    assert order == [("b", "xnli"), ("c", "xnli"), ("a", "xnli")]  # of c, as large as those, only that is known
+    assert [job.task for job in jobs if job.backbone == "b"] == ["xnli", "ner"]
     assert jobs[0].needs == Needs(gpus=0.5, minutes=60)
 
 

@@ -120,8 +120,10 @@ def _written(tracker: Any, results: Any) -> Path:
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".probe"
-        probe.write_bytes(bytes(1 << 20))  # says why, where there is no room
-        probe.unlink()
+        try:
+            probe.write_bytes(bytes(1 << 20))  # says why, where there is no room
+        finally:
+            probe.unlink(missing_ok=True)
         raise DataError(f"{missing[0]}: was not written; the log says why")
     return path
 

@@ -22,7 +22,7 @@ from xglue_harness.errors import SweepError
 
 End = Literal["done", "failed", "retry", "released", "forgiven"]
 """How an attempt ended: its job is done, has failed for good, is to be tried again, or to be continued (a time limit, a
-preemption); or has failed and is to be tried again all the same."""
+preemption); or was failed or done, and is to be tried again all the same."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 

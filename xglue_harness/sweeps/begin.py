@@ -17,7 +17,7 @@ STORE = "XGLUE_STORE"
 
 
 def begin(path: Path) -> Queue:
-    """The queue of a sweep's file, with all of its jobs; what is done of them stays so.
+    """The queue of a sweep's file, with all of its jobs; what is done stays so, unless its results were removed.
 
     Args:
         path: of the file.
@@ -37,6 +37,7 @@ def begin(path: Path) -> Queue:
         store=store_of(sweep),
         keep_encoders=sweep.keep_encoders,
     )
+    queue.redo_removed()
     queue.uncancel()
     return queue
 

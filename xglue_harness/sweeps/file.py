@@ -62,7 +62,7 @@ class Needs(_Part):
     cpus: Count | None = Field(None, description="cores; by default the engine's own number")
     memory_gb: float | None = Field(None, gt=0, description="main memory in GB; by default the engine's own limit")
     minutes: float | None = Field(
-        None, gt=0, description="how long a job is expected to take, for its place in the order and for Slurm's --time"
+        None, gt=0, description="how long a job takes at most; of a backbone, also for its place in the order"
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS
@@ -49,8 +50,8 @@ class Job:
         device: lm_eval's ``--device``.
         needs: what it needs of a machine.
         stamps: of each file or folder that it reads, what tells whether its content has changed.
-        weight: how long it takes, beside other jobs of the sweep: its minutes where the file has them, else subwords
-            of the training set times epochs times bytes of the model.
+        weight: how long it takes, beside other jobs of the sweep: subwords of the training set times epochs times
+            bytes of the model, or what the file says of its minutes in their place.
     """
 
     backbone: str
@@ -123,9 +124,9 @@ def expand(sweep: SweepFile) -> list[Job]:
 
     wanted = {leaf for name in sweep.tasks for leaf in leaves_of(name)}
     jobs: list[Job] = []
+    sizes = _sizes(sweep.backbones)
     for name, backbone in sweep.backbones.items():
         arguments = _model_args(backbone)
-        size = _bytes_of(backbone.pretrained)
         needs = _needs(sweep.needs, backbone.needs)
         for task, spec in TASKS.items():
             languages = tuple(language for language in spec.languages if (task, language) in wanted)
@@ -133,7 +134,7 @@ def expand(sweep: SweepFile) -> list[Job]:
                 continue
             metadata = _metadata(sweep.metadata, task)
             stamps = _stamps([*_strings(arguments), *_strings(metadata)])
-            weight = needs.minutes or _subwords(task, metadata) * metadata.get("epochs", 10) * size
+            weight = _subwords(task, metadata) * metadata.get("epochs", 10) * sizes[name]
             facts = (backbone.model, arguments, metadata, sweep.device, needs, stamps, weight)
             jobs += [Job(name, task, languages, seed, *facts) for seed in sweep.seeds]
     names: dict[str, str] = {}
@@ -185,6 +186,16 @@ def _subwords(task: str, metadata: Mapping[str, Any]) -> float:
     official = manifest_rows(TASKS[task], "train", SOURCE_LANGUAGE) or 1
     rows = min(official, metadata.get("train_limit") or official)
     return float(rows * min(USUAL_SUBWORDS[task], metadata.get("max_length", 256)))
+
+
+def _sizes(backbones: Mapping[str, SweepBackbone]) -> dict[str, float]:
+    """By backbone, how long its jobs take beside those of others: its bytes, or as many as its minutes stand for."""
+    sizes = {name: _bytes_of(backbone.pretrained) for name, backbone in backbones.items()}
+    minutes = {name: given.needs.minutes for name, given in backbones.items() if given.needs and given.needs.minutes}
+    if not minutes:
+        return sizes
+    bytes_a_minute = median(sizes[name] / known for name, known in minutes.items())
+    return {**sizes, **{name: known * bytes_a_minute for name, known in minutes.items()}}
 
 
 def _bytes_of(pretrained: str) -> float:

@@ -190,14 +190,21 @@ class Queue:
 
     def retry_failed(self) -> list[Job]:
         """Let jobs that have failed be tried again, as often as any; returns them."""
+        return self._again("failed", lambda job: True)
+
+    def redo_removed(self) -> list[Job]:
+        """Let jobs be done again whose results somebody has removed; returns them."""
+        return self._again("done", lambda job: not (self.output / job.folder).is_dir())
+
+    def _again(self, end: End, which: Callable[[Job], bool]) -> list[Job]:
         last = self.attempts.last()
-        failed = [job for job in self.jobs() if last.get(job.key, Attempt()).end == "failed"]
-        for job in failed:
+        chosen = [job for job in self.jobs() if last.get(job.key, Attempt()).end == end and which(job)]
+        for job in chosen:
             number = last[job.key].number
             with self.attempts.writing(), suppress(FileNotFoundError):  # another process has done so
                 new = self.attempts.end_file(job.key, number, "forgiven")
-                self.attempts.end_file(job.key, number, "failed").replace(new)
-        return failed
+                self.attempts.end_file(job.key, number, end).replace(new)
+        return chosen
 
     # ---------------------------------------------------------------- cancelling
 
@@ -359,6 +366,7 @@ class Claim:
             self.end("released", facts)
         except FullDiskError:
             self.queue.attempts.drop(self.job.key, self.attempt)
+            self.queue.attempts.remove_workspaces(self.job.key)
 
     def end(self, end: End, facts: Mapping[str, Any]) -> None:
         """Note how the attempt ended, and remove what it needed meanwhile."""

@@ -74,6 +74,11 @@ class Reply:
     retry: bool = False
     is_full: bool = False
 
+    @property
+    def ends_process(self) -> bool:
+        """Whether the process ends with it: a failure that was not foreseen may leave it in any state."""
+        return self.how == "stopped" or self.retry or self.is_full
+
     def line(self) -> str:
         """As it is sent."""
         return json.dumps(asdict(self)) + "\n"
@@ -87,7 +92,7 @@ class Reply:
 
 
 def main() -> None:
-    """Take jobs until the input is closed, one fails, or a stop is asked for."""
+    """Take jobs until the input is closed, one fails in a way that was not foreseen, or a stop is asked for."""
     from xglue_harness.threads import settle
 
     if hasattr(signal, "SIGUSR1"):  # which Slurm may send to all processes; the worker says when to stop
@@ -107,7 +112,7 @@ def main() -> None:
         done.set()
         reporter.join()
         answers.write(reply.line())
-        if reply.how != "done":  # a failure may leave the process in any state
+        if reply.ends_process:
             break
     os._exit(0)  # threads of libraries, and memory in any state, don't keep it
 

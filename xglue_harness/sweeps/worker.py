@@ -251,8 +251,7 @@ class _Worker:
             self._tell(f"{job.name}: stopped after {seconds:.0f} s; it goes on from its last checkpoint")
         elif reply.is_full:
             raise FullDiskError(
-                f"{job.name}: {reply.error}: free some room; then give the same command again, and it goes on "
-                f"(the log: {claim.log})"
+                f"{job.name}: {reply.error} ({claim.log}). No job has failed: make room, and the same command goes on"
             )
         else:
             claim.fail(reply.error, retry=reply.retry, **facts)
@@ -295,7 +294,7 @@ class _Worker:
                 is_stopped = kill_at is not None or self._is_to_stop()  # by the same signal, maybe
                 return Reply("stopped") if is_stopped else Reply("failed", error=child.death(), retry=True)
             if reply is not None and reply.how != "running":
-                if reply.how != "done":
+                if reply.ends_process:
                     self._kill_child()
                 return reply
             if reply is not None and reply.progress is not None:
@@ -330,8 +329,8 @@ def remove_encoders(results: Path, store: Path | None) -> None:
     kept = Store(store)
     for path in results.glob("*/results_*.json"):
         for config in read_json(path)["configs"].values():
-            record = (config.get("metadata") or {}).get("xglue")
-            if record is not None and not record["session"]["from_store"]:
+            record = (config.get("metadata") or {}).get("xglue") or {}
+            if "session" in record and not record["session"]["from_store"]:  # a prompted model has trained nothing
                 folder = kept.entry_folder(record["training"]["store_key"])
                 kept.remove_unused(folder)
 

@@ -19,7 +19,7 @@ from xglue_harness.diagnostics.run import diagnose
 from xglue_harness.encoders.checks import is_larger
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.errors import DataError, StoreError
-from xglue_harness.files import cache_root, nearest_existing
+from xglue_harness.files import cache_root, nearest_existing, no_room
 from xglue_harness.prediction.predict import Prepared, predict, prepare
 from xglue_harness.store.room import working_bytes
 from xglue_harness.store.token_cache import encoder_inputs
@@ -129,7 +129,7 @@ def _check_room(store: Store, key: str, job: Job) -> None:
             f"{store.root} has {free / 1e9:.1f} GB left, and training {job.backbone.name} takes {needed / 1e9:.1f} GB "
             "or more there (checkpoints, and the weights of an epoch): make room (`xglue-harness store prune`), or set "
             "XGLUE_STORE"
-        )
+        ) from no_room()
 
 
 def check_writable(folder: Path, way_out: str) -> None:
