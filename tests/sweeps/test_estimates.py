@@ -78,8 +78,9 @@ def test_a_card_without_bf16_trains_in_fp32_unless_told_otherwise():
     v100 = next(card for card in CARDS if card.name == "V100")
     assert v100.peak("auto") == (15.7e12, "fp32")
     assert v100.peak("fp16") == (125e12, "fp16")
-    with pytest.raises(SweepError, match="V100 has no bf16"):
-        v100.peak("bf16")
+    for precision in ("bf16", "tf32"):
+        with pytest.raises(SweepError, match=f"V100 has no {precision}"):
+            v100.peak(precision)
     assert CARDS[0].peak("auto")[1] == "bf16"
 
 

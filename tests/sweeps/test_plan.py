@@ -20,6 +20,7 @@ from xglue_harness.sweeps.finished import in_store
 from xglue_harness.sweeps.jobs import expand
 from xglue_harness.sweeps.plan import plan
 from xglue_harness.sweeps.queue import Queue
+from xglue_harness.training.checkpoint import CheckpointFolder, Progress
 
 PAPER = ("FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089")
 
@@ -102,6 +103,19 @@ def test_a_stored_training_of_another_recipe_is_not_this_one(file):
     assert _plan(file).groups[1].stored == 0
 
 
+def test_trainings_that_were_begun_are_told(file):
+    sweep = load(file)
+    recipe = example_result("tiny-lm", "ner", 3)[1].languages["en"].record.recipe
+    checkpoints = CheckpointFolder(Store(store_of(sweep)).working_folder("f" * 32))
+    progress = Progress(name=_pretrained(sweep), recipe=recipe, checkpoint=("checkpoint-1.safetensors", "f" * 64))
+    checkpoints.folder.mkdir(parents=True)
+    checkpoints.note(progress)
+    assert [group.begun for group in _plan(file).groups] == [0, 1]
+    assert "go on from a checkpoint: 1;" in _invoke(file).stdout
+    _keep(file, "ner", 3)  # by another process, meanwhile
+    assert [(group.begun, group.stored) for group in _plan(file).groups] == [(0, 0), (0, 1)]
+
+
 def test_jobs_that_ran_in_the_queue_say_how_long_the_whole_took(file):
     job = _finish(file, "ner", 1)
     sweep = load(file)
@@ -134,6 +148,12 @@ def test_room_is_what_the_store_and_the_checkpoints_take(file):
     assert _plan(file).groups[1].store_bytes == 3 * kept.bytes  # which is known now
 
 
+def test_encoders_that_do_not_stay_take_room_while_their_job_runs(file):
+    kept, gone = _plan(file).groups[1], _plan(file, keep_encoders=False).groups[1]
+    assert gone.store_bytes == 0
+    assert gone.working_bytes == kept.working_bytes + kept.store_bytes // 3
+
+
 def test_damaged_entries_and_results_are_passed_over(file):
     entry, job = _keep(file, "ner", 1), _finish(file, "ner", 2)
     (entry.folder / "entry.json").write_text("{")
@@ -155,6 +175,10 @@ def test_the_command_prints_a_table_or_json(file):
     assert max(map(len, printed.splitlines())) <= 120
     value = json.loads(_invoke(file, "--rate", "Tiny_LM=100", "--json").stdout)
     assert [group["how"] for group in value["groups"]] == ["given", "given"]
+    assert "diagnostics" not in printed
+    sweep = json.loads(file.read_text())
+    file.write_text(json.dumps({**sweep, "diagnostics": ["spectra"]}))
+    assert "diagnostics are in the minutes of finished jobs only" in _invoke(file).stdout
     assert value["minutes_left"] == pytest.approx(sum(group["minutes_left"] for group in value["groups"]))
 
 

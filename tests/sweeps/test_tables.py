@@ -159,6 +159,7 @@ def test_a_mean_over_some_languages_says_which(comparison):
     task = replace(comparison.tasks["pawsx"], spec=spec)
     grid = table_1(replace(comparison, tasks={"pawsx": task}), MBERT, "")
     assert "PAWS-X: de, en only, of 4 languages" in grid.notes
+    assert grid.heads == ("PAWS-X (2/4)",)
     paper = paper_tables()["table4"]["PAWS-X"]["mbert"]
     assert grid.blocks[0].lines[1].cells[0] == Published(pytest.approx((paper["de"] + paper["en"]) / 2))
 

@@ -66,6 +66,7 @@ def plan_command(
         expand(sweep),
         sweep.folder,
         Store(store_of(sweep)),
+        keep_encoders=sweep.keep_encoders,
         device=device or sweep.device,
         rates=rates,
         share=SHARE if share is None else share,

@@ -137,18 +137,25 @@ def options_of(job: Job) -> Options:
     return parse_options(settings_of(job))
 
 
-def is_of_shape(item: Finished, job: Job, amount: Amount) -> bool:
-    """Whether a finished training is that of a job, but for the seed."""
-    recipe = item.recipe
-    if (item.encoder, recipe.get("task")) != (job.model_args["pretrained"], job.task):
+def has_recipe(encoder: str, recipe: Mapping[str, Any], job: Job) -> bool:
+    """Whether a training is that of a job by its encoder's name and its recipe, but for the seed.
+
+    Args:
+        encoder: name of the encoder that was trained.
+        recipe: as a record, or the store, has it.
+        job: the job.
+    """
+    if (encoder, recipe.get("task")) != (job.model_args["pretrained"], job.task):
         return False
     options = options_of(job)
     expected = resolve(options, TASKS[job.task], seed=0, precision="fp32", pooling="first").model_dump()
-    return (
-        recipe_terms(recipe) == recipe_terms(expected)
-        and recipe.get("dev") == options.dev
-        and abs(item.training.train_rows - amount.train_rows) <= 1  # a tagging file may end without a blank line
-    )
+    return recipe_terms(recipe) == recipe_terms(expected) and recipe.get("dev") == options.dev
+
+
+def is_of_shape(item: Finished, job: Job, amount: Amount) -> bool:
+    """Whether a finished training is that of a job, but for the seed."""
+    more = abs(item.training.train_rows - amount.train_rows)
+    return more <= 1 and has_recipe(item.encoder, item.recipe, job)  # a tagging file may end without a blank line
 
 
 def counted(amount: Amount, job: Job, finished: Sequence[Finished]) -> Amount:

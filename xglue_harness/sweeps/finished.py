@@ -13,7 +13,9 @@ from xglue_harness.errors import DataError, StoreError
 from xglue_harness.housekeeping import folder_bytes
 from xglue_harness.records.results_files import read_runs
 from xglue_harness.records.schema import Evaluation, Training
+from xglue_harness.seal import DamagedFileError
 from xglue_harness.store.trainings import Store, read_entry
+from xglue_harness.training.checkpoint import read_progress
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,17 @@ def in_store(store: Store) -> Iterator[Finished]:
         seconds = sum(cost.seconds for cost in (training.tokenising_cost, training.cost, training.dev_cost))
         recipe = entry.identity["recipe"]
         yield Finished("store", entry.name, recipe, _device(training), training, None, seconds, folder_bytes(folder))
+
+
+def begun_in_store(store: Store) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Encoder and recipe of each training of a store that has a checkpoint and is not finished."""
+    for folder in store.folders("working"):
+        try:
+            progress = read_progress(folder)
+        except DamagedFileError:
+            continue
+        if progress is not None and progress.checkpoint is not None:
+            yield progress.name, progress.recipe
 
 
 def _device(training: Training) -> str:

@@ -6,7 +6,7 @@ Only files are read; no encoder is loaded and nothing is fetched.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -23,13 +23,14 @@ from xglue_harness.sweeps.estimates import (
     Known,
     counted,
     duration,
+    has_recipe,
     is_of_shape,
     most_epochs_kept,
     same_device,
     settings_of,
     the_device,
 )
-from xglue_harness.sweeps.finished import Finished, in_results, in_store
+from xglue_harness.sweeps.finished import Finished, begun_in_store, in_results, in_store
 from xglue_harness.sweeps.jobs import Job
 from xglue_harness.sweeps.queue import FOLDER, Queue
 from xglue_harness.sweeps.shapes import Shape, shape_of
@@ -56,6 +57,7 @@ class Group:
         jobs: how many there are.
         done: of them have their results.
         stored: of the others have their training in the store, by its name, recipe and rows: they only predict.
+        begun: of the rest have a checkpoint in the store, from which their training goes on.
         rows: of the training set.
         subwords: of an epoch.
         counted: how these are known: ``records``, ``data``, or ``XGLUE`` (official rows, usual subwords).
@@ -73,6 +75,7 @@ class Group:
     jobs: int
     done: int
     stored: int
+    begun: int
     rows: int
     subwords: float
     counted: str
@@ -92,7 +95,7 @@ class Plan:
     Attributes:
         groups: in the order of the file's backbones, then of the tasks.
         device: that it is for; ``None``: not known.
-        facts: what estimates by arithmetic went by, in words; empty where none did.
+        facts: what estimates went by, in words, a line each.
         results_bytes: of results, about.
         tokens_bytes: of the cache of tokens, about.
     """
@@ -135,9 +138,11 @@ class Plan:
         store, working = self.store_bytes, max((group.working_bytes or 0 for group in self.groups), default=0)
         time = "unknown: see the last column" if minutes is None else f"{_hours(minutes)} one after the other"
         cards = f", {gpus:,.1f} GPU hours" if gpus else ""
-        kept = "unknown" if store is None else f"{size(store)} at most"
+        kept = "unknown" if store is None else f"{size(store)} at most" if store else "nothing in the end"
+        begun = sum(group.begun for group in self.groups)
         return [
             f"{self.jobs} jobs, {self.left} without results: {time}{cards}, on {self.device or 'a device not named'}",
+            *([f"trainings that go on from a checkpoint: {begun}; of theirs less is left than this"] if begun else []),
             f"disk: {kept} in the store, {size(working)} beside for each training at work",
             f"disk: about {size(self.results_bytes)} of results, {size(self.tokens_bytes)} of tokens in the cache",
             "minutes: of one job; GPU h: of those without results; stored: trained already, and only to predict",
@@ -175,6 +180,7 @@ def plan(
     output: Path,
     store: Store,
     *,
+    keep_encoders: bool = True,
     device: str | None = None,
     rates: Mapping[str, float] | None = None,
     share: float,
@@ -186,6 +192,7 @@ def plan(
         jobs: all of it (`xglue_harness.sweeps.jobs.expand`).
         output: where its results are.
         store: where its trainings will be.
+        keep_encoders: whether they stay there once their job is done.
         device: to plan for; by default the one that everything has run on.
         rates: subwords a second in training, as for `Known`.
         share: of a card's peak that is reached.
@@ -193,7 +200,7 @@ def plan(
     Raises:
         SweepError: where trainings have finished on several devices, and none of them was chosen.
     """
-    walls, results, stored = _wall_seconds(output), {}, [*in_store(store)]
+    walls, results, stored, begun = _wall_seconds(output), {}, [*in_store(store)], [*begun_in_store(store)]
     for job in jobs:
         if (output / job.folder).is_dir() and (item := in_results(output / job.folder)) is not None:
             results[job.key] = item
@@ -207,12 +214,16 @@ def plan(
         seeds = [*members]
         amount = counted(amount_of(task, seeds[0].languages, settings_of(seeds[0])), seeds[0], finished)
         here = [walls[job.key] for job in seeds if job.key in walls and _ran_here(results.get(job.key), device)]
-        groups.append(_group(seeds, amount, known, here, stored, output))
+        group = _group(seeds, amount, known, here, _There(output, stored, begun))
+        groups.append(group if keep_encoders else _without_encoders(group))
         tokens[seeds[0].model_args["pretrained"], task] = amount.train + amount.dev + amount.test
         documents += amount.test_rows * len(seeds)
     facts: tuple[str, ...] = ()
+    if any(job.metadata.get("diagnostics") for job in jobs) and any(group.how != "finished" for group in groups):
+        facts = ("diagnostics are in the minutes of finished jobs only",)
     if (card := known.card) is not None and any(group.how == "arithmetic" for group in groups):
         facts = (
+            *facts,
             f"arithmetic: 6 operations a parameter and subword at {share:.0%} of the peak (--share), and at least "
             f"{1000 * LEAST_STEP:.0f} ms a step",
             f"peak of {card.name}: {card.source}",
@@ -238,15 +249,24 @@ def _overhead(walls: Mapping[str, float], results: Mapping[str, Finished]) -> fl
     return max(0.0, median(beside)) if beside else OVERHEAD
 
 
-def _group(
-    seeds: Sequence[Job], amount: Amount, known: Known, walls: Sequence[float], stored: Sequence[Finished], output: Path
-) -> Group:
+@dataclass(frozen=True)
+class _There:
+    """Where results are, and the trainings of the store: those that are finished, and those that were begun."""
+
+    output: Path
+    stored: Sequence[Finished]
+    begun: Sequence[tuple[str, Mapping[str, Any]]]
+
+
+def _group(seeds: Sequence[Job], amount: Amount, known: Known, walls: Sequence[float], there: _There) -> Group:
     first = seeds[0]
     shape = shape_of(first.model_args["pretrained"], first.model_args.get("revision"))
-    alike = [item for item in stored if is_of_shape(item, first, amount)]
-    done = [job for job in seeds if (output / job.folder).is_dir()]
+    alike = [item for item in there.stored if is_of_shape(item, first, amount)]
+    done = [job for job in seeds if (there.output / job.folder).is_dir()]
     kept_seeds = {item.recipe.get("seed") for item in alike}
     trained = [job for job in seeds if job not in done and job.seed in kept_seeds]
+    begun_seeds = {recipe.get("seed") for encoder, recipe in there.begun if has_recipe(encoder, recipe, first)}
+    begun = [job for job in seeds if job not in (*done, *trained) and job.seed in begun_seeds]
     time = duration(first, amount, shape, known, walls)
     left = _seconds_left(time, len(seeds) - len(done) - len(trained), len(trained))
     gpus = 0.0 if (known.device or "").lower().startswith("cpu") else _gpus(first)
@@ -257,6 +277,7 @@ def _group(
         jobs=len(seeds),
         done=len(done),
         stored=len(trained),
+        begun=len(begun),
         rows=amount.train_rows,
         subwords=amount.train,
         counted=amount.source,
@@ -268,6 +289,14 @@ def _group(
         store_bytes=None if kept is None else kept * len(seeds),
         working_bytes=working,
     )
+
+
+def _without_encoders(group: Group) -> Group:
+    """The same where an encoder goes once its job is done: it takes room while the job runs."""
+    if group.store_bytes is None or group.working_bytes is None:
+        return group
+    each = group.store_bytes // group.jobs
+    return replace(group, store_bytes=0, working_bytes=group.working_bytes + each)
 
 
 def _seconds_left(time: Duration, untrained: int, trained: int) -> float | None:

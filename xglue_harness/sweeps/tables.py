@@ -100,7 +100,7 @@ def table_1(comparison: Comparison, published: Mapping[str, PublishedSystem], ca
         caption: what is said of the results.
     """
     tasks = [*comparison.tasks.values()]
-    heads = tuple(task.spec.title for task in tasks)
+    heads = tuple(_title(task.spec) for task in tasks)
     blocks = []
     for family in _TABLE_1:
         lines: list[Line] = []
@@ -135,9 +135,13 @@ def table_4(
             lines.append(Line(backbone.title, tuple(cells.get(column) for column in (*LANGUAGES, MEAN))))
             if key in published:
                 lines.append(Line(PUBLISHED, _languages(published[key], task.spec)))
-        blocks.append(Block(task.spec.title, tuple(lines)))
+        blocks.append(Block(_title(task.spec), tuple(lines)))
     what = f"Score of each language, in percent. {caption}"
-    notes = (*_notes(comparison), *_on_published(published), "A cell with -: the benchmark has no such language")
+    notes = (
+        *_notes(comparison),
+        *_on_published(published),
+        "A cell with -: the benchmark, or this sweep, has no such language",
+    )
     shown = frozenset(heads if intervals else (MEAN,))
     return Grid("table4", what, ("Task", "Model"), heads, tuple(blocks), 2, shown, False, notes)
 
@@ -148,7 +152,9 @@ def contrasts(comparison: Comparison, caption: str) -> Grid | None:
     if not pairs:
         return None
     heads = tuple(f"{_side(first, comparison)} − {_side(second, comparison)}" for first, second in pairs)
-    lines = [Line(task.spec.title, tuple(task.contrasts[pair] for pair in pairs)) for task in comparison.tasks.values()]
+    lines = [
+        Line(_title(task.spec), tuple(task.contrasts[pair] for pair in pairs)) for task in comparison.tasks.values()
+    ]
     blocks = [Block("", tuple(lines))]
     if comparison.over_all:
         every = tuple(comparison.over_all[pair] for pair in pairs)
@@ -193,6 +199,12 @@ def _languages(system: PublishedSystem, spec: TaskSpec) -> tuple[Content, ...]:
 def _notes(comparison: Comparison) -> tuple[str, ...]:
     """The legend, and tasks whose mean is not over all of their languages."""
     return ("; ".join(LEGEND), *filter(None, map(_fewer_languages, comparison.tasks.values())))
+
+
+def _title(spec: TaskSpec) -> str:
+    """A task's title, which says where its mean is over some of its languages only."""
+    whole = len(TASKS[spec.name].languages)
+    return spec.title if len(spec.languages) == whole else f"{spec.title} ({len(spec.languages)}/{whole})"
 
 
 def _fewer_languages(task: TaskComparison) -> str | None:
