@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,21 @@ import pytest
 from tests.sweeps.stubs import Stub
 from xglue_harness.sweeps.attempts import content
 from xglue_harness.sweeps.engines.local import run_here
+from xglue_harness.sweeps.jobs import Needs
 from xglue_harness.sweeps.worker import Stop
 
 pytestmark = pytest.mark.processes
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'xglue-harness[cluster]'")
 
-NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+NODE = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80 * 2**20}
 
 
 @pytest.fixture
 def two_nodes(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A cluster of two nodes with a core each, which can be killed one by one."""
+    """A cluster of two nodes, each with a core and what Ray takes for a GPU; they can be killed one by one."""
     monkeypatch.setenv("STUB_STEPS", "60")
+    stub.queue.add([replace(job, needs=Needs(gpus=0.5)) for job in stub.queue.jobs()])
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
@@ -76,7 +80,7 @@ def test_a_stop_gives_jobs_back_and_a_lost_node_costs_none(two_nodes: Any, stub:
         thread.join()
 
     stop = Stop()
-    beside(lambda: stop.ask(signal.SIGTERM))
+    beside(lambda: os.kill(os.getpid(), signal.SIGTERM))
     states = stub.queue.states().values()
     assert {state.status for state in states} <= {"waiting", "done"}
     assert len([state for state in states if state.attempt and state.status == "waiting"]) >= 1
@@ -87,6 +91,7 @@ def test_a_stop_gives_jobs_back_and_a_lost_node_costs_none(two_nodes: Any, stub:
     stub.check()
     assert any(not line.endswith(" from 0") for line in stub.finished())
     assert sum(state.failures for state in stub.queue.states().values()) == 1  # the claim that was lost with the node
+    assert {json.loads(text)["gpus"] for text in stub.results().values()} == {"0"}
     assert not ray.is_initialized()
 
 

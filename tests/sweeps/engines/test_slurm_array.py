@@ -13,6 +13,8 @@ from tests.sweeps.slurm.stand_in import Cluster
 from tests.sweeps.stubs import Stub
 from xglue_harness.sweeps.engines import slurm
 from xglue_harness.sweeps.engines.slurm import SlurmOptions, submit
+from xglue_harness.sweeps.queue import Claim, Queue
+from xglue_harness.sweeps.worker import Stop
 
 pytestmark = pytest.mark.processes
 
@@ -125,3 +127,26 @@ def test_what_goes_back_into_the_queue(tmp_path: Path, monkeypatch, signal: str,
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert slurm.requeues("7_1", signal) is expected
+
+
+def _claimed_elsewhere(stub: Stub) -> Claim:
+    """The one job, in the hands of a worker that is alive as far as this machine can tell."""
+    claim = stub.queue.claim("elsewhere")
+    assert claim is not None
+    return claim
+
+
+def test_a_task_waits_for_what_another_may_have_lost(long_stub: Stub, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(slurm, "IDLE", 0.1)
+    monkeypatch.setenv("STUB_STEPS", "1")
+    _claimed_elsewhere(long_stub)
+    assert slurm._patiently(Queue(long_stub.queue.output, lost_seconds=2.0), "here", Stop()) == "finished"
+    long_stub.check()
+
+
+def test_a_task_does_not_wait_for_others_to_end(long_stub: Stub, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(slurm, "IDLE", 0.1)
+    monkeypatch.setattr(slurm, "PATIENCE", 0.0)
+    _claimed_elsewhere(long_stub)
+    assert slurm._patiently(long_stub.queue, "here", Stop()) == "nothing left"
+    assert long_stub.finished() == []

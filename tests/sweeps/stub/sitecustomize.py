@@ -38,7 +38,9 @@ class LmEval:
                     aside.replace(checkpoint)
         output = Path(given["--output_path"])
         output.mkdir(parents=True, exist_ok=True)
-        (output / "results.json").write_text(json.dumps({"run": name, "steps": step}))
+        (output / "results.json").write_text(
+            json.dumps({"run": name, "steps": step, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")})
+        )
         with (folder / "finished").open("a") as file:
             file.write(f"{name} from {first}\n")
         return output / "results.json"

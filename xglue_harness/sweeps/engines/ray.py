@@ -67,21 +67,23 @@ def run(queue: Queue, stop: Stop, *, address: str | None = None, workers: int | 
         workers: how many; by default as many as there is room for.
 
     Raises:
-        SweepError: where there is no such cluster, or no room for a worker, or one ends with an error of ours.
+        SweepError: where there is no such cluster, or no room for a worker, or none is left and not all is done.
     """
-    with _connected(address):
+    errors: list[str] = []
+    with _connected(address), stop.heeding_signals():  # again: Ray has a handler of its own, which ends the process
         shares = share(queue.jobs(), _machines(ray.nodes()), workers)
         tqdm.write(f"Ray: {shares}")
         running = _start(queue, shares)
         with tqdm(total=len(queue.jobs()), desc="sweep", unit="job", dynamic_ncols=True) as bar:
             while running and stop.why() is None and not queue.is_finished():
-                _look(running, POLL_SECONDS)
+                errors += _ended(running, POLL_SECONDS)
                 _show(queue, bar)
             for worker in running.values() if stop.reason is not None else ():
                 worker.stop.remote(stop.reason)
-            ray.wait(list(running), num_returns=len(running), timeout=GRACE if stop.reason else PARTING_SECONDS)
-            _look(running, 0)
+            errors += _ended(running, GRACE if stop.reason else PARTING_SECONDS)
             _show(queue, bar)
+    if errors and stop.reason is None and not queue.is_finished():
+        raise SweepError(errors[-1])
 
 
 @contextmanager
@@ -95,7 +97,7 @@ def _connected(address: str | None) -> Iterator[None]:
             ray.init("local", num_cpus=cores, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False, **quiet)
         else:
             ray.init(address, namespace="xglue-harness", **quiet)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
         raise SweepError(f"no Ray at {address or 'this machine'}: {error}") from None
     try:
         yield
@@ -128,21 +130,24 @@ def _start(queue: Queue, shares: Shares) -> dict[Any, Any]:
     return {worker.work.remote(output, f"ray-{place}", environment): worker for place, worker in enumerate(workers, 1)}
 
 
-def _look(running: dict[Any, Any], seconds: float) -> None:
+def _ended(running: dict[Any, Any], seconds: float) -> list[str]:
     """Wait for workers that end, and let go of what they hold: one whose node was lost may wait for it.
 
-    Raises:
-        SweepError: where one has ended with an error.
+    Returns:
+        Why some have ended that should not; the others go on.
     """
     if not running:
-        return
+        return []
     ended, _ = ray.wait(list(running), num_returns=len(running), timeout=seconds)
+    errors = []
     for reference in ended:
-        ray.kill(running.pop(reference))
         try:
             ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            raise SweepError(f"a worker has ended: {error.cause or error}") from None
+        except ray.exceptions.RayError as error:
+            errors.append(f"a worker has ended: {getattr(error, 'cause', None) or error}")
+            tqdm.write(errors[-1])
+        ray.kill(running.pop(reference))
+    return errors
 
 
 def _show(queue: Queue, bar: tqdm) -> None:
