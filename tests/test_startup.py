@@ -26,6 +26,8 @@ REGISTERING = HOOK | {
 _CLI = ("cli", "cli.app", "cli.options", "cli.run", "cli.submission")
 COMMAND_LINE = HOOK | {f"xglue_harness.{name}" for name in (*_CLI, "errors", "threads")}
 
+SWEEP = {f"xglue_harness.{name}" for name in ("cli.sweep", "sweeps", "sweeps.engines", "sweeps.engines.choice")}
+
 
 def _imported(code: str) -> set[str]:
     """All modules of an interpreter that ends after the code, hook included."""
@@ -84,6 +86,8 @@ def test_the_version_imports_what_looks_it_up_only():
         (["leaderboard", "--help"], {"xglue_harness.cli.leaderboard"}),
         (["leaderboard", "build", "--help"], {"xglue_harness.cli.leaderboard"}),
         (["backbone", "--help"], {"xglue_harness.cli.backbone"}),
+        (["sweep", "--help"], SWEEP),
+        (["sweep", "plan", "--help"], SWEEP),
     ],
 )
 def test_a_command_imports_only_its_own_modules(arguments, theirs):
