@@ -23,14 +23,14 @@ from __future__ import annotations
 import argparse
 import datetime
 import tempfile
-import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.parts import ON_A_CARD, REHEARSED, all_parts, beside
+from benchmarks.gpu.parts import ON_A_CARD, REHEARSED, all_parts
 from benchmarks.gpu.results import Result
-from benchmarks.gpu.runner import Budget, Journal, Part, Run, read, run_parts
+from benchmarks.gpu.runner import Budget, Journal, read, run_parts, run_together
 from benchmarks.gpu.table import by_key, markdown, text
 from benchmarks.rounds import parser_of
 from xglue_harness.atomic import replacing
@@ -41,8 +41,10 @@ PATIENCE = 40.0
 REHEARSED_PATIENCE = 4
 """A CPU may take that many times longer than is thought of a card."""
 
-GROUPS = ("facts", "checks", "seeds", "speed", "profile", "compiled", "together", "e5", "fp32", "more")
-NEED_MATERIAL = set(GROUPS) - {"facts", "checks", "seeds"}
+GROUPS = ("facts", "checks", "seeds", "memory", "speed", "profile", "compiled", "together", "e5", "fp32", "more")
+UNTIMED = ("checks", "seeds")
+"""Groups whose parts run all at once."""
+NEED_MATERIAL = set(GROUPS) - {"facts", "memory", *UNTIMED}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -73,13 +75,14 @@ def _groups(text: str) -> tuple[str, ...]:
 
 def measure(given: argparse.Namespace) -> Journal:
     """Run all parts that fit into the time."""
-    import torch
+    began = time.monotonic()
+    import torch  # which takes a while, too
 
     rehearsal = not torch.cuda.is_available()
     scale = REHEARSED if rehearsal else ON_A_CARD
     if rehearsal:
         print("REHEARSAL: there is no CUDA here. Shapes are small, steps few, and all figures are this CPU's.\n")
-    budget = Budget(60 * given.minutes, patience=REHEARSED_PATIENCE if rehearsal else 1)
+    budget = Budget(60 * given.minutes - (time.monotonic() - began), patience=REHEARSED_PATIENCE if rehearsal else 1)
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     facts = {"benchmark": "gpu", "rehearsal": rehearsal, "date": date, "minutes": given.minutes, "only": given.only}
     journal = Journal(given.json, facts)
@@ -87,14 +90,12 @@ def measure(given: argparse.Namespace) -> Journal:
         folder = Path(temporary)
         parts = all_parts(given.encoder, given.data, folder, scale)
         wanted = {"facts", *given.only, *(["material"] if NEED_MATERIAL & set(given.only) else [])}
-        reference = None
-        if "seeds" in given.only:
-            reference = Beside(beside(given.encoder, given.data, folder, scale), budget, journal)
-        for group, members in parts.items():
-            if group in wanted:
-                run_parts(members, budget, journal)
-            if group == "seeds" and reference is not None:
-                reference.end(PATIENCE)  # nothing that is timed runs beside it
+        chosen = {group: members for group, members in parts.items() if group in wanted}
+        run_parts(chosen.pop("facts"), budget, journal)
+        untimed = [part for group in UNTIMED for part in chosen.pop(group, [])]
+        run_together(untimed, budget, journal, patience=PATIENCE * (REHEARSED_PATIENCE if rehearsal else 1))
+        for members in chosen.values():
+            run_parts(members, budget, journal)
     return journal
 
 
@@ -109,23 +110,6 @@ def together(files: Sequence[tuple[dict[str, Any], list[Result]]]) -> tuple[dict
     if any(one != about[0] for one in about):
         raise SystemExit(f"these files are of different machines: {'; '.join(map(str, about))}")
     return files[-1][0], by_key([result for _, results in files for result in results])
-
-
-class Beside:
-    """What the CPU computes while the card is checked."""
-
-    def __init__(self, part: Part, budget: Budget, journal: Journal) -> None:
-        """Start it."""
-        self._run = Run(part, journal, budget.limit(part))
-        self._thread = threading.Thread(target=self._run.wait)
-        self._thread.start()
-
-    def end(self, seconds: float) -> None:
-        """Wait for it, but no longer than so many seconds."""
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            self._run.stop()
-            self._thread.join()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

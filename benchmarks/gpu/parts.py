@@ -20,10 +20,15 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "bf16 with dropout": {"precision": "bf16", "dropout": None},
 }
 CORES = os.cpu_count() or 1
-LEFT_FREE = 5
-"""Cores for what works with the card while others compute the CPU's side."""
-BESIDE = {"OMP_NUM_THREADS": str(min(LEFT_FREE, CORES))}
-ALONE = {"OMP_NUM_THREADS": str(max(1, CORES - LEFT_FREE)), "CUDA_VISIBLE_DEVICES": ""}
+BESIDE = {"OMP_NUM_THREADS": str(max(1, CORES // 6))}
+"""For parts that run beside others, and mostly wait for the card."""
+ON_CPU = {"OMP_NUM_THREADS": str(max(1, CORES // 2)), "CUDA_VISIBLE_DEVICES": ""}
+CHECKS = {
+    "equal": ("graphs = eager", "eager = CPU", "predictions = CPU"),
+    "arithmetic": ("nothing waits", "attention dropout", "fp32 is fp32", "TF32 by recipe", "weights are fp32"),
+    "memory": ("out of memory",),
+}
+"""Checks of single steps by process; the last one wants the card for itself."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,9 @@ def all_parts(encoder: str, data: str, folder: Path, scale: Scale) -> dict[str, 
 
     return {
         "facts": [kinds.facts()],
-        "checks": [kinds.steps(real, first=True), kinds.steps(real, first=False), kinds.runs(real)],
-        "seeds": [kinds.seeds(real, "cuda", "bf16")],
+        "checks": [kinds.steps(real, "equal"), kinds.steps(real, "arithmetic"), kinds.runs(real)],
+        "seeds": [kinds.seeds(real, "cuda", "bf16"), kinds.seeds(real, "cpu", "fp32")],
+        "memory": [kinds.steps(real, "memory")],
         "material": [kinds.material(real)],
         "speed": speeds("ours", "Trainer", "Trainer at its best"),
         "profile": [kinds.profile(shapes, "ours")],
@@ -138,11 +144,6 @@ def all_parts(encoder: str, data: str, folder: Path, scale: Scale) -> dict[str, 
             *speeds("ours", "Trainer", of="again"),
         ],
     }
-
-
-def beside(encoder: str, data: str, folder: Path, scale: Scale) -> Part:
-    """What the CPU computes while the card is checked: the reference of the seeds."""
-    return Parts(data, folder, scale).seeds(encoder, "cpu", "fp32")
 
 
 class Parts:
@@ -168,25 +169,14 @@ class Parts:
             "rows": 32 * self._scale.steps["NC"],
         }
         keys = ("material/encoder", "material/long texts")
-        return Part("material", "benchmarks.gpu.material", arguments, 15, 90, keys)
+        return Part("material", "benchmarks.gpu.material", arguments, 20, 90, keys)
 
-    def steps(self, encoder: str, *, first: bool) -> Part:
-        """Checks of single steps."""
-        keys: tuple[str, ...] = ("graphs = eager", "eager = CPU", "predictions = CPU")
-        if not first:
-            keys = ("nothing waits", "attention dropout", "fp32 is fp32", "TF32 by recipe", "weights are fp32",
-                    "out of memory")  # fmt: skip
+    def steps(self, encoder: str, kind: str) -> Part:
+        """Checks of single steps; `CHECKS` has their kinds."""
         setting = Setting(encoder, self._data, "pos", rows=self._scale.check_rows, eval_rows=16)
-        name = "checks of steps" if first else "more checks of steps"
-        return Part(
-            name,
-            "benchmarks.gpu.step_checks",
-            {"setting": asdict(setting), "steps": self._scale.check_steps, "first": first},
-            35 if first else 30,
-            100,
-            tuple(f"checks/{key}" for key in keys),
-            BESIDE,
-        )
+        arguments = {"setting": asdict(setting), "steps": self._scale.check_steps, "checks": CHECKS[kind]}
+        keys = tuple(f"checks/{key}" for key in CHECKS[kind])
+        return Part(f"checks, {kind}", "benchmarks.gpu.step_checks", arguments, 40, 110, keys, BESIDE)
 
     def runs(self, encoder: str) -> Part:
         """Trainings that are killed and resumed."""
@@ -202,7 +192,7 @@ class Parts:
         setting = Setting(encoder, self._data, "pos", scale.seed_rows, eval_rows=scale.seed_eval_rows,
                           precision=precision, learning_rate=1e-4)  # fmt: skip
         arguments = {"key": key, "setting": asdict(setting), "epochs": scale.seed_epochs, "seeds": scale.seeds}
-        estimate, limit, environment = (90.0, 240.0, ALONE) if device == "cpu" else (30.0, 100.0, BESIDE)
+        estimate, limit, environment = (90.0, 240.0, ON_CPU) if device == "cpu" else (30.0, 100.0, BESIDE)
         return Part(f"seeds, {device} {precision}", "benchmarks.gpu.seeds", arguments, estimate, limit, (key,),
                     environment)  # fmt: skip
 
@@ -223,7 +213,7 @@ class Parts:
             "graphs": encoder_name != "eager",
             "jobs": jobs,
         }
-        estimate = {"ours": 50.0, "Trainer": 55.0, "Trainer at its best": 50.0, "Trainer compiled": 70.0}[side]
+        estimate = {"ours": 65.0, "Trainer": 60.0, "Trainer at its best": 55.0, "Trainer compiled": 70.0}[side]
         name = f"speed, {encoder_name}, {side}, {precision}, {' '.join(workloads)}"
         return Part(name, "benchmarks.gpu.speed", arguments, estimate, 170, tuple(job["key"] for job in jobs))
 

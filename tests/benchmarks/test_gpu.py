@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks.gpu.__main__ import GROUPS
 from benchmarks.gpu.material import long_texts
-from benchmarks.gpu.operations import kind_of_operation
+from benchmarks.gpu.operations import counted, eager, kind_of_operation, static
 from benchmarks.gpu.parts import ON_A_CARD, REHEARSED, all_parts
 from benchmarks.gpu.results import LeftOutError, Result, check, measure, told
-from benchmarks.gpu.runner import RESERVE, ROOT, Budget, Journal, Part, read, run_parts
+from benchmarks.gpu.runner import RESERVE, ROOT, Budget, Journal, Part, read, run_parts, run_together
 from benchmarks.gpu.table import TARGETS, by_key, markdown, seed_rows, target_rows, text
 from benchmarks.gpu.trace import covered, kind_of_kernel, summary
 
@@ -118,6 +119,31 @@ def test_a_worker_that_crashes_keeps_what_it_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
+def test_parts_that_run_together_and_the_last_one_hurries(tmp_path: Path) -> None:
+    (tmp_path / "own_worker.py").write_text(
+        textwrap.dedent("""
+            import time
+            from benchmarks.gpu.results import arguments, measure
+            given = arguments()
+            measure(given["key"], lambda: ({"began": time.time()}, ""))
+            time.sleep(given["seconds"])
+        """)
+    )
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    parts = [
+        Part(name, "own_worker", {"key": f"{name}/it", "seconds": seconds}, 1, 90, (f"{name}/it",), environment)
+        for name, seconds in (("one", 1), ("other", 1), ("last", 600))
+    ]
+    journal = Journal(None, {})
+    began = time.monotonic()
+    run_together([*parts, _part("long", estimate=500)], Budget(100), journal, patience=1, say=lambda _: None)
+    assert time.monotonic() - began < 60
+    statuses = {result.key: result.status for result in journal.results}
+    assert statuses == {"one/it": "measured", "other/it": "measured", "last/it": "measured", "long/it": "left out"}
+    assert [part["how"].split()[0] for part in journal.parts] == ["ended", "ended", "stopped"]
+
+
+@pytest.mark.processes
 def test_a_worker_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     code = """
         import pathlib, subprocess, sys, time
@@ -154,6 +180,7 @@ def test_parts_tell_results_of_their_own(scale, tmp_path: Path) -> None:
     keys = [key for part in parts for key in part.keys]
     assert len(keys) == len(set(keys))
     assert list(groups)[:2] == ["facts", "checks"]
+    assert set(GROUPS) == set(groups) - {"material"}
 
 
 def test_targets_ask_for_results_that_parts_tell(tmp_path: Path) -> None:
@@ -301,6 +328,13 @@ def test_kinds_of_operations() -> None:
     assert kind_of_operation("aten.mm.default") == "matrix products"
     assert kind_of_operation("aten.mul.Tensor") == "elementwise and others"
     assert kind_of_operation("aten.view.default") is None
+
+
+def test_operations_of_a_step() -> None:
+    plain, ours = counted(eager(layers=1)), counted(static(layers=1))
+    assert plain["operations"] == sum(plain["kinds"].values()) < sum(plain["names"].values())
+    assert plain["kinds"]["matrix products"] == ours["kinds"]["matrix products"] > 10
+    assert 0 < ours["kinds"]["casts"] < plain["kinds"]["casts"]
 
 
 def test_summary_of_a_trace() -> None:

@@ -42,7 +42,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _sweep(*arguments: object, status: int = 0) -> Result:
-    result = CliRunner().invoke(cli.app, ["sweep", *map(str, arguments)], catch_exceptions=False)
+    engine = ["--engine", "local"] if arguments[0] == "run" else []  # whatever is installed here
+    result = CliRunner().invoke(cli.app, ["sweep", *map(str, arguments), *engine], catch_exceptions=False)
     assert result.exit_code == status, result.output
     return result
 

@@ -27,8 +27,18 @@ def test_the_papers_experiment():
     for name, backbone in sweep.backbones.items():
         described = read_backbone(published_tree() / "backbones" / f"{name}.yaml")
         assert (backbone.pretrained, backbone.revision) == (described.hub, described.revision)
-    assert (jobs[0].backbone, jobs[0].task) == ("nllb-600m", "xnli")  # the largest, and the most rows
+    assert (jobs[0].backbone, jobs[0].task) == ("nllb-600m", "nc")  # the largest, and the longest texts
     assert (jobs[-1].backbone, jobs[-1].task) == ("mbert", "ner")
+
+
+def test_the_example_of_the_docs(tmp_path: Path):
+    text = (FOLDER.parents[1] / "docs" / "sweeps.md").read_text()
+    (tmp_path / "sweep.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    (tmp_path / "checkpoint").mkdir()
+    jobs = expand(load(tmp_path / "sweep.yaml"))
+    assert {(job.backbone, *job.tasks) for job in jobs} == {
+        (backbone, task) for backbone in ("xlmr-base", "mine") for task in ("xglue_xnli_zs", "xglue_pos_zs_de")
+    }
 
 
 def test_the_miniature(tmp_path: Path):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers.evaluation import evaluate
 from tests.helpers.runs import QUICK
+from xglue_harness.cli import main
 from xglue_harness.errors import DataError
 from xglue_harness.harness.demo import build_encoder
 from xglue_harness.store.token_cache import checked_tensors
@@ -86,3 +87,17 @@ def test_a_precision_that_only_the_compute_node_has_is_no_error(encoder: Path, c
 def test_data_that_are_not_there_are_an_error_at_once(encoder: Path, cache: Path, tmp_path: Path):
     with pytest.raises(DataError, match="no such file or folder"):
         prefetch([job(encoder, data=str(tmp_path / "gone"))])
+
+
+def test_the_command_names_what_is_ready_and_what_is_not(encoder: Path, cache: Path, tmp_path: Path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "sweep.yaml").write_text(
+        f"output: out\nbackbones: {{good: {{pretrained: {encoder}}}, bad: {{pretrained: ./empty}}}}\n"
+        "tasks: [xglue_ner_zs_de]\nseeds: [1]\ndata: sample\nrecipe: {dev: none}\n"
+    )
+    with pytest.raises(SystemExit) as raised:
+        main(["sweep", "prefetch", str(tmp_path / "sweep.yaml")])
+    said = capsys.readouterr().out
+    assert raised.value.code == 1
+    assert "good: ready for ner" in said
+    assert f"bad: the configuration of {tmp_path / 'empty'} can't be loaded" in said

@@ -254,6 +254,8 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(kill, 
     assert resumed.training.epochs == unbroken.training.epochs
     assert resumed.training.final_loss == unbroken.training.final_loss
     assert resumed.training.real_tokens == unbroken.training.real_tokens
+    peaks = [cost.peak_memory_mb for cost in (resumed.training.steps_cost, resumed.training.dev_cost)]
+    assert 0 < min(peaks) <= max(peaks) <= resumed.training.cost.peak_memory_mb
     assert _equal(_weights(resumed), _weights(unbroken))
     kept = {path.name for path in resumed.entry.folder.iterdir()}
     assert kept == {"entry.json", *(name for name, _ in resumed.entry.weights.values())}
@@ -426,4 +428,7 @@ def test_the_record_of_a_training_is_complete(unbroken):
     assert all(set(entry.dev) == {"en", "de"} and entry.constant is not None for entry in training.epochs)
     assert training.embedding_rows < backbone().encoder.get_input_embeddings().num_embeddings
     assert training.cost.tokens_per_second > 0
+    assert training.cost.tokens_per_second == training.steps_cost.tokens_per_second
+    peaks = [cost.peak_memory_mb for cost in (training.steps_cost, training.dev_cost)]
+    assert 0 < min(peaks) <= max(peaks) <= training.cost.peak_memory_mb
     assert json.loads((unbroken.entry.folder / "entry.json").read_text())["training"]["store_key"] == unbroken.entry.key

@@ -9,7 +9,7 @@ import torch
 
 from xglue_harness.encoders.attention_mask import takes_finished_mask
 from xglue_harness.encoders.device import free_memory, is_out_of_memory
-from xglue_harness.encoders.device_inputs import DeviceInputs, copied
+from xglue_harness.encoders.device_inputs import DeviceInputs, to_device
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.prediction.answers import Answers
 from xglue_harness.prediction.token_budget import bytes_a_token, tokens_for
@@ -55,7 +55,7 @@ class ForwardPass:
             Padded subwords of a batch.
         """
         longest = int(self._lengths.argmax())
-        tensors = self._inputs.batch(copied(torch.tensor([longest]), self._device), int(self._lengths[longest]))
+        tensors = self._inputs.batch(to_device([longest], self._device), int(self._lengths[longest]))
         del tensors["labels"]
         segments, languages = tensors.get("token_type_ids"), tensors.get("languages")
         self._finished_masks = takes_finished_mask(self._model.encoder, tensors["input_ids"], segments, languages)
@@ -79,7 +79,7 @@ class ForwardPass:
             self.compute(half)
 
     def _compute(self, batch: np.ndarray) -> None:
-        places = copied(torch.from_numpy(batch), self._device)
+        places = to_device(batch, self._device)
         tensors = self._inputs.batch(places, int(self._lengths[batch[0]]))
         del tensors["labels"]
         recording = self._recorder is not None and self._recorder.wants(batch)

@@ -135,6 +135,9 @@ class Training(_Part):
     environment: Environment = Field(description="where the training ran")
     tokenising_cost: Cost = Field(description="of making encoder inputs of the training set, once")
     cost: Cost = Field(description="of all steps, summed over interruptions; its peak is that of everything")
+    steps_cost: Cost | None = Field(
+        None, description="as 'cost', but its peak is that of taking steps alone; null: older records"
+    )
     recording_cost: Cost | None = Field(
         None, description="of recording steps as CUDA graphs, in the run that ended the training; null: older records"
     )

@@ -49,8 +49,8 @@ class Job:
         device: lm_eval's ``--device``.
         needs: what it needs of a machine.
         stamps: of each file or folder that it reads, what tells whether its content has changed.
-        weight: how long it takes, beside other jobs of the sweep: its minutes where the file has them, else rows times
-            epochs times bytes of the model.
+        weight: how long it takes, beside other jobs of the sweep: its minutes where the file has them, else subwords
+            of the training set times epochs times bytes of the model.
     """
 
     backbone: str
@@ -133,7 +133,7 @@ def expand(sweep: SweepFile) -> list[Job]:
                 continue
             metadata = _metadata(sweep.metadata, task)
             stamps = _stamps([*_strings(arguments), *_strings(metadata)])
-            weight = needs.minutes or _rows(task, metadata) * metadata.get("epochs", 10) * size
+            weight = needs.minutes or _subwords(task, metadata) * metadata.get("epochs", 10) * size
             facts = (backbone.model, arguments, metadata, sweep.device, needs, stamps, weight)
             jobs += [Job(name, task, languages, seed, *facts) for seed in sweep.seeds]
     names: dict[str, str] = {}
@@ -177,12 +177,14 @@ def _needs(common: NeedsInFile, own: NeedsInFile | None) -> Needs:
     return Needs(**chosen)
 
 
-def _rows(task: str, metadata: Mapping[str, Any]) -> int:
-    """Training rows: the official number, or fewer where the recipe has a limit."""
+def _subwords(task: str, metadata: Mapping[str, Any]) -> float:
+    """Of the official training set, or of fewer rows where the recipe has a limit."""
     from xglue_harness.data.manifest import manifest_rows
+    from xglue_harness.sweeps.amounts import USUAL_SUBWORDS
 
     official = manifest_rows(TASKS[task], "train", SOURCE_LANGUAGE) or 1
-    return min(official, metadata.get("train_limit") or official)
+    rows = min(official, metadata.get("train_limit") or official)
+    return float(rows * min(USUAL_SUBWORDS[task], metadata.get("max_length", 256)))
 
 
 def _bytes_of(pretrained: str) -> float:

@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Literal
 
@@ -133,24 +134,31 @@ def _run(lm_eval: Any, request: Request) -> Reply:
     """Run lm_eval, its output in the job's log."""
     from xglue_harness.interrupt import request_stop
 
-    log = os.open(request.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    os.close(log)
-    print(f"$ lm_eval {' '.join(map(_quoted, request.arguments))}", flush=True)  # noqa: T201
     before = signal.signal(signal.SIGTERM, request_stop)
     try:
+        _redirect(request.log)
+        print(f"$ lm_eval {' '.join(map(_quoted, request.arguments))}", flush=True)  # noqa: T201
         lm_eval.run(request.arguments)
         return Reply("done")
     except KeyboardInterrupt:
         return Reply("stopped")
     except (Exception, SystemExit) as error:
-        traceback.print_exc()
+        with suppress(OSError):  # a full disk takes no log either
+            traceback.print_exc()
         return judged(error)
     finally:
         signal.signal(signal.SIGTERM, before)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+
+def _redirect(log: str) -> None:
+    """Let all output of this process go to the end of a log."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.close(file)
 
 
 def judged(error: BaseException) -> Reply:

@@ -15,6 +15,10 @@ ORDER = ("running", "lost", "failed", "waiting", "done")
 """Of what is shown: what people look for comes first."""
 
 
+UNITS = {"step": " steps", "ex": " examples"}
+"""What the bars of a run count, in words."""
+
+
 @dataclass(frozen=True)
 class Standing:
     """How a sweep stands.
@@ -75,7 +79,7 @@ def told(progress: Progress | None) -> str:
         return ""
     if progress.total is None:
         return progress.what
-    units = f" {progress.unit}s" if progress.unit.isalpha() else ""
+    units = UNITS.get(progress.unit, "")
     speed = f", {progress.per_second:.3g} a second" if progress.per_second else ""
     return f"{progress.what}: {progress.done:g} of {progress.total:g}{units}{speed}"
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from xglue_harness.errors import SweepError
 from xglue_harness.sweeps.begin import open_queue
 from xglue_harness.sweeps.engines.choice import SLURM
+from xglue_harness.sweeps.engines.environment import captured
 from xglue_harness.sweeps.queue import Queue
 from xglue_harness.sweeps.worker import IDLE, Stop, work
 
@@ -37,9 +38,6 @@ CHECKPOINT = 100.0
 
 PATIENCE = 1.2
 """How long a task waits for a lost job, beside the time after which it counts as lost."""
-
-CAPTURED = ("XGLUE_CACHE", "XGLUE_DATA", "HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE")
-"""Variables that the tasks get as they are at submission, also where a site's sbatch exports none. No tokens."""
 
 
 @dataclass(frozen=True)
@@ -300,8 +298,7 @@ def _time(jobs: Sequence[Job], options: SlurmOptions) -> int | None:
 def _environment() -> Iterator[str]:
     """Lines of shell that come before the user's own, which may say otherwise."""
     yield "set -e"
-    values = {name: os.environ[name] for name in CAPTURED if os.environ.get(name)}
-    for name, value in {**values, "HF_HUB_OFFLINE": "1"}.items():
+    for name, value in {**captured(), "HF_HUB_OFFLINE": "1"}.items():
         yield f"export {name}={shlex.quote(value)}"
 
 
