@@ -6,21 +6,30 @@ python -m benchmarks.scoring --rounds 1 --sentences 2000
 In turn, on the same random predictions of the size of an XGLUE test set: our official scores of NER, POS and WPR
 against seqeval's and scikit-learn's (which must agree to 1e-12), and writing and reading the predictions as Parquet
 against JSON lines. Then the requests of a prompted task, built by our task against lm-eval's own from the same prompt.
+Last what predicting costs beside the encoder: all of `predict` with a model that looks scores up, less its time.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.rounds import clock, parser_of, print_ratios
+import torch
+from torch import nn
+
+from benchmarks.rounds import clock, parser_of, print_ratios, spread
 from xglue_harness.benchmark import TASKS
+from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.kinds import kind_of
+from xglue_harness.prediction.predict import Prepared, predict
+from xglue_harness.recipe import Options, resolve
 from xglue_harness.records.predictions import Header, RowPredictions, encoded, read
 
 
@@ -142,15 +151,69 @@ def compare_prompts(rounds: int) -> None:
     print_ratios(sides, 18)
 
 
+class _Lookup(nn.Module):
+    """Stands for an encoder with a head, and costs next to nothing."""
+
+    def __init__(self, classes: int, *, tagging: bool) -> None:
+        super().__init__()
+        self.tagging, self.seconds = tagging, 0.0
+        self._scores = torch.randn(1000, classes, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, input_ids: torch.Tensor, **_: Any) -> dict[str, torch.Tensor]:
+        began = time.process_time()
+        logits = self._scores[input_ids if self.tagging else input_ids[:, 1]]
+        self.seconds += time.process_time() - began
+        return {"logits": logits}
+
+
+def random_inputs(task: str, rows: int) -> Inputs:
+    """Inputs of 10 to 40 random subwords, each after the first one a word (tagging)."""
+    draw = torch.Generator().manual_seed(0)
+    lengths = torch.randint(10, 41, (rows,), generator=draw)
+    starts = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])
+    ids = torch.randint(1000, (int(starts[-1]),), generator=draw, dtype=torch.int32)
+    places, truncated = torch.arange(rows, dtype=torch.int32), torch.zeros(rows, dtype=torch.bool)
+    if not kind_of(TASKS[task]).per_word:
+        return Inputs(ids, starts, places, truncated, torch.zeros(rows, dtype=torch.int32))
+    words = lengths - 1
+    word_starts = torch.cat([torch.zeros(1, dtype=torch.long), words.cumsum(0)])
+    positions = torch.arange(int(word_starts[-1])) - word_starts[:-1].repeat_interleave(words) + 1
+    labels, firsts = torch.zeros(len(positions), dtype=torch.int32), torch.zeros(rows, dtype=torch.int32)
+    tagging = {"positions": positions.int(), "word_starts": word_starts, "first_words": firsts}
+    return Inputs(ids, starts, places, truncated, labels, **tagging)
+
+
+def time_predicting(rounds: int, rows: int) -> None:
+    """Microseconds of the processor a row that `predict` takes beside the model."""
+    for task in ("xnli", "pos"):
+        spec, inputs = TASKS[task], random_inputs(task, rows)
+        tagging = kind_of(spec).per_word
+        words = [1] * rows if inputs.word_starts is None else inputs.word_starts.diff().tolist()
+        prepared = Prepared(spec, "en", list(enumerate(words)), rows, inputs)
+        backbone: Any = SimpleNamespace(
+            tokenizer=SimpleNamespace(pad_token_id=0), device=torch.device("cpu"), batch_rule="any length"
+        )
+        recipe = resolve(Options(), spec, seed=1, precision="fp32", pooling="first")
+        each = []
+        for _ in range(rounds):
+            model: Any = _Lookup(len(spec.labels), tagging=tagging)
+            began = time.process_time()
+            predict(model, backbone, recipe, [prepared], progress=False)
+            each.append(1e6 * (time.process_time() - began - model.seconds) / rows)
+        print(f"predict {task}, us of CPU time a row beside the encoder: {spread(each, '.1f')}")
+
+
 def main() -> None:
     """Run all."""
     parser = parser_of(__doc__, rounds=5)
     parser.add_argument("--sentences", type=int, default=5000)
+    parser.add_argument("--predicted", type=int, default=20_000, help="rows that are predicted (default: 20000)")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     compare_scores(options.rounds, options.sentences)
     compare_files(options.rounds, options.sentences)
     compare_prompts(options.rounds)
+    time_predicting(options.rounds, options.predicted)
 
 
 if __name__ == "__main__":

@@ -65,21 +65,7 @@ class Plain:
         began = time.perf_counter()
         encoded = self._encode(rows)
         tokenising = time.perf_counter() - began
-        arguments = TrainingArguments(
-            output_dir=self._folder.name,
-            per_device_train_batch_size=setting.batch_size,
-            per_device_eval_batch_size=32,
-            max_steps=steps,
-            learning_rate=setting.learning_rate,
-            warmup_steps=setting.warmup_ratio,
-            seed=setting.seed,
-            bf16=setting.precision == "bf16",
-            use_cpu=self.device.type == "cpu",
-            report_to="none",
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
-        )
+        arguments = TrainingArguments(**self._options(steps))
         padding = DataCollatorForTokenClassification if self._tagging else DataCollatorWithPadding
         collator, clock = _Counting(padding(self._tokenizer)), _Clock(self.device, steps)
         self._trainer = trainer = Trainer(
@@ -101,6 +87,25 @@ class Plain:
             trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
             losses=clock.losses([entry["loss"] for entry in trainer.state.log_history if "loss" in entry]),
         )
+
+    def _options(self, steps: int) -> dict[str, Any]:
+        """Arguments of the `Trainer`."""
+        setting = self._setting
+        return {
+            "output_dir": self._folder.name,
+            "per_device_train_batch_size": setting.batch_size,
+            "per_device_eval_batch_size": 32,
+            "max_steps": steps,
+            "learning_rate": setting.learning_rate,
+            "warmup_steps": setting.warmup_ratio,
+            "seed": setting.seed,
+            "bf16": setting.precision == "bf16",
+            "use_cpu": self.device.type == "cpu",
+            "report_to": "none",
+            "save_strategy": "no",
+            "logging_strategy": "no",
+            "disable_tqdm": True,
+        }
 
     def evaluate(self, tests: Mapping[str, Dataset]) -> Evaluated:
         """Predict test sets by language with what was trained last."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -48,14 +48,14 @@ SHAPES = {
 }
 
 
-def build(shapes: str, tokenizer: str, folder: Path) -> None:
-    """Write a random XLM-R of some shapes with another checkpoint's tokenizer."""
+def build(sizes: Mapping[str, Any], tokenizer: str, folder: Path) -> None:
+    """Write a random XLM-R of some sizes with another checkpoint's tokenizer."""
     from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel, set_seed
 
     words = AutoTokenizer.from_pretrained(tokenizer)
-    sizes = SHAPES[shapes]
     if len(words) > sizes["vocab_size"]:
-        raise SystemExit(f"the tokenizer of {tokenizer} knows more subwords than {shapes}: {len(words)}")
+        rows = sizes["vocab_size"]
+        raise SystemExit(f"the tokenizer of {tokenizer} knows {len(words)} subwords, the table has {rows} rows")
     ids = {name: getattr(words, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
     set_seed(1)
     XLMRobertaModel(XLMRobertaConfig(**sizes, **ids), add_pooling_layer=False).save_pretrained(folder)
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         setting = replace(setting, epochs=given.steps / setting.steps(len(train), 1))
     with tempfile.TemporaryDirectory(prefix="xglue-benchmark-") as folder:
         if given.shapes:
-            build(given.shapes, setting.encoder, Path(folder))
+            build(SHAPES[given.shapes], setting.encoder, Path(folder))
             setting = replace(setting, encoder=folder)
         compared = compare(setting, given.rounds)
     figures = {side: [answer["figures"] for answer in answers] for side, answers in compared.items()}

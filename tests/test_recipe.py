@@ -70,7 +70,7 @@ def test_what_changes_no_weight_changes_no_key():
         ({"max_grad_norm": 0}, r"max_grad_norm=0"),
         ({"seed": -1}, r"seed=-1"),
         ({"train_limit": 0}, r"train_limit=0"),
-        ({"precision": "int8"}, r"precision='int8': .*'fp32', 'bf16' or 'fp16'"),
+        ({"precision": "int8"}, r"precision='int8': .*'fp32', 'tf32', 'bf16' or 'fp16'"),
         ({"pooling": "sum"}, r"pooling='sum'"),
         ({"select": "best"}, r"select='best': .*'last', 'en_dev', 'all_dev' or 'oracle'"),
         ({"select": "all_dev", "dev": "en"}, r"select all_dev needs dev all"),

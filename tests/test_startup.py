@@ -24,6 +24,7 @@ REGISTERING = HOOK | {
 }
 """What registers the tasks with lm_eval."""
 _CLI = ("cli", "cli.app", "cli.options", "cli.run", "cli.submission")
+ENGINES = {"xglue_harness.sweeps.engines", "xglue_harness.sweeps.engines.choice"}
 COMMAND_LINE = HOOK | {f"xglue_harness.{name}" for name in (*_CLI, "errors", "threads")}
 
 
@@ -84,6 +85,7 @@ def test_the_version_imports_what_looks_it_up_only():
         (["leaderboard", "--help"], {"xglue_harness.cli.leaderboard"}),
         (["leaderboard", "build", "--help"], {"xglue_harness.cli.leaderboard"}),
         (["backbone", "--help"], {"xglue_harness.cli.backbone"}),
+        (["sweep", "run", "--help"], {"xglue_harness.cli.sweep", "xglue_harness.sweeps", *ENGINES}),
     ],
 )
 def test_a_command_imports_only_its_own_modules(arguments, theirs):

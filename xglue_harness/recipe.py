@@ -20,7 +20,8 @@ from xglue_harness.benchmark import TaskSpec
 from xglue_harness.errors import RecipeError
 from xglue_harness.records.schema import Rule
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+ChosenPrecision = Literal["fp32", "tf32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 PoolingName = Literal["auto", "first", "mean", "max", "eos"]
 
 
@@ -60,6 +61,9 @@ class Options(BaseModel):
     compile: Annotated[
         bool, Field(description="run the encoder through torch.compile: minutes at the start, faster steps on a GPU")
     ] = False
+    graphs: Annotated[
+        bool, Field(description="on a GPU, record training steps as CUDA graphs, which changes nothing but the time")
+    ] = True
     pooling: Annotated[PoolingName, Field(description="how a sentence becomes a vector")] = "auto"
     dropout: Annotated[
         float | None, Field(ge=0, lt=1, description="by default the encoder's own, and 0.1 in the head")
@@ -126,7 +130,7 @@ class Recipe(BaseModel):
     max_grad_norm: float
     seed: int
     train_limit: int | None
-    precision: Literal["fp32", "bf16", "fp16"]
+    precision: ChosenPrecision
     compile: bool
     pooling: Literal["first", "mean", "max", "eos"]
     dropout: float | None
@@ -167,7 +171,7 @@ def resolve(
     spec: TaskSpec,
     *,
     seed: int,
-    precision: Literal["fp32", "bf16", "fp16"],
+    precision: ChosenPrecision,
     pooling: Literal["first", "mean", "max", "eos"],
 ) -> Recipe:
     """Fill in what the options leave to the task, the run (``seed``), the device and the encoder's family."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,7 +34,7 @@ def test_batches_hold_what_may_share_them(batch_rule):
     lengths = torch.randint(3, 12, (90,), generator=generator).tolist()
     batch = list(range(5, 60))
     batches = {
-        "budget": (range(90), list(budget_batches(lengths, 40, batch_rule))),
+        "budget": (range(90), [part.tolist() for part in budget_batches(np.array(lengths), 40, batch_rule)]),
         "cut": (batch, split_into_microbatches(lengths, batch, 40, 6, batch_rule)),
         "cut without a limit": (batch, split_into_microbatches(lengths, batch, None, None, batch_rule)),
     }

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.helpers.process import Run, command
 from tests.helpers.runs import QUICK
+from xglue_harness.errors import EncoderError
+from xglue_harness.harness.processes import prepare_multiprocess
 from xglue_harness.records import predictions
 from xglue_harness.records.prediction_cache import saved_predictions
 from xglue_harness.records.schema import comparable
@@ -144,3 +147,18 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_results(when, alone, tiny, 
     sessions = [resumed["configs"][leaf]["metadata"]["xglue"]["session"] for leaf in LEAVES]
     assert any(session["from_store"] or session["resumed_from_step"] for session in sessions)
     assert all(read_entry(folder).problems() == [] for folder in Store(Path(run.store)).folders("entries"))
+
+
+def test_one_of_several_that_does_not_know_its_gpu_says_so(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.delenv("RANK", raising=False)
+    assert prepare_multiprocess()  # a variable of a job's script, perhaps: it was not started as one of several
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(
+        EncoderError, match=r"this is process 1 of 2, and LOCAL_RANK, .* is not set: start with torchrun"
+    ):
+        prepare_multiprocess()
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert prepare_multiprocess()

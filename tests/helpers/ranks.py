@@ -14,22 +14,22 @@ from transformers import M2M100Config, M2M100Model
 
 from tests.helpers.training import CPU, backbone, pairs, recipe
 from xglue_harness.benchmark import TASKS, TaskSpec
+from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.tokenising import tokenised
-from xglue_harness.errors import StoreError
+from xglue_harness.errors import StoreError, TrainingError
 from xglue_harness.harness.processes import prepare_multiprocess
 from xglue_harness.store import token_cache
 from xglue_harness.training.checkpoint import CheckpointFolder, Counters
 from xglue_harness.training.distributed import World
+from xglue_harness.training.finetune import finetune
 from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.trainer import Trainer, TrainingData
 
 
 def exchange(world: World) -> None:
     """Every way to talk to the others."""
-    assert world.broadcast("led" if world.is_main_process else "followed") == "led"
-    assert world.gather(world.rank) == [0, 1]
     calls = []
     assert world.on_main(lambda: calls.append(1) or "done") == "done"
     assert len(calls) == (1 if world.is_main_process else 0)
@@ -43,10 +43,30 @@ def exchange(world: World) -> None:
     shared = world.broadcast_tensors(tensors, CPU)
     assert shared["a"].tolist() == [0, 1, 2]
     assert shared["b"].dtype == torch.uint8
-    mine = [torch.full((2, 3), float(world.rank + 1)), torch.tensor(10.0 * (world.rank + 1))]
-    world.all_reduce(mine)
-    assert mine[0].tolist() == [[3.0] * 3] * 2
-    assert mine[1] == 30
+    mine = torch.full((2, 3), float(world.rank + 1))
+    world.start_sum(mine).wait()
+    assert mine.tolist() == [[3.0] * 3] * 2
+    hosts_talk(world)
+
+
+def hosts_talk(world: World) -> None:
+    """What travels from host to host."""
+    assert world.broadcast("led" if world.is_main_process else "followed") == "led"
+    assert world.gather(world.rank) == [0, 1]
+    numbers = torch.tensor([1, world.rank])
+    world.sum_on_hosts(numbers)
+    assert numbers.tolist() == [2, 1]
+
+
+def hosts_talk_where_the_group_knows_gpus_only(world: World) -> None:
+    """As with NCCL, which takes no tensor in the host's memory; the group for hosts is made once."""
+    dist.destroy_process_group()
+    dist.init_process_group("cuda:gloo")
+    with pytest.raises(RuntimeError, match="backend type associated with device type cpu"):
+        dist.all_reduce(torch.ones(1))
+    for _ in range(2):
+        hosts_talk(World.current())
+    assert World.current() == world
 
 
 def layers_left_out(world: World) -> None:
@@ -113,9 +133,24 @@ def tokens_of_the_training_set(world: World) -> None:
     world.on_main(lambda: shutil.rmtree(folder))
 
 
+def other_things_are_refused(world: World) -> None:
+    """Each process loads for itself: what differs would be trained as if it were one."""
+    data = TrainingData(pairs(6), f"{world.rank}" * 64)
+    chosen = recipe("xnli", learning_rate=1e-3 * (world.rank + 1))
+    with pytest.raises(TrainingError, match=r"^process 1 was given another data and recipe than process 0: all must"):
+        finetune(backbone(), identify(backbone()), TASKS["xnli"], chosen, data)
+
+
 if __name__ == "__main__":
     prepare_multiprocess()
     dist.init_process_group("gloo")
-    for check in (exchange, layers_left_out, uneven, tokens_of_the_training_set):
+    for check in (
+        exchange,
+        layers_left_out,
+        uneven,
+        tokens_of_the_training_set,
+        other_things_are_refused,
+        hosts_talk_where_the_group_knows_gpus_only,
+    ):
         check(World.current())
     print("all is well", flush=True)

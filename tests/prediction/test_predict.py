@@ -14,7 +14,8 @@ from tests.helpers import tokenizers
 from tests.helpers.training import WORDS, backbone, pairs, recipe, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.heads import TransferModel
-from xglue_harness.prediction.predict import TOKENS_A_BATCH, predict, prepare
+from xglue_harness.prediction.predict import predict, prepare
+from xglue_harness.prediction.token_budget import TOKENS_A_BATCH
 from xglue_harness.training.model import build_model
 
 

@@ -67,6 +67,9 @@ RECORD = {
         "padded_tokens": 100,
         "padding_ratio": 1.25,
         "batch_splits": 1,
+        "mode": "eager: the device is no CUDA GPU (cpu)",
+        "nondeterministic": None,
+        "recording_cost": COST,
         "world_size": 1,
         "epochs": [
             {"epoch": 1.0, "dev": {"en": 0.4}, "constant": False},
@@ -77,6 +80,7 @@ RECORD = {
         "environment": ENVIRONMENT,
         "cost": COST,
         "tokenising_cost": COST,
+        "steps_cost": COST,
         "dev_cost": COST,
     },
     "session": {"from_store": False, "resumed_from_step": None, "trained_steps": 4, "cost": COST},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from xglue_harness.training.distributed import World, _buckets
+from xglue_harness.training.distributed import World
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,12 +37,5 @@ def test_one_process_alone_talks_to_no_one():
     assert world.broadcast(3) == 3
     assert world.gather(3) == [3]
     assert world.on_main(lambda: 3) == 3
-    tensor = torch.ones(2)
-    world.all_reduce([tensor])
-    assert tensor.tolist() == [1, 1]
-
-
-def test_messages_are_of_a_bounded_size(monkeypatch):
-    monkeypatch.setattr("xglue_harness.training.distributed._BUCKET", 10)
-    sizes = [[tensor.numel() for tensor in bucket] for bucket in _buckets([torch.ones(n) for n in (4, 6, 1, 30, 2)])]
-    assert sizes == [[4, 6], [1], [30], [2]]
+    tensors = {"a": torch.ones(2)}
+    assert world.broadcast_tensors(tensors, torch.device("cpu"))["a"].tolist() == [1, 1]

@@ -18,7 +18,8 @@ from xglue_harness.errors import TrainingError
 from xglue_harness.training.checkpoint import Counters
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
-from xglue_harness.training.train_step import TrainStep, lr_multiplier
+from xglue_harness.training.optimisation import lr_multiplier
+from xglue_harness.training.train_step import TrainStep
 
 ROWS = {"pos": sentences(40), "xnli": pairs(40)}
 BATCHES = [list(range(at, at + 8)) for at in range(0, 40, 8)] * 2

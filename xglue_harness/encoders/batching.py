@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
 import torch
 
 from xglue_harness.encoders.backbone import BatchRule
@@ -40,31 +41,29 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int
     return shuffled + ([order[complete:]] if complete < len(order) else [])
 
 
-def budget_batches(lengths: Sequence[int], subwords: int, batch_rule: BatchRule = "any length") -> Iterator[list[int]]:
+def budget_batches(lengths: np.ndarray, subwords: int, batch_rule: BatchRule = "any length") -> list[np.ndarray]:
     """Inputs in order of length, the longest first, as many a batch as hold ``subwords`` with their padding.
 
     Args:
-        lengths: subwords of each input.
+        lengths: ``[inputs]``, subwords of each.
         subwords: of a batch, padding included; an input that is longer is a batch of its own.
         batch_rule: which inputs may share a batch.
 
-    Yields:
-        Places in ``lengths``.
+    Returns:
+        Places in ``lengths``, batch by batch; in each the longest input comes first.
     """
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        full = batch and lengths[batch[0]] * (len(batch) + 1) > subwords
-        if full or (batch and not _may_join(lengths[index], lengths[batch[0]], batch_rule)):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def _may_join(length: int, other: int, batch_rule: BatchRule) -> bool:
-    """Whether inputs of two lengths may share a batch."""
-    return batch_rule == "any length" or (batch_rule == "one length" and length == other)
+    order = np.argsort(-lengths, kind="stable")
+    ordered = lengths[order]
+    batches: list[np.ndarray] = []
+    start = 0
+    while start < len(order):
+        longest = ordered[start]
+        stop = start + (1 if batch_rule == "one input" else max(1, subwords // int(longest)))
+        if batch_rule == "one length":
+            stop = min(stop, int(np.searchsorted(-ordered, -longest, side="right")))
+        batches.append(order[start:stop])
+        start = stop
+    return batches
 
 
 def split_into_microbatches(

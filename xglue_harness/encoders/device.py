@@ -1,19 +1,36 @@
-"""The device that an encoder computes on: its arithmetic, and its memory."""
+"""The device that an encoder computes on: its arithmetic, its memory, its random numbers."""
 
 from __future__ import annotations
 
 import gc
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
+import numpy as np
 import torch
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """The arithmetic of a recipe's precision; weights and the optimizer's state stay in fp32."""
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """The arithmetic of a recipe's precision in a forward pass; weights and the optimizer's state stay in fp32."""
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    with fp32_products(precision), nullcontext() if half is None else torch.autocast(device.type, dtype=half):
+        yield
+
+
+@contextmanager
+def fp32_products(precision: str) -> Iterator[None]:
+    """How a GPU multiplies matrices of fp32 numbers, forwards and backwards: exactly, whatever the process allows.
+
+    With the precision tf32 they are rounded to 10 bits first, as NVIDIA's tensor cores take them.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -28,3 +45,15 @@ def free_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Put all random generators back at the end."""
+    python, legacy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)

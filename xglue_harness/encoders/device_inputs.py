@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 
 from xglue_harness.encoders.heads import IGNORED
@@ -41,21 +44,27 @@ class DeviceInputs:
         active = places >= 0
         inputs = places.clamp(min=0)
         starts = self._starts[inputs].unsqueeze(1)
-        lengths = torch.where(active.unsqueeze(1), self._starts[inputs + 1].unsqueeze(1) - starts, 1)
+        lengths = (self._starts[inputs + 1].unsqueeze(1) - starts).masked_fill(~active.unsqueeze(1), 1)
         span = torch.arange(length, device=places.device)
         mask = span < lengths
-        where = torch.where(mask, starts + span, 0)
-        result = {"input_ids": torch.where(mask, self._ids[where].long(), self._pad), "attention_mask": mask.long()}
+        where = (starts + span).masked_fill(~mask, 0)
+        ids = self._ids[where].long().masked_fill(~mask, self._pad)
+        result = {"input_ids": ids, "attention_mask": mask.long()}
         if self._segments is not None:
-            result["token_type_ids"] = torch.where(mask, self._segments[where].long(), 0)
+            result["token_type_ids"] = self._segments[where].long().masked_fill(~mask, 0)
         if self._languages is not None:
             result["languages"] = self._languages[inputs].long()
         if self._tagging:
             labelled = mask & active.unsqueeze(1)
-            result["labels"] = torch.where(labelled, self._labels[where].long(), IGNORED)
+            result["labels"] = self._labels[where].long().masked_fill(~labelled, IGNORED)
         else:
-            result["labels"] = torch.where(active, self._labels[inputs].long(), IGNORED)
+            result["labels"] = self._labels[inputs].long().masked_fill(~active, IGNORED)
         return result
+
+
+def to_device(numbers: Sequence[int] | np.ndarray, device: torch.device) -> torch.Tensor:
+    """Numbers of the host as int64 on the device, without waiting for it."""
+    return torch.tensor(numbers, pin_memory=device.type == "cuda").to(device, non_blocking=True)
 
 
 def _labels_of_subwords(inputs: Inputs) -> torch.Tensor:

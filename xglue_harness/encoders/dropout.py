@@ -7,6 +7,11 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from xglue_harness.errors import EncoderError
+
+_ATTENTION_WITH_DROPOUT = frozenset({"eager", "sdpa", "flash_attention_2"})
+"""Those of transformers' attention kernels; FlashAttention 3 and later leave it out without a word."""
+
 
 def set_dropout(encoder: nn.Module, rate: float) -> None:
     """Let every dropout of an encoder have one rate.
@@ -39,3 +44,27 @@ def _set_numbers(holder: Any, rate: float) -> None:
             continue
         if "dropout" in name or name == "drop_prob" or ("layerdrop" in name and rate == 0):
             setattr(holder, name, rate)
+
+
+def check_attention_dropout(encoder: Any, rate: float | None) -> None:
+    """Refuse to train with an attention kernel that would lose the encoder's dropout.
+
+    Args:
+        encoder: one of transformers; its configuration names the kernel.
+        rate: the recipe's dropout; ``None``: the encoder's own.
+
+    Raises:
+        EncoderError: naming kernel and rate, and what to do.
+    """
+    config = encoder.config
+    kernel = getattr(config, "_attn_implementation", None)
+    if kernel is None or kernel in _ATTENTION_WITH_DROPOUT:
+        return
+    numbers = {name: value for name, value in vars(config).items() if isinstance(value, float) and "dropout" in name}
+    rates = [value for name, value in numbers.items() if "attention" in name] or list(numbers.values())
+    lost = max(rates, default=0.0) if rate is None else rate
+    if lost > 0:
+        raise EncoderError(
+            f"attention by {kernel} has no dropout, and the training would silently do without its {lost:g}: use "
+            "attn_implementation=sdpa in --model_args, or ask for --metadata dropout=0"
+        )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from xglue_harness.encoders.attention_mask import finished_mask
 from xglue_harness.encoders.calling import call, reads_segments
 from xglue_harness.encoders.pooling import Pooling, pool
 
@@ -48,6 +49,7 @@ class TransferModel(nn.Module):
         labels: torch.Tensor | None = None,
         languages: torch.Tensor | None = None,
         *,
+        finished: bool = False,
         output_hidden_states: bool = False,
     ) -> dict[str, Any]:
         """Score classes.
@@ -58,6 +60,8 @@ class TransferModel(nn.Module):
             token_type_ids: ``[batch, length]`` segments; an encoder that was trained without does not see them.
             labels: ``[batch]`` classes, or ``[batch, length]`` for words (`IGNORED` where no word begins).
             languages: ``[batch]`` numbers of languages, for an encoder that is told them.
+            finished: give the encoder a finished mask, of which it asks nothing; for one that takes it
+                (`xglue_harness.encoders.attention_mask.takes_finished_mask`).
             output_hidden_states: also give those of all layers.
 
         Returns:
@@ -67,7 +71,8 @@ class TransferModel(nn.Module):
         """
         options: dict[str, Any] = {"output_hidden_states": True} if output_hidden_states else {}
         segments = token_type_ids if self.reads_segments else None
-        output = call(self.encoder, input_ids, attention_mask, segments, languages, **options)
+        mask = finished_mask(attention_mask) if finished else attention_mask
+        output = call(self.encoder, input_ids, mask, segments, languages, **options)
         hidden = output.last_hidden_state
         result: dict[str, Any] = {}
         if output_hidden_states:

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import copy
 import logging
-import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -23,6 +20,7 @@ from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.encoders.backbone import in_fp32
 from xglue_harness.encoders.calling import call
 from xglue_harness.encoders.checks import table_rows
+from xglue_harness.encoders.device import undisturbed
 from xglue_harness.encoders.languages import reading
 from xglue_harness.encoders.subwords import plain_ids, single_frame
 from xglue_harness.encoders.told_languages import language_numbers
@@ -65,7 +63,7 @@ def probe_padding(backbone: Backbone, max_length: int) -> Finding:
     Raises:
         EncoderError: where it can't read such inputs at all, or gives other states each time.
     """
-    with _undisturbed(backbone.device):
+    with undisturbed(backbone.device):
         asked = _Asked(backbone)
         middle = max(max_length // 2, 1)
         lengths = [max_length, max_length * 3 // 4, middle, min(asked.overhead + 3, max_length)]
@@ -142,7 +140,7 @@ def check_length(backbone: Backbone, max_length: int) -> None:
 
 def _room_of_tables(backbone: Backbone, wanted: int | None) -> int | None:
     few, more = 4, 8  # CANINE reads no less than 4 characters
-    with _undisturbed(backbone.device):
+    with undisturbed(backbone.device):
         asked = _Asked(backbone)
         first, second = asked.lookups(few), asked.lookups(more)
         candidates = []
@@ -262,15 +260,3 @@ def _tolerance(device: torch.device) -> float:
         torch.get_float32_matmul_precision() != "highest" or torch.backends.cuda.matmul.allow_tf32
     )
     return 1e-2 if coarse else TOLERANCE
-
-
-@contextmanager
-def _undisturbed(device: torch.device) -> Iterator[None]:
-    """Put all generators back."""
-    before = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            random.setstate(before[0])
-            np.random.set_state(before[1])

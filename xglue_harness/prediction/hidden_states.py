@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
+from xglue_harness.encoders.device_inputs import to_device
 from xglue_harness.encoders.pooling import pool
 
 States = dict[int, torch.Tensor]
@@ -23,37 +25,49 @@ class HiddenStateRecorder:
             wanted: inputs of each data set, by their places in it.
         """
         self._wanted = wanted
-        self._numbers: dict[int, tuple[int, int]] = {}
+        self._asked: dict[int, list[tuple[int, int]]] = {}
+        self._computed = np.zeros(0, dtype=bool)
+        self._pieces: list[tuple[list[int], torch.Tensor]] = []
         self.states: list[States] = [{} for _ in wanted]
 
-    def begin(self, sizes: Sequence[int]) -> None:
+    def begin(self, sizes: Sequence[int], firsts: np.ndarray) -> None:
         """Number the inputs of all data sets one after another.
 
         Args:
             sizes: inputs of each data set.
+            firsts: ``[inputs]``, for each the equal one that is computed for it.
         """
-        first = 0
+        self._computed = np.zeros(len(firsts), dtype=bool)
+        start = 0
         for owner, (size, wanted) in enumerate(zip(sizes, self._wanted, strict=True)):
-            self._numbers.update({first + index: (owner, index) for index in wanted})
-            first += size
+            for index in wanted:
+                first = int(firsts[start + index])
+                self._asked.setdefault(first, []).append((owner, index))
+                self._computed[first] = True
+            start += size
 
-    def wants(self, numbers: Sequence[int]) -> bool:
-        """Whether one of these inputs is wanted."""
-        return any(number in self._numbers for number in numbers)
+    def wants(self, batch: np.ndarray) -> bool:
+        """Whether one of a batch's inputs is wanted, or one that is equal to it."""
+        return bool(self._computed[batch].any())
 
-    def add(self, equals: Sequence[Sequence[int]], states: Sequence[torch.Tensor], mask: torch.Tensor) -> None:
-        """Take what is wanted out of a batch.
+    def add(self, batch: np.ndarray, states: Sequence[torch.Tensor], mask: torch.Tensor) -> None:
+        """Take what is wanted out of a batch; it stays on the device.
 
         Args:
-            equals: for each row of the batch the numbers of all inputs that are equal to it.
+            batch: ``[batch]`` numbers of its inputs.
             states: hidden states of each layer, ``[batch, length, width]``.
             mask: ``[batch, length]``.
         """
-        rows = [row for row, numbers in enumerate(equals) if self.wants(numbers)]
-        if not rows:
-            return
-        real = mask[rows]
-        vectors = torch.stack([pool(layer[rows].float(), real, "mean") for layer in states], dim=1).cpu()
-        for row, vector in zip(rows, vectors, strict=True):
-            for owner, index in (self._numbers[number] for number in equals[row] if number in self._numbers):
-                self.states[owner][index] = vector
+        rows = np.flatnonzero(self._computed[batch])
+        places = to_device(rows, mask.device)
+        real = mask[places]
+        vectors = torch.stack([pool(layer[places].float(), real, "mean") for layer in states], dim=1)
+        self._pieces.append((batch[rows].tolist(), vectors))
+
+    def finish(self) -> None:
+        """Fill ``states``, once all batches are computed."""
+        for numbers, vectors in self._pieces:
+            for number, vector in zip(numbers, vectors.cpu(), strict=True):
+                for owner, index in self._asked[number]:
+                    self.states[owner][index] = vector
+        self._pieces.clear()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.batching import budget_batches
-from xglue_harness.encoders.device import autocast, free_memory, is_out_of_memory
-from xglue_harness.encoders.inputs import Inputs, collate, concatenated
-from xglue_harness.errors import TrainingError
+from xglue_harness.encoders.device import autocast
+from xglue_harness.encoders.inputs import Inputs, concatenated
 from xglue_harness.kinds import kind_of
+from xglue_harness.prediction.answers import Answers
+from xglue_harness.prediction.equal_inputs import first_of_equals
+from xglue_harness.prediction.forward import ForwardPass
+from xglue_harness.prediction.token_budget import device_memory, known_budget
 from xglue_harness.store.token_cache import encoder_inputs
 
 if TYPE_CHECKING:
@@ -24,11 +27,6 @@ if TYPE_CHECKING:
     from xglue_harness.kinds.base import Prediction
     from xglue_harness.prediction.hidden_states import HiddenStateRecorder
     from xglue_harness.recipe import Recipe
-
-TOKENS_A_BATCH = {"cpu": 1024}
-"""Padded subwords of an evaluation batch, by type of device: on a CPU what its caches hold is fastest."""
-_TOKENS_A_BATCH = 8192
-"""The same on any other device; scores do not depend on it beyond the rounding of floats."""
 
 
 @dataclass(frozen=True)
@@ -138,142 +136,61 @@ def predict(
     """
     if not prepared:
         return []
-    spec = prepared[0].spec
     inputs = concatenated([part.inputs for part in prepared])
-    owners = [owner for owner, part in enumerate(prepared) for _ in range(len(part.inputs))]
-    equals = _equals(inputs)
-    answers = _Answers(inputs, owners, [part.places for part in prepared])
-    real, padded = [0] * len(prepared), [0] * len(prepared)
-    computed = list(equals)
+    sizes = [len(part.inputs) for part in prepared]
+    firsts = first_of_equals(inputs)
+    equals = np.bincount(firsts, minlength=len(firsts))  # of each input that is computed, how many it answers for
+    computed, lengths = np.flatnonzero(equals), np.diff(inputs.starts.numpy())
     if recorder is not None:
-        recorder.begin([len(part.inputs) for part in prepared])
-    pad = backbone.tokenizer.pad_token_id
-    budget = TOKENS_A_BATCH.get(backbone.device.type, _TOKENS_A_BATCH)
+        recorder.begin(sizes, firsts)
     model.eval()
-    with (
-        torch.inference_mode(),
-        autocast(backbone.device, recipe.precision),
-        tqdm(total=len(inputs), desc=f"{spec.title}{note}", unit="ex", disable=not progress, leave=False) as bar,
-    ):
-        for batch in budget_batches([inputs.lengths[index] for index in computed], budget, backbone.batch_rule):
-            places = [computed[place] for place in batch]
-            longest = inputs.lengths[places[0]]
-            computed_batch = _classes(model, inputs, places, pad, backbone.device, recorder, equals)
-            for index, classes, scores in zip(places, *computed_batch, strict=True):
-                real[owners[index]] += inputs.lengths[index]
-                padded[owners[index]] += longest
-                for equal in equals[index]:
-                    answers.add(equal, classes, scores)
-                bar.update(len(equals[index]))
-    computed_of = Counter(owners[index] for index in computed)
-    return [
-        Predictions(
-            *answers.by_document(owner, part),
-            answers.missing(owner),
-            len(part.inputs) - computed_of[owner],
-            real[owner],
-            padded[owner],
-        )
-        for owner, part in enumerate(prepared)
-    ]
+    with torch.inference_mode(), autocast(backbone.device, recipe.precision):
+        forward = ForwardPass(model, inputs, backbone.tokenizer.pad_token_id, backbone.device, recorder)
+        memory = device_memory(backbone.device) if len(inputs) else None
+        budget = known_budget(backbone.device) if memory is None else forward.probe(memory)
+        batches = [computed[batch] for batch in budget_batches(lengths[computed], budget, backbone.batch_rule)]
+        title = f"{prepared[0].spec.title}{note}"
+        with tqdm(total=len(inputs), desc=title, unit="ex", disable=not progress, leave=False) as bar:
+            for batch in batches:
+                forward.compute(batch)
+                bar.update(int(equals[batch].sum()))
+    if recorder is not None:
+        recorder.finish()
+    padded = np.zeros_like(lengths)
+    for batch in batches:
+        padded[batch] = lengths[batch[0]]
+    return _by_part(prepared, forward.answers, firsts, np.where(equals > 0, lengths, 0), padded)
 
 
-def _equals(inputs: Inputs) -> dict[int, list[int]]:
-    """All inputs by the first of those equal to them: same subwords, same segments, told the same language."""
-    ids, segments = inputs.ids.numpy(), None if inputs.segments is None else inputs.segments.numpy()
-    starts = inputs.starts.tolist()
-    languages = [0] * len(inputs) if inputs.languages is None else inputs.languages.tolist()
-    firsts: dict[tuple[bytes, bytes, int], int] = {}
-    equals: dict[int, list[int]] = {}
-    for index in range(len(inputs)):
-        span = slice(starts[index], starts[index + 1])
-        content = (ids[span].tobytes(), b"" if segments is None else segments[span].tobytes(), languages[index])
-        equals.setdefault(firsts.setdefault(content, index), []).append(index)
-    return equals
+def _by_part(
+    prepared: Sequence[Prepared], answers: Answers, firsts: np.ndarray, real: np.ndarray, padded: np.ndarray
+) -> list[Predictions]:
+    """What was computed, language by language and document by document.
 
-
-class _Answers:
-    """Classes of rows, or of their words, and their scores as they come in; class -1 where none has come yet."""
-
-    def __init__(self, inputs: Inputs, owners: Sequence[int], places: Sequence[Sequence[tuple[int, int]]]) -> None:
-        self._inputs, self._owners = inputs, owners
-        self._rows = inputs.rows.tolist()
-        self._first_words = [] if inputs.first_words is None else inputs.first_words.tolist()
-        self._classes: list[list[Any]] = [
-            [[-1] * words if inputs.tagging else -1 for _, words in rows] for rows in places
-        ]
-        self._scores: list[list[Any]] = [[[0.0] * words for _, words in rows] for rows in places]
-
-    def add(self, index: int, classes: torch.Tensor, scores: torch.Tensor) -> None:
-        """Take class and score of all subwords of an input (tagging), or its class and the scores of all classes."""
-        owner, row = self._owners[index], self._rows[index]
-        all_classes, all_scores = self._classes[owner], self._scores[owner]
-        if self._inputs.positions is None:
-            all_classes[row], all_scores[row] = int(classes), scores.tolist()
-            return
-        words, first = self._inputs.words_of(index), self._first_words[index]
-        in_sentence, positions = slice(first, first + words.stop - words.start), self._inputs.positions[words]
-        all_classes[row][in_sentence] = classes[positions].tolist()
-        all_scores[row][in_sentence] = scores[positions].tolist()
-
-    def missing(self, owner: int) -> int:
-        """Rows or words without a class."""
-        classes = self._classes[owner]
-        return sum(row.count(-1) for row in classes) if self._inputs.tagging else classes.count(-1)
-
-    def by_document(self, owner: int, part: Prepared) -> tuple[list[Prediction], list[Any]]:
-        """Classes and scores of each document."""
-        classes, scores = self._classes[owner], self._scores[owner]
-        kind, documents = kind_of(part.spec), [document for document, _ in part.places]
-        return kind.grouped(documents, classes), kind.grouped(documents, scores)
-
-
-def _classes(
-    model: TransferModel,
-    inputs: Inputs,
-    batch: Sequence[int],
-    pad: int,
-    device: torch.device,
-    recorder: HiddenStateRecorder | None,
-    equals: Mapping[int, Sequence[int]],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Class of each input and log-probabilities of all, or class and log-probability of each of its positions.
-
-    A batch that does not fit into memory is halved.
+    Args:
+        prepared: the documents of each language.
+        answers: of all inputs.
+        firsts: ``[inputs]``, for each the one that was computed for it.
+        real: ``[inputs]``, subwords that were computed of each.
+        padded: ``[inputs]``, the same with padding.
     """
-    try:
-        tensors = {name: tensor.to(device) for name, tensor in collate(inputs, batch, pad).items() if name != "labels"}
-        numbers = [equals[index] for index in batch]
-        recording = recorder is not None and any(map(recorder.wants, numbers))
-        output = model(**tensors, **({"output_hidden_states": True} if recording else {}))
-        if recorder is not None and recording:
-            recorder.add(numbers, output["hidden_states"], tensors["attention_mask"])
-        _check_finite(output["logits"], tensors["attention_mask"], tagging=model.tagging)
-        classes: torch.Tensor = output["logits"].argmax(dim=-1)
-        scores = output["logits"].float().log_softmax(dim=-1)
-        if model.tagging:
-            scores = scores.gather(-1, classes[..., None])[..., 0]
-        return classes.cpu(), scores.cpu()
-    except (RuntimeError, MemoryError) as error:
-        if len(batch) == 1 or not is_out_of_memory(error):
-            raise
-    free_memory(device)
-    half = len(batch) // 2
-    parts = [_classes(model, inputs, part, pad, device, recorder, equals) for part in (batch[:half], batch[half:])]
-    longest = max(classes.shape[-1] for classes, _ in parts) if model.tagging else 0
-    columns = zip(*parts, strict=True)
-    return tuple(torch.cat([_widened(part, longest) for part in column]) for column in columns)  # type: ignore[return-value]
-
-
-def _check_finite(logits: torch.Tensor, mask: torch.Tensor, *, tagging: bool) -> None:
-    real = logits[mask.bool()] if tagging else logits  # at padded places anything may stand
-    if not torch.isfinite(real).all():
-        raise TrainingError(
-            "the encoder gives scores that are NaN or infinite: no class could be told from them. Try precision fp32 "
-            "or bf16, and see that the checkpoint is sound"
+    inputs = np.cumsum([0, *(len(part.inputs) for part in prepared)])
+    places = [np.array(part.places, dtype=np.int64).reshape(-1, 2) for part in prepared]
+    rows = np.cumsum([0, *map(len, places)])
+    owned = [part.inputs.rows.numpy() + start for part, start in zip(prepared, rows[:-1], strict=True)]
+    found = answers.by_row(firsts, np.concatenate(owned), np.concatenate(places)[:, 1])
+    predictions = []
+    for number, part in enumerate(prepared):
+        own, own_rows = (slice(bounds[number], bounds[number + 1]) for bounds in (inputs, rows))
+        kind, documents = kind_of(part.spec), places[number][:, 0].tolist()
+        predictions.append(
+            Predictions(
+                values=kind.grouped(documents, found.classes[own_rows]),
+                scores=kind.grouped(documents, found.scores[own_rows]),
+                missing_words=int(found.missing[own_rows].sum()),
+                duplicates=int((real[own] == 0).sum()),
+                real_tokens=int(real[own].sum()),
+                padded_tokens=int(padded[own].sum()),
+            )
         )
-
-
-def _widened(part: torch.Tensor, longest: int) -> torch.Tensor:
-    """Positions (tagging) filled up to the longest; other tensors as they are."""
-    return torch.nn.functional.pad(part, (0, longest - part.shape[-1])) if longest else part
+    return predictions

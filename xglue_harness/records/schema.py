@@ -123,12 +123,24 @@ class Training(_Part):
     padding_ratio: float = Field(ge=1, description="subword positions for each real subword: padded / real")
     batch_splits: int = Field(ge=1, description="most parts that a batch was computed in, to save memory and padding")
     world_size: int = Field(ge=1, description="processes that trained together")
+    mode: str | None = Field(
+        None, description="how steps were taken: 'graphs' (CUDA graphs), or 'eager:' and why; null: older records"
+    )
+    nondeterministic: list[str] | None = Field(
+        None, description="what torch says of a GPU's operations without a deterministic form; null: not looked at"
+    )
     epochs: list[EpochScores] = Field(description="dev scores after each epoch, in order")
     chance: Share | None = Field(description="score (0..1) of guessing one class on English dev; null: not scored")
     chance_limit: Amount | None = Field(description="score up to which English dev is not significantly above chance")
     environment: Environment = Field(description="where the training ran")
     tokenising_cost: Cost = Field(description="of making encoder inputs of the training set, once")
     cost: Cost = Field(description="of all steps, summed over interruptions; its peak is that of everything")
+    steps_cost: Cost | None = Field(
+        None, description="as 'cost', but its peak is that of taking steps alone; null: older records"
+    )
+    recording_cost: Cost | None = Field(
+        None, description="of recording steps as CUDA graphs, in the run that ended the training; null: older records"
+    )
     dev_cost: Cost = Field(description="of scoring dev sets, tokenising included, summed over interruptions")
 
 

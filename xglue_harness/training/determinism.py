@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,3 +45,43 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
             np.random.set_state(before[1])
             torch.use_deterministic_algorithms(before[2], warn_only=warned)
             settings.fill_uninitialized_memory = filling
+
+
+@contextmanager
+def deterministic(*, strict: bool) -> Iterator[None]:
+    """Ask torch for deterministic kernels; ``strict``: what has none is an error, not a warning.
+
+    Attention's backward pass takes its deterministic form only where that is strict.
+    """
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=not strict)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def nondeterministic(attempt: Callable[[], object]) -> list[str]:
+    """What torch says of each operation that has no deterministic form; empty where all have one.
+
+    Args:
+        attempt: does all of it; called a second time where the first one fails.
+    """
+    try:
+        with deterministic(strict=True):
+            attempt()
+    except RuntimeError as error:
+        if "determinis" not in str(error):
+            raise
+    else:
+        return []
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # else torch says it once a process
+    try:
+        with warnings.catch_warnings(record=True) as caught, deterministic(strict=False):
+            warnings.simplefilter("always")
+            attempt()
+    finally:
+        torch.set_warn_always(always)
+    said = (str(warning.message) for warning in caught)
+    return sorted({text.split(". ")[0] for text in said if "determinis" in text})

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import atexit
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
 T = TypeVar("T")
-
-_BUCKET = 25_000_000
-"""Numbers that travel in one message: few messages, and little memory for the copy."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class World:
         if self.size == 1:
             return value
         box: list[Any] = [value if self.is_main_process else None]
-        dist.broadcast_object_list(box, src=0)
+        dist.broadcast_object_list(box, src=0, group=_hosts(dist.group.WORLD))
         return box[0]  # type: ignore[no-any-return]
 
     def gather(self, value: T) -> list[T]:
@@ -47,7 +48,7 @@ class World:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=_hosts(dist.group.WORLD))
         return values
 
     def on_main(self, act: Callable[[], T]) -> T:
@@ -92,29 +93,31 @@ class World:
             dist.broadcast(received[name], src=0)
         return received
 
-    def all_reduce(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Replace tensors by their sums over all processes, in place.
+    def start_sum(self, tensor: torch.Tensor) -> dist.Work:
+        """Begin to replace a tensor, on the device, by its sum over all processes; waiting for it is the caller's."""
+        return dist.all_reduce(tensor, async_op=True)  # type: ignore[no-any-return]
 
-        It runs after the backward pass, not within it, so that a process that runs out of memory can repeat its pass
-        while the others wait.
-        """
-        if self.size == 1:
-            return
-        for bucket in _buckets(tensors):
-            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-            dist.all_reduce(flat)
-            for tensor, summed in zip(bucket, torch.split(flat, [tensor.numel() for tensor in bucket]), strict=True):
-                tensor.copy_(summed.view_as(tensor))
+    def sum_on_hosts(self, tensor: torch.Tensor) -> None:
+        """Replace a tensor in the host's memory by its sum over all processes."""
+        dist.all_reduce(tensor, group=_hosts(dist.group.WORLD))
 
 
-def _buckets(tensors: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    bucket: list[torch.Tensor] = []
-    held = 0
-    for tensor in tensors:
-        if bucket and held + tensor.numel() > _BUCKET:
-            yield bucket
-            bucket, held = [], 0
-        bucket.append(tensor)
-        held += tensor.numel()
-    if bucket:
-        yield bucket
+@cache
+def _hosts(everyone: dist.ProcessGroup) -> dist.ProcessGroup:
+    """The processes as a group that talks from host to host: NCCL knows GPUs only, and a host would wait for its own.
+
+    Made when it is first needed, by all at once.
+    """
+    if "cpu" in dist.get_backend_config(everyone):
+        return everyone
+    # As patient as lm_eval's own group: others wait while one process tokenises or writes.
+    group: dist.ProcessGroup = dist.new_group(backend="gloo", timeout=timedelta(weeks=52))
+    atexit.register(_end, group)
+    return group
+
+
+def _end(group: dist.ProcessGroup) -> None:
+    """End gloo's threads before the interpreter goes (`xglue_harness.harness.processes` says why)."""
+    if dist.is_initialized():
+        with suppress(ValueError):  # it is gone already
+            dist.destroy_process_group(group)

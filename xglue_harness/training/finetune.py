@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xglue_harness.errors import RecipeError
+from xglue_harness.errors import RecipeError, TrainingError
 from xglue_harness.records.cost_meter import CostMeter
 from xglue_harness.records.schema import Cost, Session, Training
 from xglue_harness.store.trainings import Entry, Store, content_key
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.fingerprint import Identity
     from xglue_harness.encoders.heads import TransferModel
-    from xglue_harness.recipe import Precision, Recipe
+    from xglue_harness.recipe import ChosenPrecision, Precision, Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +39,15 @@ _CODE_OF_VERSION_1 = "ee82c35c1ab257bc6565fdf127ff2a8a16b10075009272bef56ac59efb
 """Keys once held a hash over the code. The last one stands for version 1, so that what it trained is still found."""
 
 
-def resolve_precision(wanted: Precision, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+def resolve_precision(wanted: Precision, device: torch.device) -> ChosenPrecision:
     """The arithmetic to use: ``auto`` is bf16 on a GPU that has it and fp32 elsewhere.
 
     Raises:
-        RecipeError: for fp16 without a GPU, where torch has no gradient scaling for it.
+        RecipeError: for fp16 without a GPU, where torch has no gradient scaling for it, and for tf32 without one of
+            NVIDIA's, which alone have it.
     """
+    if wanted == "tf32" and device.type != "cuda":
+        raise RecipeError("precision tf32 needs an NVIDIA GPU; elsewhere use fp32")
     if wanted == "fp16" and device.type == "cpu":
         raise RecipeError("precision fp16 needs a GPU; on a CPU use fp32 or bf16")
     if wanted != "auto":
@@ -99,6 +103,7 @@ def finetune(
     entry: Entry | None = None,
     checkpoint_seconds: float = 600.0,
     progress: bool = True,
+    graphs: bool = True,
 ) -> FineTuned:
     """Fine-tune a copy of an encoder; the encoder itself stays as it was.
 
@@ -115,13 +120,15 @@ def finetune(
         entry: the training, where it was found in the store just now; it is not looked for again.
         checkpoint_seconds: time between two checkpoints; there is one after each epoch, too.
         progress: show bars.
+        graphs: record steps as CUDA graphs where that can be done.
 
     Raises:
-        TrainingError: when the loss is not finite, or memory runs out.
+        TrainingError: when the loss is not finite, memory runs out, or the processes were given different things.
         StoreError: when the store can't be written.
     """
     store, world = store or Store(), World.current()
     facts = training_facts(backbone, identity, recipe, data)
+    _check_same(facts, world)
     key = content_key(facts)
     with ExitStack() as stack:
         entry = entry or world.on_main(lambda: store.find(key))
@@ -134,10 +141,23 @@ def finetune(
             return FineTuned(entry, Training.model_validate(entry.training), session, world)
         with CostMeter(backbone.device) as meter:
             checkpoints = CheckpointFolder(store.working_folder(key))
-            trainer = Trainer(backbone, spec, recipe, data, checkpoints, world, checkpoint_seconds, progress)
+            trainer = Trainer(
+                backbone, spec, recipe, data, checkpoints, world, checkpoint_seconds, progress, graphs=graphs
+            )
             trainer.train()
         training = trainer.training(meter, key)
         kept, record = trainer.progress.kept, training.model_dump(mode="json")
         entry = world.on_main(lambda: store.finish(key, backbone.name, facts, record, kept))
         logger.info("%s: kept in the store: %s", spec.title, entry.folder)
         return FineTuned(entry, training, trainer.session(meter), world)
+
+
+def _check_same(facts: Mapping[str, Any], world: World) -> None:
+    """Refuse processes that would train from other weights, on other data or by another recipe than the first one."""
+    given = world.gather({name: content_key({name: value}) for name, value in facts.items()})
+    for rank, theirs in enumerate(given):
+        if different := sorted(name for name in {*given[0], *theirs} if given[0].get(name) != theirs.get(name)):
+            raise TrainingError(
+                f"process {rank} was given another {' and '.join(different)} than process 0: all must load the same "
+                "checkpoint, at the same revision, and the same files (one drawn at random needs the same seed in each)"
+            )

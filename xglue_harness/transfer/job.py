@@ -14,6 +14,7 @@ from xglue_harness.data import fingerprint, unofficial
 from xglue_harness.diagnostics.context import ContextBuilder, Documents
 from xglue_harness.diagnostics.run import check
 from xglue_harness.encoders.backbone import Backbone
+from xglue_harness.encoders.dropout import check_attention_dropout
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.encoders.probe import Finding, check_length, probe_padding, with_batch_rule
@@ -69,8 +70,8 @@ def prepare_job(backbone: Backbone, leaves: Sequence[Leaf], probes: dict[int, Fi
     Raises:
         DataError: where a file is missing or malformed.
         RecipeError: where the dev set that ``select`` needs is missing, or the precision can't be had.
-        EncoderError: where the encoder can't read inputs of the recipe's length, or would have to be told a language
-            that it does not know.
+        EncoderError: where the encoder can't read inputs of the recipe's length, would have to be told a language
+            that it does not know, or computes attention without its dropout.
     """
     spec, options, source = leaves[0].spec, leaves[0].options, leaves[0].source
     recipe = resolve(
@@ -81,6 +82,7 @@ def prepare_job(backbone: Backbone, leaves: Sequence[Leaf], probes: dict[int, Fi
         pooling=default_pooling(backbone.config) if options.pooling == "auto" else options.pooling,
     )
     check_length(backbone, recipe.max_length)
+    check_attention_dropout(backbone.encoder, recipe.dropout)
     check(options)
     if source.is_sample:
         logger.warning("SAMPLE data: a toy for trying the software out; the scores mean nothing")

@@ -77,7 +77,15 @@ def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progres
     seconds = 60 * options.checkpoint_minutes
     with seeded(recipe.seed, backbone.device):
         tuned = finetune(
-            backbone, identity, spec, recipe, job.data, entry=entry, checkpoint_seconds=seconds, progress=progress
+            backbone,
+            identity,
+            spec,
+            recipe,
+            job.data,
+            entry=entry,
+            checkpoint_seconds=seconds,
+            progress=progress,
+            graphs=options.graphs,
         )
         bars = progress and tuned.world.is_main_process
         runs = [_leaf_run(job, tuned, leaf, progress=bars) for leaf in job.leaves]

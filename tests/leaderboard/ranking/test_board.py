@@ -12,6 +12,7 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.tree import read_tree
+from xglue_harness.leaderboard.ranking.families import compare_families
 from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.ranking.tables import Table, changed_results
 from xglue_harness.published.paper import tables
@@ -227,3 +228,10 @@ def test_validate_says_what_it_saw(tree):
 def test_markdown_has_a_line_a_row():
     table = Table("t", ("a", "b"), (("x", "1"), ("y", "2")))
     assert table.markdown().splitlines() == ["**t**", "", "| a | b |", "| --- | --- |", "| x | 1 |", "| y | 2 |"]
+
+
+def test_backbones_that_nothing_is_told_of_are_in_no_family(validated, board):
+    told = {name: backbone for name, backbone in validated.backbones.items() if name != "tiny-mt"}
+    families = compare_families([board.tasks["ner"]], told)
+    assert [item.family for item in families.scores] == ["LM", "CP"]
+    assert [(item.first, item.second) for item in families.versus] == [("LM", "CP")]

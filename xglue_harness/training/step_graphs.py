@@ -1,0 +1,125 @@
+"""Optimisation steps recorded as CUDA graphs: a step is one launch instead of some 1,500."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from xglue_harness.encoders.device import undisturbed
+
+if TYPE_CHECKING:
+    from xglue_harness.encoders.backbone import BatchRule
+    from xglue_harness.recipe import Recipe
+    from xglue_harness.training.distributed import World
+    from xglue_harness.training.static_step import StaticStep
+
+logger = logging.getLogger(__name__)
+
+
+class NotRecordableError(Exception):
+    """Why the steps of a training can't be recorded."""
+
+
+def why_eager(device: torch.device, recipe: Recipe, world: World, batch_rule: BatchRule, *, wanted: bool) -> str | None:
+    """Why steps will not be recorded, as far as that is known beforehand; ``None`` where they will be."""
+    if device.type != "cuda":
+        return f"the device is no CUDA GPU ({device.type})"
+    if not wanted:
+        return "graphs were turned off"
+    if world.size > 1:
+        return "several processes share each batch"
+    if batch_rule != "any length":
+        return f"the encoder's answer depends on padding or on neighbours (batches of {batch_rule})"
+    if recipe.precision == "fp16":
+        return "fp16's gradient scaler decides on the host whether a step counts"
+    return None
+
+
+class StepGraphs:
+    """A graph for each length that occurs, recorded at its first use; all share one pool of memory."""
+
+    def __init__(self, step: StaticStep, device: torch.device, *, asks_nothing: bool) -> None:
+        """Nothing is recorded yet.
+
+        Args:
+            step: what will be recorded.
+            device: the GPU.
+            asks_nothing: whether the step's course is the same while it is not recorded; transformers looks at a plain
+                attention mask, and knows better than to do so while it is.
+        """
+        self._step, self._device, self._asks_nothing = step, device, asks_nothing
+        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pool: Any = torch.cuda.graph_pool_handle()
+        self.seconds = 0.0
+        """Wall time of all recordings."""
+
+    def run(self, length: int) -> None:
+        """Take a step with what `StaticStep.load` was given.
+
+        Raises:
+            NotRecordableError: where the encoder decides something on the host; no weight and no generator has changed.
+            torch.OutOfMemoryError: where the step does not fit into memory; the same holds.
+        """
+        if length not in self._graphs:
+            began = time.monotonic()
+            with undisturbed(self._device):
+                self._graphs[length] = self._record(length)
+            self.seconds += time.monotonic() - began
+        self._graphs[length].replay()
+
+    def forget(self) -> None:
+        """Drop all graphs, and with them the memory that they hold."""
+        self._graphs.clear()
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def _record(self, length: int) -> torch.cuda.CUDAGraph:
+        """Record a step, after passes that leave nothing behind but libraries that have started."""
+        first = not self._graphs
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        try:
+            with torch.cuda.stream(self._stream):
+                if first:
+                    self._try_out(length)
+                else:
+                    self._step.warm_up(length)
+            graph = torch.cuda.CUDAGraph()
+            # Another thread's calls (of a monitor of energy, say) must not end the recording: "global" lets them.
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                self._step.run(length)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise NotRecordableError(f"{type(error).__name__} while a step was recorded: {reason}") from error
+        finally:
+            self._step.clear()
+            torch.cuda.current_stream(self._device).wait_stream(self._stream)
+        return graph
+
+    def _try_out(self, length: int) -> None:
+        """Refuse an encoder that waits for the device or draws numbers on the host: a graph would repeat one course."""
+        self._step.warm_up(length)
+        before = _host_generators()
+        mode = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("error" if self._asks_nothing else mode)
+        try:
+            self._step.warm_up(length)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise NotRecordableError(f"the encoder's forward or backward pass waits for the device: {error}") from error
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)
+        if _host_generators() != before:
+            raise NotRecordableError("the encoder draws random numbers on the host (LayerDrop)")
+
+
+def _host_generators() -> tuple[Any, ...]:
+    name, values, *rest = np.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), (name, bytes(values), *rest)  # type: ignore[arg-type]
