@@ -196,7 +196,7 @@ def test_losses_and_gradients_in_bf16_are_those_of_plain_autocast(task):
             if gradient is not None:
                 distance = torch.linalg.vector_norm(parameters[name].grad - gradient)
                 assert distance <= 0.03 * torch.linalg.vector_norm(gradient) + 1e-6, name
-        train_step._optimizer.zero_grad()
+        train_step._optimisation.clear()
 
 
 def test_weights_and_optimizer_stay_in_fp32_under_bf16():
