@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +20,6 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from xglue_harness.encoders.cpu_linear import Bf16Linear
-
-if TYPE_CHECKING:
-    from xglue_harness.recipe import Recipe
 
 _LEVELS = 1 << 16
 
@@ -32,10 +29,9 @@ def training_kernels(device: torch.device) -> AbstractContextManager[Any]:
     return _CpuKernels() if device.type == "cpu" else nullcontext()
 
 
-def evaluation_kernels(device: torch.device, recipe: Recipe) -> AbstractContextManager[Any]:
-    """What all forward passes of an evaluation run under; weights are cast once. They must not change meanwhile."""
-    plain = device.type != "cpu" or recipe.precision != "bf16" or recipe.compile
-    return nullcontext() if plain else _CpuKernels()
+def evaluation_kernels(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """What all forward passes of an evaluation run under; weights are cast once, and must not change meanwhile."""
+    return _CpuKernels() if device.type == "cpu" and precision == "bf16" else nullcontext()
 
 
 class _CpuKernels(TorchFunctionMode):
