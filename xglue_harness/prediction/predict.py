@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.batching import budget_batches
+from xglue_harness.encoders.cpu_kernels import evaluation_kernels
 from xglue_harness.encoders.device import autocast
 from xglue_harness.encoders.inputs import Inputs, concatenated
 from xglue_harness.kinds import kind_of
@@ -144,7 +146,8 @@ def predict(
     if recorder is not None:
         recorder.begin(sizes, firsts)
     model.eval()
-    with torch.inference_mode(), autocast(backbone.device, recipe.precision):
+    kernels = nullcontext() if recipe.compile else evaluation_kernels(backbone.device, recipe.precision)
+    with torch.inference_mode(), autocast(backbone.device, recipe.precision), kernels:
         forward = ForwardPass(model, inputs, backbone.tokenizer.pad_token_id, backbone.device, recorder)
         memory = device_memory(backbone.device) if len(inputs) else None
         budget = known_budget(backbone.device) if memory is None else forward.probe(memory)
