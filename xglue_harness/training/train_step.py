@@ -317,7 +317,8 @@ class TrainStep:
         """What of a step has no deterministic form; ``None`` where memory does not suffice to look."""
 
         def attempt() -> None:
-            self._accumulate(self._microbatches(batch), 1.0)
+            share = batch[self.world.rank :: self.world.size] or batch[:1]
+            self._accumulate(self._microbatches(share), 1.0)
             self._optimisation.clear()
 
         try:
