@@ -33,6 +33,7 @@ def run_here(queue: Queue, stop: Stop | None = None, *, tell: Callable[[str], No
 
         def note(line: str) -> None:
             (tell or tqdm.write)(line)
+            bar.set_postfix_str("", refresh=False)
             bar.n = sum(state.status == "done" for state in queue.states().values())
             bar.refresh()
 
