@@ -17,9 +17,11 @@ import torch
 
 from benchmarks.sweeps import facts
 from tests.helpers.runs import QUICK
+from xglue_harness import interrupt
 from xglue_harness.errors import DataError, StoreError, TrainingError
 from xglue_harness.harness.demo import build_encoder
 from xglue_harness.records.results_files import predictions_of, read_runs
+from xglue_harness.sweeps import runner
 from xglue_harness.sweeps.child import Child
 from xglue_harness.sweeps.jobs import Job, arguments
 from xglue_harness.sweeps.runner import Reply, Request, judged
@@ -92,6 +94,19 @@ def test_a_stop_leaves_a_checkpoint(encoder: Path, child: Child, tmp_path: Path)
     [progress] = (tmp_path / "store" / "working").glob("*/progress.json")
     assert json.loads(progress.read_text())["counters"]["step"] > 0
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_that_a_library_makes_an_error_of_is_a_stop(monkeypatch: pytest.MonkeyPatch):
+    class Interrupted:
+        def run(self, arguments: object) -> None:
+            try:
+                interrupt.request_stop()
+            except KeyboardInterrupt:
+                raise ValueError("could not determine the shape of object type") from None
+
+    monkeypatch.setattr(interrupt, "_stop", interrupt._Stop())
+    monkeypatch.setattr(runner, "_redirect", lambda log: None)
+    assert runner._run(Interrupted(), Request((), "")) == Reply("stopped")
 
 
 @pytest.mark.processes

@@ -137,7 +137,7 @@ class _Requests:
 
 def _run(lm_eval: Any, request: Request) -> Reply:
     """Run lm_eval, its output in the job's log."""
-    from xglue_harness.interrupt import request_stop
+    from xglue_harness.interrupt import is_stop_requested, request_stop
 
     before = signal.signal(signal.SIGTERM, request_stop)
     try:
@@ -150,7 +150,8 @@ def _run(lm_eval: Any, request: Request) -> Reply:
     except (Exception, SystemExit) as error:
         with suppress(OSError):  # a full disk takes no log either
             traceback.print_exc()
-        return judged(error)
+        # An interrupt within a library may come out of it as any error: numpy's has been a ValueError.
+        return Reply("stopped") if is_stop_requested() else judged(error)
     finally:
         signal.signal(signal.SIGTERM, before)
         with suppress(OSError):
