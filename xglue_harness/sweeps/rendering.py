@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 from xglue_harness.atomic import replacing
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.ranking.tables import MARKS
+from xglue_harness.published.reference import as_printed
 from xglue_harness.sweeps.comparison import Cell
 from xglue_harness.sweeps.tables import Content, Grid, Published
 
@@ -109,18 +109,13 @@ def _text(content: Content, head: str, grid: Grid) -> str:
     if content is None:
         return "-"
     if isinstance(content, Published):
-        return _as_printed(content.percent, grid.digits)
+        return as_printed(content.percent, grid.digits)
     seeds = f"[{content.seeds}/{content.wanted}]"
     if content.estimate is None:
         return seeds
     number = _number(content.estimate, grid, interval=head in grid.intervals)
     few = "" if content.seeds >= content.wanted else f" {seeds}"
     return f"{number}{_marks(content, content.estimate)}{few}"
-
-
-def _as_printed(percent: float, digits: int) -> str:
-    """A published number, a half rounded up, as papers do: 88.85 is 88.9, though its nearest float is below."""
-    return str(Decimal(f"{percent:.6f}").quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 def _marks(cell: Cell, estimate: Estimate) -> str:

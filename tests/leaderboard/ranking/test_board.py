@@ -14,7 +14,7 @@ from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.tree import read_tree
 from xglue_harness.leaderboard.ranking.families import compare_families
 from xglue_harness.leaderboard.ranking.rows import ALL
-from xglue_harness.leaderboard.ranking.tables import Table, changed_results
+from xglue_harness.leaderboard.ranking.tables import Table, changed_results, published
 from xglue_harness.published.paper import tables
 from xglue_harness.published.reference import references
 
@@ -132,6 +132,15 @@ def test_published_baselines_have_a_known_family_and_a_source():
     assert unicoder.overall == pytest.approx(77.425)
     assert unicoder.mean("ner") is None
     assert "2004.01401" in xglue.url
+
+
+def test_published_means_are_shown_as_the_paper_printed_them():
+    """All but those of WPR, which leave Chinese out; a half is rounded up."""
+    table, printed = published()[0], tables()["table1"]
+    for row in table.rows:
+        shown = dict(zip(table.columns, row, strict=True))
+        numbers = {title: f"{value:.1f}" for title, value in printed[row[0]].items() if title != "WPR"}
+        assert {title: shown[title] for title in numbers} == numbers
 
 
 def test_news_tell_what_is_new_and_what_changed(tree, tmp_path):
