@@ -95,7 +95,7 @@ class Environment(_Part):
     """Software and hardware."""
 
     versions: dict[str, str] = Field(description="version of Python and of each package that can move a score")
-    hardware: JsonObject = Field(description="processor, cores, threads, device")
+    hardware: JsonObject = Field(description="processor, cores, threads, device; what bf16 gains on a CPU")
     git_revision: str | None = Field(description="commit of the harness, with '-dirty' if changed; null: unknown")
     code_sha256: Sha256 = Field(description="sha256 over the code that trains and predicts")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from xglue_harness.encoders.cpu_precision import bf16_gain
 from xglue_harness.errors import RecipeError, TrainingError
 from xglue_harness.records.cost_meter import CostMeter
 from xglue_harness.records.schema import Cost, Session, Training
@@ -40,9 +41,10 @@ _CODE_OF_VERSION_1 = "ee82c35c1ab257bc6565fdf127ff2a8a16b10075009272bef56ac59efb
 
 
 def resolve_precision(wanted: Precision, device: torch.device) -> ChosenPrecision:
-    """The arithmetic to use: ``auto`` is bf16 on a GPU that has it and fp32 elsewhere.
+    """The arithmetic to use: ``auto`` is bf16 on a GPU that has it, and on a CPU where it pays; else fp32.
 
     Raises:
+        DataError: where ``auto`` has to be measured, and the cache can't be written.
         RecipeError: for fp16 without a GPU, where torch has no gradient scaling for it, and for tf32 without one of
             NVIDIA's, which alone have it.
     """
@@ -52,7 +54,18 @@ def resolve_precision(wanted: Precision, device: torch.device) -> ChosenPrecisio
         raise RecipeError("precision fp16 needs a GPU; on a CPU use fp32 or bf16")
     if wanted != "auto":
         return wanted
+    if device.type == "cpu":
+        return _cpu_precision()
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+def _cpu_precision() -> ChosenPrecision:
+    """All processes go by what the first one measured."""
+    gain = World.current().on_main(bf16_gain)
+    if gain is None:
+        return "fp32"
+    logger.info("precision auto is %s: on this processor products in bf16 are %s", gain.better, gain)
+    return gain.better
 
 
 @dataclass(frozen=True)
