@@ -39,7 +39,8 @@ def _dtypes(tensors):
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])  # a trimmed table, and one that is trained as a whole
 @pytest.mark.parametrize(
-    ("family", "dtype"), [("xlmr", torch.bfloat16), ("xlmr", torch.float16), ("t5", torch.float16)]
+    ("family", "dtype"),
+    [("xlmr", torch.bfloat16), ("xlmr", torch.float16), ("t5", torch.float16), ("nllb", torch.bfloat16)],
 )
 def test_training_and_predictions_are_those_of_fp32(family, dtype, weight_decay, checkpoint, tmp_path, monkeypatch):
     families.whole(checkpoint(family)).to(dtype).save_pretrained(tmp_path / "half")
