@@ -13,7 +13,7 @@ from benchmarks.workload import Setting
 
 WORKLOADS = ("XNLI", "POS", "NC")
 TASKS = {"XNLI": "xnli", "POS": "pos", "NC": "nc"}
-SIDES = ("ours", "Trainer", "Trainer at its best", "Trainer compiled")
+SIDES = ("ours", "ours compiled", "Trainer", "Trainer at its best", "Trainer compiled")
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "fp32 without dropout": {"precision": "fp32", "dropout": 0.0},
     "fp32 with dropout": {"precision": "fp32", "dropout": None},
@@ -133,7 +133,11 @@ def all_parts(encoder: str, data: str, folder: Path, scale: Scale) -> dict[str, 
         "material": [kinds.material(real)],
         "speed": speeds("ours", "Trainer", "Trainer at its best"),
         "profile": [kinds.profile(shapes, "ours")],
-        "compiled": [kinds.speed("shapes", shapes, "Trainer compiled", "bf16", (rows,)) for rows in ("XNLI", "NC")],
+        "compiled": [
+            kinds.speed("shapes", shapes, side, "bf16", (rows,))
+            for rows in ("XNLI", "NC")
+            for side in ("ours compiled", "Trainer compiled")
+        ],
         "together": [kinds.together(shapes, mps=False), kinds.together(shapes, mps=True)],
         "e5": speeds("ours", "Trainer", of="real"),
         "fp32": speeds("ours", "Trainer", precision="fp32"),
@@ -200,20 +204,20 @@ class Parts:
         self, encoder_name: str, encoder: str, side: str, precision: Any, workloads: tuple[str, ...] = WORKLOADS
     ) -> Part:
         """Training and evaluation of one side."""
-        compiled = side == "Trainer compiled"
+        compiled = side.endswith("compiled")
         jobs = [
             {"key": f"speed/{encoder_name}/{precision}/{workload}/{side}",
              "setting": asdict(self._setting(encoder, workload, precision, evaluates=not compiled))}
             for workload in workloads
         ]  # fmt: skip
         arguments = {
-            "side": "ours" if side == "ours" else "Trainer",
+            "side": side.split()[0],
             "best": side.startswith("Trainer "),
             "compile": compiled,
             "graphs": encoder_name != "eager",
             "jobs": jobs,
         }
-        estimate = {"ours": 65.0, "Trainer": 60.0, "Trainer at its best": 55.0, "Trainer compiled": 70.0}[side]
+        estimate = {"ours": 65.0, "Trainer": 60.0, "Trainer at its best": 55.0}.get(side, 70.0)
         name = f"speed, {encoder_name}, {side}, {precision}, {' '.join(workloads)}"
         return Part(name, "benchmarks.gpu.speed", arguments, estimate, 170, tuple(job["key"] for job in jobs))
 

@@ -35,10 +35,12 @@ class Watcher(Protocol):
 class OnDevice(Ours):
     """The engine of ``--model hf-encoder``, through its own entry points."""
 
-    def __init__(self, setting: Setting, *, graphs: bool = True, dropout: float | None = None) -> None:
+    def __init__(
+        self, setting: Setting, *, graphs: bool = True, dropout: float | None = None, compiled: bool = False
+    ) -> None:
         """Load the encoder; ``graphs`` as in `xglue_harness.training.finetune.finetune`."""
         super().__init__(setting)
-        self._graphs, self._dropout = graphs, dropout
+        self._graphs, self._changes = graphs, {"dropout": dropout, "compile": compiled}
 
     @property
     def tuned(self) -> FineTuned:
@@ -70,7 +72,7 @@ class OnDevice(Ours):
         from xglue_harness.training.trainer import TrainingData
 
         recipe = self._resolve(epochs, self._setting.seed if seed is None else seed)
-        self._recipe = recipe.model_copy(update={"dropout": self._dropout})
+        self._recipe = recipe.model_copy(update=self._changes)
         fingerprint = hashlib.sha256(
             f"{len(rows)} {time.time_ns()}".encode()
         ).hexdigest()  # nothing is found in a store

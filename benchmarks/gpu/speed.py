@@ -98,7 +98,7 @@ def run(side: Any, setting: Setting, epochs: float) -> tuple[dict[str, Any], str
 
 def ours(setting: Setting, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """Our side."""
-    return run(OnDevice(setting, graphs=given["graphs"]), setting, 2)
+    return run(OnDevice(setting, graphs=given["graphs"], compiled=given["compile"]), setting, 2)
 
 
 def plain(setting: Setting, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

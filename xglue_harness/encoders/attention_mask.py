@@ -48,8 +48,6 @@ def takes_finished_mask(
         token_type_ids: ``[batch, length]`` segments, where the encoder reads them.
         languages: ``[batch]`` the encoder's numbers of languages, where it is told them.
     """
-    if getattr(encoder, "_compiled_call_impl", None) is not None:
-        return False  # compiled code asks nothing anyway
     length, device = input_ids.shape[1], input_ids.device
     whole = torch.ones_like(input_ids)
     mask = torch.cat([whole, whole * (torch.arange(length, device=device) < (length + 1) // 2)])

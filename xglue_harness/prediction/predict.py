@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +145,7 @@ def predict(
     if recorder is not None:
         recorder.begin(sizes, firsts)
     model.eval()
-    kernels = nullcontext() if recipe.compile else evaluation_kernels(backbone.device, recipe.precision)
+    kernels = evaluation_kernels(backbone.device, recipe.precision)
     with torch.inference_mode(), autocast(backbone.device, recipe.precision), kernels:
         forward = ForwardPass(model, inputs, backbone.tokenizer.pad_token_id, backbone.device, recorder)
         memory = device_memory(backbone.device) if len(inputs) else None

@@ -41,8 +41,6 @@ def build_model(backbone: Backbone, spec: TaskSpec, recipe: Recipe, used: Iterab
         trim(encoder, used)
     if recipe.dropout is not None:
         set_dropout(encoder, recipe.dropout)
-    if recipe.compile:
-        encoder.compile(dynamic=True)  # in place, so that weights keep their names
     head_dropout = {} if recipe.dropout is None else {"dropout": recipe.dropout}
     tagging = kind_of(spec).per_word
     return TransferModel(encoder, len(spec.labels), tagging=tagging, pooling=recipe.pooling, **head_dropout)
