@@ -135,7 +135,7 @@ def test_killed_workers_start_again_and_a_killed_driver_leaves_nobody_behind(
             os.kill(process, signal.SIGKILL)
         _wait_until(lambda: len(_holders(stub) - killed) == 2)
         stub.wait_for_checkpoint()
-        assert len(_at_work(stub)) >= 4
+        _wait_until(lambda: len(_at_work(stub)) >= 4)
         driver.kill()
         driver.wait()
         _wait_until(lambda: not _at_work(stub))
