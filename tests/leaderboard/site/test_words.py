@@ -42,6 +42,7 @@ def test_the_answer_says_who_is_ahead_and_how_surely(board, validated, p_values,
 def test_signs_and_roundings():
     assert [signed(v) for v in (0.0123, -0.0123, -0.0001, 0.0)] == ["+1.2", "−1.2", "0.0", "0.0"]
     assert [percent(v, 2) for v in (-0.00001, -0.0682)] == ["0.00", "−6.82"]
+    assert percent(0.8885) == "88.9", "a half is rounded up, as papers do; its nearest float is below"
 
 
 def test_shared_ranks_have_a_sign():

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.ranking.tables import MARKS
+from xglue_harness.published.reference import as_printed
 
 LANGUAGE_NAMES = {
     "ar": "Arabic",
@@ -48,7 +49,7 @@ def signed_points(value: float, digits: int = 1) -> str:
 
 
 def _round(value: float, digits: int) -> float:
-    return round(value, digits) + 0.0  # no minus before a zero
+    return float(as_printed(value, digits)) + 0.0  # no minus before a zero
 
 
 def interval(estimate: Estimate, digits: int = 1, *, sign: bool = False) -> str:
