@@ -1,0 +1,153 @@
+"""Probes on frozen vectors, pure: numbers in, predictions out. numpy and scikit-learn, no encoder and no files."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xglue_harness.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xglue_harness.probing.recipe import ProbeRecipe
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+UNSEEN = float(np.log(np.finfo(np.float32).tiny))
+"""Log-probability (natural) of a class without a training row, and the least of any class: Parquet holds float32."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A fitted linear classifier.
+
+    Attributes:
+        mean: ``[features]``, of the training rows.
+        scale: ``[features]``, their standard deviation; 1 where a feature is constant.
+        model: scikit-learn's, fitted on standardised rows.
+        classes: of the task, those without a training row among them.
+    """
+
+    mean: Floats
+    scale: Floats
+    model: Any
+    classes: int
+
+    def log_probabilities(self, features: Floats) -> Floats:
+        """Natural logarithms of the classes' probabilities, ``[rows, classes]``.
+
+        Args:
+            features: ``[rows, features]``.
+        """
+        found = np.full((len(features), self.classes), UNSEEN)
+        if len(features):
+            logs = self.model.predict_log_proba((features - self.mean) / self.scale)
+            found[:, self.model.classes_] = np.maximum(logs, UNSEEN)
+        return found
+
+
+def fit(features: Floats, labels: Ints, classes: int, recipe: ProbeRecipe, what: str = "") -> Classifier:
+    """Fit a logistic regression on standardised features.
+
+    Equal to scikit-learn's ``make_pipeline(StandardScaler(), LogisticRegression(C, solver, tol, max_iter))``.
+
+    Args:
+        features: ``[rows, features]``.
+        labels: ``[rows]`` class ids.
+        classes: of the task.
+        recipe: regularisation and solver.
+        what: is fitted, for messages.
+
+    Raises:
+        DataError: for training rows of a single class.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    if len(np.unique(labels)) < 2:
+        raise DataError(f"{what}: the English training rows have {len(np.unique(labels))} class: a probe needs two")
+    scaler = StandardScaler().fit(features)
+    model = LogisticRegression(C=recipe.c, solver=recipe.solver, tol=recipe.tolerance, max_iter=recipe.max_iterations)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(scaler.transform(features), labels)
+    if int(np.max(model.n_iter_)) >= recipe.max_iterations:
+        logger.warning("%s: the classifier has not converged in %d iterations", what, recipe.max_iterations)
+    return Classifier(scaler.mean_, scaler.scale_, model, classes)
+
+
+def pair_features(first: Floats, second: Floats) -> Floats:
+    """The usual features of two sentences: ``[u, v, |u - v|, u * v]`` (Conneau et al. 2017).
+
+    Args:
+        first: ``[pairs, width]``.
+        second: the same.
+
+    Returns:
+        ``[pairs, 4 * width]``.
+    """
+    return np.concatenate([first, second, np.abs(first - second), first * second], axis=1)
+
+
+def cosines(first: Floats, second: Floats) -> Floats:
+    """Cosine of each pair, ``[pairs]``; 0 where a vector is zero.
+
+    Args:
+        first: ``[pairs, width]``.
+        second: the same.
+    """
+    products: Floats = (unit(first) * unit(second)).sum(axis=1)
+    return products
+
+
+def unit(vectors: Floats) -> Floats:
+    """Vectors of length 1, ``[n, width]``; a zero vector stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Floats = vectors / np.where(lengths > 0, lengths, 1.0)
+    return scaled
+
+
+def nearest(first: Floats, second: Floats, *, chunk: int = 4096) -> Ints:
+    """For each vector the place of its nearest one by cosine, ``[n]``; of equally near ones the first.
+
+    Args:
+        first: ``[n, width]``.
+        second: ``[m, width]``.
+        chunk: rows of ``first`` that are compared at once.
+    """
+    others = unit(second).T
+    found = [np.argmax(unit(first[at : at + chunk]) @ others, axis=1) for at in range(0, len(first), chunk)]
+    return np.concatenate(found).astype(np.int64)
+
+
+def bitext_f1(found: Ints) -> float:
+    """F1 of mined translations, where row ``i`` of both sides are translations of each other.
+
+    Every sentence gets one partner, so precision, recall, F1 and accuracy are one number, as in mteb's bitext mining.
+
+    Args:
+        found: ``[n]``, the place that each sentence is matched with.
+    """
+    return float(np.mean(found == np.arange(len(found))))
+
+
+def average_precision(labels: Sequence[int] | Ints, scores: Floats) -> float:
+    """Average precision of a ranking of pairs; equal to scikit-learn's.
+
+    Args:
+        labels: ``[pairs]``, 1 for pairs that belong together, else 0.
+        scores: ``[pairs]``, higher is more alike.
+    """
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(np.asarray(labels), scores))

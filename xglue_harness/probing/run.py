@@ -1,0 +1,214 @@
+"""Score a frozen encoder on a task: states, a probe that is fitted on English, predictions in every language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
+from xglue_harness.kinds import kind_of
+from xglue_harness.kinds.base import joined
+from xglue_harness.probing import state_files
+from xglue_harness.probing.probes import Classifier, cosines, fit, pair_features
+from xglue_harness.probing.recipe import ProbeRecipe, probe_recipe
+from xglue_harness.probing.scores import Rows, ranking_by, scored
+from xglue_harness.probing.states import FrozenEncoder, Part
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from xglue_harness.encoders.backbone import Backbone
+    from xglue_harness.kinds.base import Prediction
+    from xglue_harness.probing.probes import Floats
+
+
+@dataclass(frozen=True)
+class ProbeScore:
+    """One language in one layer.
+
+    Attributes:
+        language: of the test set.
+        layer: 0 is what the embeddings give, the last one the encoder's own output.
+        score: by the task's own metric (`xglue_harness.scoring`).
+        values: predicted class of each document, as `xglue_harness.prediction.predict.Predictions` has them.
+        scores: natural logarithms of probabilities of each document, the same.
+        similarity: cosine of the two texts of each row, ``[rows]``, where the probe reads it (PAWS-X, QAM, QADSM, WPR).
+        ranking: WPR: mean nDCG of the rows ranked by that cosine, ties averaged; needs no training.
+    """
+
+    language: str
+    layer: int
+    score: float
+    values: Sequence[Prediction]
+    scores: Sequence[Any]
+    similarity: Sequence[float] | None = None
+    ranking: float | None = None
+
+
+@dataclass(frozen=True)
+class TaskStates:
+    """Rows of a task in one language, and the states of their texts or words.
+
+    Attributes:
+        rows: with their labels.
+        part: states of the first texts, then of the second ones where a row has two; or of all words.
+    """
+
+    rows: Rows
+    part: Part
+
+    def features(self, recipe: ProbeRecipe, layer: int) -> Floats:
+        """What a classifier reads in a layer, ``[rows or words, features]``."""
+        states = self.part.states(layer)
+        if recipe.features in ("text", "word"):
+            return states
+        first, second = states[: len(self.rows.rows)], states[len(self.rows.rows) :]
+        return pair_features(first, second) if recipe.features == "pair" else cosines(first, second)[:, None]
+
+
+@dataclass(frozen=True)
+class TaskProbe:
+    """A task that is about to be probed: everything is tokenised, nothing computed.
+
+    Attributes:
+        recipe: of the probe.
+        encoder: the frozen encoder.
+        train: English training rows.
+        tests: rows by language.
+    """
+
+    recipe: ProbeRecipe
+    encoder: FrozenEncoder
+    train: TaskStates
+    tests: Mapping[str, TaskStates] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The task."""
+        return self.train.rows.spec
+
+    @property
+    def parts(self) -> list[Part]:
+        """All states that are needed."""
+        return [self.train.part, *(test.part for test in self.tests.values())]
+
+    def classifier(self, layer: int) -> Classifier:
+        """Fit on English.
+
+        Raises:
+            DataError: for training rows of a single class.
+        """
+        labels, what = self.train.rows.labels, f"{self.spec.title}, layer {layer}"
+        return fit(self.train.features(self.recipe, layer), labels, len(self.spec.labels), self.recipe, what)
+
+    def score(self, layer: int) -> list[ProbeScore]:
+        """Every language in a layer whose states are on disk."""
+        classifier = self.classifier(layer)
+        return [self._language(classifier, language, layer) for language in self.tests]
+
+    def _language(self, classifier: Classifier, language: str, layer: int) -> ProbeScore:
+        test = self.tests[language]
+        features = test.features(self.recipe, layer)
+        found = scored(test.rows, classifier.log_probabilities(features))
+        similarity = features[:, 0] if self.recipe.features == "cosine" else None
+        ranking = None
+        if similarity is not None and kind_of(self.spec).several_rows:
+            ranking = ranking_by(test.rows, similarity)
+        shown = None if similarity is None else similarity.tolist()
+        return ProbeScore(language, layer, found.score, found.values, found.scores, shown, ranking)
+
+
+def probe_task(
+    backbone: Backbone,
+    spec: TaskSpec,
+    train: Dataset,
+    documents: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    layers: Sequence[int] | None,
+    pooling: str,
+    max_length: int,
+    seed: int,
+    progress: bool,
+) -> list[ProbeScore]:
+    """Probe a frozen encoder on a task: fitted on English, scored in every language.
+
+    Args:
+        backbone: encoder and tokenizer; nothing of it is trained.
+        spec: the task.
+        train: English training rows.
+        documents: documents of each language (`xglue_harness.kinds.base.TaskKind.documents`).
+        layers: numbers, 0 being what the embeddings give; ``None``: the last one.
+        pooling: of a text's subwords: ``mean``, ``first``, ``max`` or ``eos``; a word is its first subword.
+        max_length: most subwords of a text, special ones included; each text of a pair is read by itself.
+        seed: draws the training rows, where there are more than the recipe takes.
+        progress: show bars.
+
+    Returns:
+        A score for each layer and language, the layers ascending, the languages as ``documents`` has them.
+
+    Raises:
+        DataError: where states can't be kept, or the training rows have a single class.
+        EncoderError: where the encoder can't be used, or has no such layer.
+        RecipeError: for a pooling or a length that can't be.
+    """
+    recipe = probe_recipe(spec, pooling=pooling, max_length=max_length, seed=seed)
+    encoder = FrozenEncoder(backbone, pooling=pooling, max_length=max_length, progress=progress)
+    chosen = encoder.layers(layers)
+    probe = prepare_probe(encoder, spec, recipe, train, documents)
+    missing = encoder.missing(probe.parts, chosen)
+    state_files.check_room(encoder.bytes_of(missing), None)
+    encoder.compute(missing)
+    bar = tqdm(chosen, desc=f"{spec.title}: probes", unit="layer", disable=not progress, leave=False)
+    return [found for layer in bar for found in probe.score(layer)]
+
+
+def prepare_probe(
+    encoder: FrozenEncoder,
+    spec: TaskSpec,
+    recipe: ProbeRecipe,
+    train: Dataset,
+    documents: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> TaskProbe:
+    """Choose the training rows, and tokenise all.
+
+    Args:
+        encoder: the frozen encoder.
+        spec: the task.
+        recipe: of the probe.
+        train: English training rows.
+        documents: documents of each language.
+    """
+    chosen = [dict(row) for row in train.select(training_rows(len(train), recipe))]
+    english = Rows(spec, chosen, range(len(chosen)))
+    tests = {language: Rows.of(spec, found) for language, found in documents.items()}
+    return TaskProbe(
+        recipe,
+        encoder,
+        _states(encoder, english, SOURCE_LANGUAGE, f"{spec.title} en train"),
+        {language: _states(encoder, rows, language, f"{spec.title} {language}") for language, rows in tests.items()},
+    )
+
+
+def training_rows(rows: int, recipe: ProbeRecipe) -> list[int]:
+    """The training rows that a probe is fitted on, ascending: all, or as many as its seed draws."""
+    if rows <= recipe.train_rows:
+        return [*range(rows)]
+    drawn = np.random.default_rng(recipe.seed).choice(rows, recipe.train_rows, replace=False)
+    return sorted(map(int, drawn))
+
+
+def texts_of(rows: Rows) -> list[str]:
+    """The first text of each row, then the second one of each where rows have two."""
+    spec = rows.spec
+    columns = [names for names in (spec.text_a, spec.text_b) if names]
+    return [joined(row, names) for names in columns for row in rows.rows]
+
+
+def _states(encoder: FrozenEncoder, rows: Rows, language: str, title: str) -> TaskStates:
+    if kind_of(rows.spec).per_word:
+        return TaskStates(rows, encoder.words(rows.spec, rows.rows, language, title))
+    return TaskStates(rows, encoder.texts(texts_of(rows), language, title))
