@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score, ndcg_score
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, ndcg_score, precision_score, recall_score
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -15,7 +15,7 @@ from xglue_harness.errors import DataError, RecipeError
 from xglue_harness.probing.probes import (
     UNSEEN,
     average_precision,
-    bitext_f1,
+    bitext_scores,
     cosines,
     fit,
     nearest,
@@ -86,9 +86,13 @@ def test_bitext_is_mined_as_by_scikit_learn():
     expected = cosine_similarity(first, second).argmax(axis=1)
     for chunk in (7, 4096):
         assert nearest(first, second, chunk=chunk).tolist() == expected.tolist()
-    right = f1_score(np.arange(90), expected, average="micro")
-    assert 0 < right < 1
-    assert abs(bitext_f1(expected) - right) < EXACT
+    ours, gold = bitext_scores(expected), np.arange(90)
+    ways = {"average": "weighted", "zero_division": 0}
+    assert 0 < ours["f1"] < ours["accuracy"] < 1
+    assert abs(ours["f1"] - f1_score(gold, expected, **ways)) < EXACT
+    assert abs(ours["precision"] - precision_score(gold, expected, **ways)) < EXACT
+    assert abs(ours["recall"] - recall_score(gold, expected, **ways)) < EXACT
+    assert abs(ours["accuracy"] - accuracy_score(gold, expected)) < EXACT
 
 
 def test_a_ranking_equals_scikit_learn_with_its_ties():

@@ -18,6 +18,7 @@ from xglue_harness.errors import EncoderError
 from xglue_harness.kinds import kind_of
 from xglue_harness.probing.recipe import probe_recipe
 from xglue_harness.probing.run import prepare_probe, probe_task
+from xglue_harness.probing.scores import features
 from xglue_harness.probing.states import FrozenEncoder
 from xglue_harness.scoring import score_predictions
 
@@ -100,8 +101,10 @@ def test_a_pairs_texts_are_read_one_by_one(bert):
     encoder.compute(encoder.missing(probe.parts, [2]))
     part = encoder.texts([*documents["de"]["premise"], *documents["de"]["hypothesis"]], "de")
     states = part.states(2)
+    found = probe.tests["de"].part.states(2)
+    assert (found == states).all()
     u, v = states[:16], states[16:]
-    assert (probe.tests["de"].features(recipe, 2) == np.hstack([u, v, abs(u - v), u * v])).all()
+    assert (features(recipe, found, pairs=16) == np.hstack([u, v, abs(u - v), u * v])).all()
 
 
 def test_a_second_run_is_the_same_to_the_bit_and_computes_nothing(bert, monkeypatch):

@@ -11,11 +11,9 @@ from tqdm import tqdm
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.kinds import kind_of
-from xglue_harness.kinds.base import joined
 from xglue_harness.probing import state_files
-from xglue_harness.probing.probes import Classifier, cosines, fit, pair_features
 from xglue_harness.probing.recipe import ProbeRecipe, probe_recipe
-from xglue_harness.probing.scores import Rows, ranking_by, scored
+from xglue_harness.probing.scores import Rows, fitted, judged
 from xglue_harness.probing.states import FrozenEncoder, Part
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
     from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.kinds.base import Prediction
-    from xglue_harness.probing.probes import Floats
 
 
 @dataclass(frozen=True)
@@ -61,14 +58,6 @@ class TaskStates:
     rows: Rows
     part: Part
 
-    def features(self, recipe: ProbeRecipe, layer: int) -> Floats:
-        """What a classifier reads in a layer, ``[rows or words, features]``."""
-        states = self.part.states(layer)
-        if recipe.features in ("text", "word"):
-            return states
-        first, second = states[: len(self.rows.rows)], states[len(self.rows.rows) :]
-        return pair_features(first, second) if recipe.features == "pair" else cosines(first, second)[:, None]
-
 
 @dataclass(frozen=True)
 class TaskProbe:
@@ -96,30 +85,21 @@ class TaskProbe:
         """All states that are needed."""
         return [self.train.part, *(test.part for test in self.tests.values())]
 
-    def classifier(self, layer: int) -> Classifier:
-        """Fit on English.
+    def score(self, layer: int) -> list[ProbeScore]:
+        """Fit on English and score every language, in a layer whose states are on disk.
 
         Raises:
             DataError: for training rows of a single class.
         """
-        labels, what = self.train.rows.labels, f"{self.spec.title}, layer {layer}"
-        return fit(self.train.features(self.recipe, layer), labels, len(self.spec.labels), self.recipe, what)
-
-    def score(self, layer: int) -> list[ProbeScore]:
-        """Every language in a layer whose states are on disk."""
-        classifier = self.classifier(layer)
-        return [self._language(classifier, language, layer) for language in self.tests]
-
-    def _language(self, classifier: Classifier, language: str, layer: int) -> ProbeScore:
-        test = self.tests[language]
-        features = test.features(self.recipe, layer)
-        found = scored(test.rows, classifier.log_probabilities(features))
-        similarity = features[:, 0] if self.recipe.features == "cosine" else None
-        ranking = None
-        if similarity is not None and kind_of(self.spec).several_rows:
-            ranking = ranking_by(test.rows, similarity)
-        shown = None if similarity is None else similarity.tolist()
-        return ProbeScore(language, layer, found.score, found.values, found.scores, shown, ranking)
+        what = f"{self.spec.title}, layer {layer}"
+        classifier = fitted(self.recipe, self.train.rows, self.train.part.states(layer), what)
+        scores = []
+        for language, test in self.tests.items():
+            found = judged(self.recipe, classifier, test.rows, test.part.states(layer))
+            scores.append(
+                ProbeScore(language, layer, found.score, found.values, found.scores, found.similarity, found.ranking)
+            )
+        return scores
 
 
 def probe_task(
@@ -201,14 +181,7 @@ def training_rows(rows: int, recipe: ProbeRecipe) -> list[int]:
     return sorted(map(int, drawn))
 
 
-def texts_of(rows: Rows) -> list[str]:
-    """The first text of each row, then the second one of each where rows have two."""
-    spec = rows.spec
-    columns = [names for names in (spec.text_a, spec.text_b) if names]
-    return [joined(row, names) for names in columns for row in rows.rows]
-
-
 def _states(encoder: FrozenEncoder, rows: Rows, language: str, title: str) -> TaskStates:
     if kind_of(rows.spec).per_word:
         return TaskStates(rows, encoder.words(rows.spec, rows.rows, language, title))
-    return TaskStates(rows, encoder.texts(texts_of(rows), language, title))
+    return TaskStates(rows, encoder.texts(rows.texts, language, title))

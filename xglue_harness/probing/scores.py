@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xglue_harness.kinds import kind_of
+from xglue_harness.kinds.base import joined
+from xglue_harness.probing.probes import Classifier, cosines, fit, pair_features
 from xglue_harness.scoring import score_predictions
 
 if TYPE_CHECKING:
     from xglue_harness.benchmark import TaskSpec
     from xglue_harness.kinds.base import Prediction
     from xglue_harness.probing.probes import Floats, Ints
+    from xglue_harness.probing.recipe import ProbeRecipe
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,12 @@ class Rows:
         flat = [label for labels in gold for label in labels] if kind_of(self.spec).per_word else gold
         return np.array(flat, dtype=np.int64)
 
+    @property
+    def texts(self) -> list[str]:
+        """The first text of each row, then the second one of each where rows have two."""
+        columns = [names for names in (self.spec.text_a, self.spec.text_b) if names]
+        return [joined(row, names) for names in columns for row in self.rows]
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -59,11 +68,68 @@ class Scored:
         score: by the task's own metric.
         values: predicted class of each document, as `xglue_harness.prediction.predict.Predictions` has them.
         scores: log-probabilities of each document, the same.
+        predicted: predicted class of each row, or of each of its words.
+        similarity: cosine of the two texts of each row, ``[rows]``, where the probe reads it.
+        ranking: WPR: mean nDCG of rows that are ranked by that cosine.
     """
 
     score: float
     values: list[Prediction]
     scores: list[Any]
+    predicted: list[Any]
+    similarity: list[float] | None = None
+    ranking: float | None = None
+
+
+def features(recipe: ProbeRecipe, vectors: Floats, *, pairs: int) -> Floats:
+    """What a probe's classifier reads.
+
+    Args:
+        recipe: of the probe.
+        vectors: of all texts or words; of pairs, the first text of each, then the second one of each.
+        pairs: number of rows, where they are pairs.
+
+    Returns:
+        ``[rows or words, features]``.
+    """
+    if recipe.features in ("text", "word"):
+        return vectors
+    first, second = vectors[:pairs], vectors[pairs:]
+    return pair_features(first, second) if recipe.features == "pair" else cosines(first, second)[:, None]
+
+
+def fitted(recipe: ProbeRecipe, rows: Rows, vectors: Floats, what: str) -> Classifier:
+    """The classifier of English training rows.
+
+    Args:
+        recipe: of the probe.
+        rows: the training rows.
+        vectors: as for `features`.
+        what: is fitted, for messages.
+
+    Raises:
+        DataError: for training rows of a single class.
+    """
+    read = features(recipe, vectors, pairs=len(rows.rows))
+    return fit(read, rows.labels, len(rows.spec.labels), recipe, what)
+
+
+def judged(recipe: ProbeRecipe, classifier: Classifier, rows: Rows, vectors: Floats) -> Scored:
+    """Predict the rows of a language, and score.
+
+    Args:
+        recipe: of the probe.
+        classifier: from `fitted`.
+        rows: with their labels.
+        vectors: as for `features`.
+    """
+    read = features(recipe, vectors, pairs=len(rows.rows))
+    found = scored(rows, classifier.log_probabilities(read))
+    if recipe.features != "cosine":
+        return found
+    similarity = read[:, 0]
+    ranking = ranking_by(rows, similarity) if kind_of(rows.spec).several_rows else None
+    return replace(found, similarity=similarity.tolist(), ranking=ranking)
 
 
 def scored(rows: Rows, logs: Floats) -> Scored:
@@ -82,7 +148,7 @@ def scored(rows: Rows, logs: Floats) -> Scored:
     else:
         predicted, kept = classes.tolist(), logs.tolist()
     score = score_predictions(rows.spec, rows.gold, predicted, rows.documents).score
-    return Scored(score, kind.grouped(rows.documents, predicted), kind.grouped(rows.documents, kept))
+    return Scored(score, kind.grouped(rows.documents, predicted), kind.grouped(rows.documents, kept), predicted)
 
 
 def ranking_by(rows: Rows, scores: Floats) -> float:
