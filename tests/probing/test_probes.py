@@ -23,8 +23,8 @@ from xglue_harness.probing.probes import (
     unit,
 )
 from xglue_harness.probing.recipe import features_of, probe_recipe
-from xglue_harness.probing.run import training_rows
 from xglue_harness.probing.scores import Rows, ranking_by, scored
+from xglue_harness.probing.training_rows import training_rows
 
 EXACT = 1e-12
 

@@ -70,7 +70,7 @@ def test_every_task_is_scored_in_every_layer_and_language(bert, name):
         else:
             shapes_expected = [(classes,)] * len(gold)
         assert shapes == shapes_expected
-        assert (one.similarity is not None) == (name in ("pawsx", "qam", "qadsm", "wpr"))
+        assert (one.scored.similarity is not None) == (name in ("pawsx", "qam", "qadsm", "wpr"))
         assert (one.ranking is not None) == (name == "wpr")
     assert found[2:] == probe_task(bert, spec, train, documents, layers=None, **WAYS)
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.kinds import kind_of
 from xglue_harness.probing import state_files
 from xglue_harness.probing.recipe import ProbeRecipe, probe_recipe
-from xglue_harness.probing.scores import Rows, fitted, judged
+from xglue_harness.probing.scores import Rows, Scored, fitted, judged
 from xglue_harness.probing.states import FrozenEncoder, Part
+from xglue_harness.probing.training_rows import drawn_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,8 +33,7 @@ class ProbeScore:
         score: by the task's own metric (`xglue_harness.scoring`).
         values: predicted class of each document, as `xglue_harness.prediction.predict.Predictions` has them.
         scores: natural logarithms of probabilities of each document, the same.
-        similarity: cosine of the two texts of each row, ``[rows]``, where the probe reads it (PAWS-X, QAM, QADSM, WPR).
-        ranking: WPR: mean nDCG of the rows ranked by that cosine, ties averaged; needs no training.
+        scored: the same row by row, with what the probe read.
     """
 
     language: str
@@ -42,8 +41,12 @@ class ProbeScore:
     score: float
     values: Sequence[Prediction]
     scores: Sequence[Any]
-    similarity: Sequence[float] | None = None
-    ranking: float | None = None
+    scored: Scored
+
+    @property
+    def ranking(self) -> float | None:
+        """WPR: mean nDCG of the rows ranked by the cosine with their query, ties averaged; needs no training."""
+        return self.scored.ranking
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,7 @@ class TaskProbe:
         scores = []
         for language, test in self.tests.items():
             found = judged(self.recipe, classifier, test.rows, test.part.states(layer))
-            scores.append(
-                ProbeScore(language, layer, found.score, found.values, found.scores, found.similarity, found.ranking)
-            )
+            scores.append(ProbeScore(language, layer, found.score, found.values, found.scores, found))
         return scores
 
 
@@ -162,8 +163,7 @@ def prepare_probe(
         train: English training rows.
         documents: documents of each language.
     """
-    chosen = [dict(row) for row in train.select(training_rows(len(train), recipe))]
-    english = Rows(spec, chosen, range(len(chosen)))
+    english = drawn_rows(spec, train, recipe)
     tests = {language: Rows.of(spec, found) for language, found in documents.items()}
     return TaskProbe(
         recipe,
@@ -171,14 +171,6 @@ def prepare_probe(
         _states(encoder, english, SOURCE_LANGUAGE, f"{spec.title} en train"),
         {language: _states(encoder, rows, language, f"{spec.title} {language}") for language, rows in tests.items()},
     )
-
-
-def training_rows(rows: int, recipe: ProbeRecipe) -> list[int]:
-    """The training rows that a probe is fitted on, ascending: all, or as many as its seed draws."""
-    if rows <= recipe.train_rows:
-        return [*range(rows)]
-    drawn = np.random.default_rng(recipe.seed).choice(rows, recipe.train_rows, replace=False)
-    return sorted(map(int, drawn))
 
 
 def _states(encoder: FrozenEncoder, rows: Rows, language: str, title: str) -> TaskStates:
