@@ -25,9 +25,9 @@ from xglue_harness.errors import DataError
 from xglue_harness.kinds import kind_of
 from xglue_harness.probing import state_files
 from xglue_harness.probing.bitext import BitextProbe, ParallelTexts, xnli_premises
-from xglue_harness.probing.pooling import pooling_of
 from xglue_harness.probing.recipe import probe_recipe
 from xglue_harness.probing.run import TaskProbe, prepare_probe
+from xglue_harness.probing.sentence_models import pooling_of, steps_of
 from xglue_harness.probing.states import FrozenEncoder
 from xglue_harness.records.predictions import Header, RowPredictions, encoded
 
@@ -111,7 +111,8 @@ def probe_model(name: str, data: str | None, parallel: Path | None, wishes: Wish
     source, tasks = _tasks(data, parallel, wishes)
     backbone = load_backbone(name, device)
     length = min(wishes.max_length, position_limit(backbone, wishes.max_length) or wishes.max_length)
-    encoder = FrozenEncoder(backbone, pooling=pooling_of(name, wishes.pooling), max_length=length, progress=True)
+    pooling, steps = pooling_of(name, wishes.pooling), steps_of(name, device) if wishes.pooling == "auto" else None
+    encoder = FrozenEncoder(backbone, pooling=pooling, max_length=length, steps=steps, progress=True)
     layers = wishes.numbers(encoder)
     work = _prepared(source, tasks, parallel, encoder, wishes)
     out.data = _mark(work)

@@ -63,10 +63,13 @@ class FrozenModel(AbsEncoder):
         for batch in inputs:
             texts += batch["text"]
             languages += batch.get("language") or self._unnamed(len(batch["text"]))
-        vectors = np.zeros((len(texts), self._encoder.width))
+        places: list[int] = []
+        pieces = []
         for language in dict.fromkeys(languages):
-            places = [place for place, name in enumerate(languages) if name == language]
-            vectors[places] = self._states(self._encoder.texts([texts[place] for place in places], language))
+            own = [place for place, name in enumerate(languages) if name == language]
+            pieces.append(self._states(self._encoder.texts([texts[place] for place in own], language)))
+            places += own
+        vectors: Floats = np.concatenate(pieces)[np.argsort(places)]
         return vectors
 
     def encode_words(self, spec: TaskSpec, rows: Sequence[Mapping[str, Any]], language: str) -> Floats:

@@ -23,7 +23,7 @@ from xglue_harness.files import cache_root, file_sha256, nearest_existing, unwri
 from xglue_harness.seal import DamagedFileError, sealed_json, unsealed_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from xglue_harness.probing.probes import Floats, Ints
 
@@ -49,9 +49,9 @@ def unpacked(rows: NDArray[np.float16]) -> Floats:
     return values
 
 
-def bytes_of(rows: int, width: int, layers: int) -> int:
-    """Size of the files of so many layers."""
-    return rows * (width + 1) * _HALF.itemsize * layers
+def bytes_of(rows: int, widths: Iterable[int]) -> int:
+    """Size of the files of layers whose vectors are so wide."""
+    return sum(rows * (width + 1) * _HALF.itemsize for width in widths)
 
 
 def path_of(key: str, layer: int) -> Path:
@@ -127,19 +127,25 @@ def in_gb(size: int) -> str:
 class Writer:
     """Writes the files of some layers at once, row by row; they appear whole, or not at all."""
 
-    def __init__(self, key: str, layers: Sequence[int], rows: int, width: int) -> None:
-        """Nothing is written before the block begins."""
-        self._key, self._layers, self._shape = key, layers, (rows, width + 1)
+    def __init__(self, key: str, widths: Mapping[int, int], rows: int) -> None:
+        """Nothing is written before the block begins.
+
+        Args:
+            key: of the states.
+            widths: of each layer's vectors.
+            rows: that there will be.
+        """
+        self._key, self._shapes = key, {layer: (rows, width + 1) for layer, width in widths.items()}
         self._stack = ExitStack()
         self._files: dict[int, tuple[BinaryIO, Any]] = {}
 
     def __enter__(self) -> Writer:
         try:
-            for layer in self._layers:
+            for layer, shape in self._shapes.items():
                 temporary = self._stack.enter_context(replacing(path_of(self._key, layer)))
                 file = self._stack.enter_context(temporary.open("wb"))
                 self._files[layer] = (file, hashlib.sha256())
-                header = {"descr": _HALF.str, "fortran_order": False, "shape": self._shape}
+                header = {"descr": _HALF.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(_Summing(*self._files[layer]), header)
         except OSError as error:
             self._stack.close()

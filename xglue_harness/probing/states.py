@@ -31,11 +31,13 @@ from xglue_harness.errors import EncoderError
 from xglue_harness.prediction.equal_inputs import first_of_equals
 from xglue_harness.prediction.predict import TOKENS_A_BATCH
 from xglue_harness.probing import state_files
+from xglue_harness.probing.sentence_models import steps_sha256
 from xglue_harness.records.provenance import versions
 from xglue_harness.store.token_cache import encoder_inputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import nn
 
     from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.probing.probes import Floats, Ints
@@ -89,13 +91,23 @@ class Part:
 class FrozenEncoder:
     """A frozen encoder, and which of its states are on disk."""
 
-    def __init__(self, backbone: Backbone, *, pooling: str, max_length: int, progress: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        pooling: str,
+        max_length: int,
+        steps: nn.Module | None = None,
+        progress: bool = False,
+    ) -> None:
         """Settle which inputs may share a batch.
 
         Args:
             backbone: encoder and tokenizer; it is left as it is.
             pooling: of a text's subwords: ``mean``, ``first``, ``max`` or ``eos``.
             max_length: most subwords of a text, special ones included.
+            steps: what a model of sentence-transformers does with the pooled vectors of its last layer
+                (`xglue_harness.probing.sentence_models`).
             progress: show bars.
 
         Raises:
@@ -105,11 +117,12 @@ class FrozenEncoder:
         ready = with_batch_rule(backbone, probe_padding(backbone, max_length))
         self.backbone = replace(ready, encoder=in_fp32(ready.encoder).eval())
         self.pooling = cast(Pooling, pooling)
-        self.max_length, self._progress = max_length, progress
+        self.max_length, self._steps, self._progress = max_length, steps, progress
         with torch.inference_mode(), fp32_products("fp32"):
             shortest = self._inputs(["a"], SOURCE_LANGUAGE)
             states = self._hidden(shortest, DeviceInputs(shortest, self._pad, self._device), np.zeros(1, np.int64))
-        self.last, self.width = len(states[0]) - 1, int(states[0][0].shape[-1])
+            self.last, self.width = len(states[0]) - 1, int(states[0][0].shape[-1])
+            self._last_width = int(self._after_pooling(states[0][-1][:, 0].float()).shape[-1])
 
     @cached_property
     def identity(self) -> Identity:
@@ -159,7 +172,12 @@ class FrozenEncoder:
 
     def bytes_of(self, missing: Sequence[tuple[Part, Sequence[int]]]) -> int:
         """What `compute` would write."""
-        return sum(state_files.bytes_of(part.rows, self.width, len(layers)) for part, layers in missing)
+        return sum(state_files.bytes_of(part.rows, self.widths(part, layers).values()) for part, layers in missing)
+
+    def widths(self, part: Part, layers: Sequence[int]) -> dict[int, int]:
+        """Width of the vectors of each layer: the last one of a model of sentence-transformers may have another."""
+        texts = part.inputs.positions is None
+        return {layer: self._last_width if texts and layer == self.last else self.width for layer in layers}
 
     def compute(self, missing: Sequence[tuple[Part, Sequence[int]]]) -> None:
         """Compute states, a pass a part, and write them.
@@ -173,7 +191,7 @@ class FrozenEncoder:
         with torch.inference_mode(), fp32_products("fp32"), bar:
             for part, layers in missing:
                 bar.set_description(f"states: {part.title}")
-                with state_files.Writer(part.key, layers, part.rows, self.width) as writer:
+                with state_files.Writer(part.key, self.widths(part, layers), part.rows) as writer:
                     for done, vectors in self._batches(part, layers):
                         writer.add(vectors)
                         bar.update(done)
@@ -204,6 +222,7 @@ class FrozenEncoder:
         """Of the states of some inputs: encoder, what it reads, and what it is computed with."""
         installed = versions()
         facts = [STATES_VERSION, self.identity.weights, self.identity.config, pooling, self.backbone.batch_rule]
+        facts += [None if pooling == "word" or self._steps is None else steps_sha256(self._steps)]
         facts += [self._device.type, *(installed[name] for name in ("torch", "transformers"))]
         digest = hashlib.sha256(json.dumps(facts).encode())
         columns = ("ids", "starts", "segments", "languages", "positions", "word_starts")
@@ -233,7 +252,10 @@ class FrozenEncoder:
             only_last = list(layers) == [self.last]
             states, mask = self._hidden(part.inputs, device_inputs, batch, every_layer=not only_last)
             chosen = {layer: states[-1 if layer == self.last else layer] for layer in layers}
-            return {layer: self._reduced(part, batch, hidden, mask) for layer, hidden in chosen.items()}
+            kept = {layer: self._reduced(part, batch, hidden, mask) for layer, hidden in chosen.items()}
+            if self.last in kept and part.inputs.positions is None:
+                kept[self.last] = self._after_pooling(kept[self.last])
+            return {layer: self._checked(vectors) for layer, vectors in kept.items()}
         except (RuntimeError, MemoryError) as error:
             if len(batch) == 1 or not is_out_of_memory(error):
                 raise
@@ -256,20 +278,25 @@ class FrozenEncoder:
             raise EncoderError(f"{self.backbone.name} does not give its hidden states: only its last layer is known")
         return [*output.hidden_states[:-1], output.last_hidden_state], tensors["attention_mask"]
 
-    def _reduced(
-        self, part: Part, batch: NDArray[np.int64], hidden: torch.Tensor, mask: torch.Tensor
-    ) -> NDArray[np.float32]:
-        """Of a batch's states those that are kept: of each text one, or of each of its words one."""
+    def _reduced(self, part: Part, batch: NDArray[np.int64], hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Of a batch's states those that are kept: of each text one, or of each of its words one; ``[rows, width]``."""
         if part.inputs.positions is None:
-            kept = pool(hidden.float(), mask, self.pooling)
-        else:
-            owned = [part.inputs.positions[part.inputs.words_of(index)].long() for index in batch.tolist()]
-            rows = torch.repeat_interleave(torch.arange(len(owned)), torch.tensor([len(places) for places in owned]))
-            kept = hidden[rows.to(self._device), torch.cat(owned).to(self._device)].float()
-        if not torch.isfinite(kept).all():
+            return pool(hidden.float(), mask, self.pooling)
+        owned = [part.inputs.positions[part.inputs.words_of(index)].long() for index in batch.tolist()]
+        rows = torch.repeat_interleave(torch.arange(len(owned)), torch.tensor([len(places) for places in owned]))
+        return hidden[rows.to(self._device), torch.cat(owned).to(self._device)].float()
+
+    def _after_pooling(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Pooled vectors of the last layer, as a model of sentence-transformers gives them."""
+        if self._steps is None:
+            return vectors
+        done: torch.Tensor = self._steps({"sentence_embedding": vectors})["sentence_embedding"]
+        return done
+
+    def _checked(self, vectors: torch.Tensor) -> NDArray[np.float32]:
+        if not torch.isfinite(vectors).all():
             raise EncoderError(f"{self.backbone.name} gives states that are NaN or infinite: see that it is sound")
-        vectors: NDArray[np.float32] = kept.cpu().numpy()
-        return vectors
+        return cast("NDArray[np.float32]", vectors.cpu().numpy())
 
 
 def _with_equal_words(inputs: Inputs, firsts: NDArray[np.int64]) -> NDArray[np.int64]:
