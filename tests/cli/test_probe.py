@@ -133,6 +133,7 @@ def test_parallel_texts_are_mined(probe, tmp_path):
         (("--tasks", "nc", "--layers", "7"), "has the layers 0 to 2"),
         (("--tasks", "nc", "--layers", "top"), "expected last, all, or numbers"),
         (("--tasks", "nc", "--max-disk", "0"), "more than --max-disk allows"),
+        (("--tasks", "nc", "--seed", 2**32), "seed 4294967296"),
         (("--tasks", "nc", "--languages", "xx"), "has no test set of NC in xx"),
     ],
 )

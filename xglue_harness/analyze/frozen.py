@@ -19,6 +19,7 @@ from xglue_harness.atomic import replacing
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS
 from xglue_harness.data import Source, fingerprint, open_source, unofficial
 from xglue_harness.encoders.checks import device_of
+from xglue_harness.encoders.languages import NLLB_CODES
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.encoders.probe import position_limit
 from xglue_harness.errors import DataError
@@ -172,8 +173,8 @@ def _probe(work: _Work, spec: TaskSpec, encoder: FrozenEncoder, wishes: Wishes) 
         raise DataError(
             f"{source.description} has no test set of {spec.title} in {', '.join(wishes.languages or ['any language'])}"
         )
-    recipe = probe_recipe(spec, pooling=encoder.pooling, max_length=encoder.max_length, seed=wishes.seed)
-    recipe = recipe.model_copy(update={"train_rows": wishes.train_rows})
+    ways: Any = {"pooling": encoder.pooling, "max_length": encoder.max_length}
+    recipe = probe_recipe(spec, **ways, seed=wishes.seed, train_rows=wishes.train_rows)
     train = source.load(spec, "train", SOURCE_LANGUAGE)
     splits = [("train", SOURCE_LANGUAGE, train)]
     splits += [("test", language, source.load(spec, "test", language)) for language in chosen]
@@ -191,6 +192,8 @@ def _parallel(source: Source | None, folder: Path | None, wishes: Wishes) -> Par
     texts = read_texts(folder, wishes.languages, None)
     if len(texts.by_language) < 2:
         raise DataError(f"{folder}: bitext mining needs two languages")
+    if strange := [language for language in texts.by_language if language not in NLLB_CODES]:
+        raise DataError(f"{folder}: no language {', '.join(strange)}; there are {', '.join(NLLB_CODES)}")
     return ParallelTexts(folder.name, texts.by_language, fingerprint(texts.files))
 
 

@@ -58,7 +58,8 @@ class Classifier:
 def fit(features: Floats, labels: Ints, classes: int, recipe: ProbeRecipe, what: str = "") -> Classifier:
     """Fit a logistic regression on standardised features.
 
-    Equal to scikit-learn's ``make_pipeline(StandardScaler(), LogisticRegression(C, solver, tol, max_iter))``.
+    Equal to scikit-learn's ``make_pipeline(StandardScaler(), LogisticRegression(C=c / features, ...))``: standardised
+    rows are about ``sqrt(features)`` long, and a weight of 1 is meant for rows of length 1, such as mteb's embeddings.
 
     Args:
         features: ``[rows, features]``.
@@ -77,7 +78,8 @@ def fit(features: Floats, labels: Ints, classes: int, recipe: ProbeRecipe, what:
     if len(np.unique(labels)) < 2:
         raise DataError(f"{what}: the English training rows have {len(np.unique(labels))} class: a probe needs two")
     scaler = StandardScaler().fit(features)
-    model = LogisticRegression(C=recipe.c, solver=recipe.solver, tol=recipe.tolerance, max_iter=recipe.max_iterations)
+    ways: Any = {"solver": recipe.solver, "tol": recipe.tolerance, "max_iter": recipe.max_iterations}
+    model = LogisticRegression(C=recipe.c / features.shape[1], **ways)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(scaler.transform(features), labels)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xglue_harness.benchmark import Kind, TaskSpec
 from xglue_harness.errors import RecipeError
@@ -14,14 +14,15 @@ from xglue_harness.errors import RecipeError
 Features = Literal["text", "pair", "cosine", "word"]
 """What the classifier reads: a text's vector; [u, v, |u - v|, u * v] of two texts; their cosine; a word's vector."""
 
-POOLINGS = ("mean", "first", "max", "eos")
+TRAIN_ROWS = 10_000
 
 
 class ProbeRecipe(BaseModel):
     """A probe, with no default left open; its `key` names it.
 
     The classifier is scikit-learn's ``LogisticRegression`` on features that are standardised by the English training
-    rows; ``c`` is its inverse strength of regularisation, ``tolerance`` and ``max_iterations`` are the solver's.
+    rows; its inverse strength of regularisation ``C`` is ``c`` over the number of features; ``tolerance`` and
+    ``max_iterations`` are the solver's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,7 +32,7 @@ class ProbeRecipe(BaseModel):
     pooling: Literal["mean", "first", "max", "eos"]
     max_length: int = Field(ge=8, le=131072)
     seed: int = Field(ge=0, lt=2**32)
-    train_rows: int = Field(default=10_000, ge=2)
+    train_rows: int = Field(default=TRAIN_ROWS, ge=2)
     """English training rows that the classifier is fitted on; where there are more, the seed draws them."""
     classifier: Literal["logistic_regression"] = "logistic_regression"
     solver: Literal["lbfgs"] = "lbfgs"
@@ -47,24 +48,27 @@ class ProbeRecipe(BaseModel):
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:12]
 
 
-def probe_recipe(spec: TaskSpec, *, pooling: str, max_length: int, seed: int) -> ProbeRecipe:
+def probe_recipe(
+    spec: TaskSpec, *, pooling: str, max_length: int, seed: int, train_rows: int = TRAIN_ROWS
+) -> ProbeRecipe:
     """The probe of a task.
 
     Args:
         spec: the task.
-        pooling: of a text's subwords: one of `POOLINGS`.
+        pooling: of a text's subwords: ``mean``, ``first``, ``max`` or ``eos``.
         max_length: most subwords of a text, special ones included.
         seed: draws the training rows where there are more than the recipe takes.
+        train_rows: English training rows that the classifier is fitted on.
 
     Raises:
-        RecipeError: for a pooling that there is not, or a length below 8.
+        RecipeError: for a pooling that there is not, or a number out of range.
     """
-    if pooling not in POOLINGS:
-        raise RecipeError(f"pooling {pooling!r}: a probe knows {', '.join(POOLINGS)}")
-    if max_length < 8:
-        raise RecipeError(f"max_length {max_length}: a probe reads 8 subwords at least")
-    fields: Any = {"pooling": pooling, "max_length": max_length, "seed": seed}
-    return ProbeRecipe(task=spec.name, features=features_of(spec), **fields)
+    fields: Any = {"pooling": pooling, "max_length": max_length, "seed": seed, "train_rows": train_rows}
+    try:
+        return ProbeRecipe(task=spec.name, features=features_of(spec), **fields)
+    except ValidationError as error:
+        wrong = "; ".join(f"{one['loc'][0]} {str(one['input'])[:80]}: {one['msg']}" for one in error.errors())
+        raise RecipeError(f"a probe of {spec.title} can't be so: {wrong}") from None
 
 
 def features_of(spec: TaskSpec) -> Features:

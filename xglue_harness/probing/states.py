@@ -222,7 +222,8 @@ class FrozenEncoder:
         """Of the states of some inputs: encoder, what it reads, and what it is computed with."""
         installed = versions()
         facts = [STATES_VERSION, self.identity.weights, self.identity.config, pooling, self.backbone.batch_rule]
-        facts += [None if pooling == "word" or self._steps is None else steps_sha256(self._steps)]
+        if pooling != "word" and self._steps is not None:
+            facts.append(steps_sha256(self._steps))
         facts += [self._device.type, *(installed[name] for name in ("torch", "transformers"))]
         digest = hashlib.sha256(json.dumps(facts).encode())
         columns = ("ids", "starts", "segments", "languages", "positions", "word_starts")
