@@ -248,6 +248,7 @@ def _mine(work: _Work, bitext: BitextProbe, layer: int, results: ResultFiles | N
 def _keep(probe: TaskProbe, one: ProbeScore, out: Output) -> None:
     """Write the predictions of a language in a layer, in the form that a run's have."""
     rows, spec = probe.tests[one.language].rows, probe.spec
+    assert one.scored is not None
     header = Header(
         task=spec.name, language=one.language, protocol="probe", scores="log_probability", rows=len(rows.rows)
     )

@@ -52,6 +52,7 @@ class ResultFiles:
         found = {}
         for one in scores:
             test = probe.tests[one.language]
+            assert one.scored is not None
             found[one.language] = task.scores(test.rows, one.scored, test.part.states(one.layer))
         self._write(task, found, scores[0].layer, seconds)
         return _main(task, found)

@@ -33,7 +33,7 @@ class ProbeScore:
         score: by the task's own metric (`xglue_harness.scoring`).
         values: predicted class of each document, as `xglue_harness.prediction.predict.Predictions` has them.
         scores: natural logarithms of probabilities of each document, the same.
-        scored: the same row by row, with what the probe read.
+        scored: the same row by row, with what the probe read; a probe gives it always.
     """
 
     language: str
@@ -41,12 +41,12 @@ class ProbeScore:
     score: float
     values: Sequence[Prediction]
     scores: Sequence[Any]
-    scored: Scored
+    scored: Scored | None = None
 
     @property
     def ranking(self) -> float | None:
         """WPR: mean nDCG of the rows ranked by the cosine with their query, ties averaged; needs no training."""
-        return self.scored.ranking
+        return None if self.scored is None else self.scored.ranking
 
 
 @dataclass(frozen=True)
