@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 import hypothesis
 import pytest
 
+from tests.helpers.precision import keep_no_bf16_gain
+
 # Threads of torch spin while they wait for work, and our models have next to none. Set before torch is imported, and
 # for every process that a test starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -59,6 +61,7 @@ def _no_network_and_own_cache(tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("huggingface")))
         patch.setenv("XGLUE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        keep_no_bf16_gain()
         patch.delenv("XGLUE_DATA", raising=False)
         patch.delenv("XGLUE_STORE", raising=False)
         yield

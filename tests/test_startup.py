@@ -24,6 +24,7 @@ REGISTERING = HOOK | {
 }
 """What registers the tasks with lm_eval."""
 _CLI = ("cli", "cli.app", "cli.options", "cli.probe", "cli.run", "cli.submission")
+ENGINES = {"xglue_harness.sweeps.engines", "xglue_harness.sweeps.engines.choice"}
 COMMAND_LINE = HOOK | {f"xglue_harness.{name}" for name in (*_CLI, "errors", "threads")}
 
 
@@ -84,6 +85,7 @@ def test_the_version_imports_what_looks_it_up_only():
         (["leaderboard", "--help"], {"xglue_harness.cli.leaderboard"}),
         (["leaderboard", "build", "--help"], {"xglue_harness.cli.leaderboard"}),
         (["backbone", "--help"], {"xglue_harness.cli.backbone"}),
+        (["sweep", "run", "--help"], {"xglue_harness.cli.sweep", "xglue_harness.sweeps", *ENGINES}),
     ],
 )
 def test_a_command_imports_only_its_own_modules(arguments, theirs):
@@ -125,3 +127,10 @@ def test_an_evaluation_without_our_tasks_imports_none_of_them():
 @pytest.mark.parametrize("command", ["ls", "du"])
 def test_looking_at_the_store_does_not_wait_for_torch(command):
     assert not _imported_by("store", command) & {"torch", "numpy", "transformers", "datasets", "lm_eval"}
+
+
+def test_a_sweeps_worker_imports_nothing_heavy():
+    """It watches; what it watches loads lm_eval in a process of its own."""
+    modules = ("begin", "worker", "status")
+    imported = _imported("; ".join(f"import xglue_harness.sweeps.{name}" for name in modules))
+    assert not imported & HEAVY

@@ -33,3 +33,7 @@ class StoreError(XGlueError):
 
 class LeaderboardError(XGlueError):
     """A contribution to the leaderboard can't be taken; the message names file and key, and what was expected."""
+
+
+class SweepError(XGlueError):
+    """A sweep's file is malformed, or its queue can't be read or written; the message names file and key."""

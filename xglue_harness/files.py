@@ -82,6 +82,11 @@ def unwritable_cache(folder: Path, error: Exception) -> DataError:
     )
 
 
+def no_room() -> OSError:
+    """The cause of an error that is raised before the system would: whoever looks for a full disk finds one."""
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def nearest_existing(path: Path) -> Path:
     """A path, or the nearest folder above it that is there."""
     return next(place for place in (path, *path.absolute().parents) if place.exists())

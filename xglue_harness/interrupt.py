@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from xglue_harness.threads import is_lm_eval
 
@@ -19,6 +20,49 @@ LINE = (
     "xglue-harness: interrupted. The same command goes on: what was finished is kept, and a training goes on from its "
     "last checkpoint"
 )
+
+
+@dataclass
+class _Stop:
+    """A request to stop, and how many trainings are in their steps, where they write checkpoints."""
+
+    is_requested: bool = False
+    trainings: int = 0
+
+
+_stop = _Stop()
+
+
+def request_stop(*_: object) -> None:
+    """Stop as by Ctrl-C, but let a training write a checkpoint first. For a signal's handler, in the main thread.
+
+    Raises:
+        KeyboardInterrupt: at once, where nothing is in the steps of a training.
+    """
+    _stop.is_requested = True
+    if not _stop.trainings:
+        raise KeyboardInterrupt
+
+
+def is_stop_requested() -> bool:
+    """Whether a training is to write a checkpoint and stop; nobody asks but for `request_stop`."""
+    return _stop.is_requested
+
+
+@contextmanager
+def stopping_after_checkpoints() -> Iterator[None]:
+    """The steps of a training, which asks `is_stop_requested` and has written a checkpoint when it leaves.
+
+    Raises:
+        KeyboardInterrupt: at the end, where a stop is requested.
+    """
+    _stop.trainings += 1
+    try:
+        yield
+    finally:
+        _stop.trainings -= 1
+    if _stop.is_requested:
+        raise KeyboardInterrupt
 
 
 @contextmanager

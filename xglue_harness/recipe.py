@@ -59,7 +59,8 @@ class Options(BaseModel):
     train_limit: Annotated[int | None, Field(ge=1, description="use the first N training rows only")] = None
     precision: Annotated[Precision, Field(description="of the arithmetic; weights stay in fp32")] = "auto"
     compile: Annotated[
-        bool, Field(description="run the encoder through torch.compile: minutes at the start, faster steps on a GPU")
+        bool,
+        Field(description="train through torch.compile: seconds at the start for each length, faster on a GPU"),
     ] = False
     graphs: Annotated[
         bool, Field(description="on a GPU, record training steps as CUDA graphs, which changes nothing but the time")

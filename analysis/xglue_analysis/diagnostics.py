@@ -1,7 +1,7 @@
 """The diagnostics ``cka`` and ``spectra`` of the harness (entry points of the group ``xglue_harness.diagnostics``).
 
-Their context is what the harness hands over: it knows ``languages``, ``source``, ``encoders``, ``parallel`` and
-``seed``, and gives ``states(encoder, language)`` (``[layers + 1, n, d]``) and ``weights(encoder)`` (a state dict).
+Their context is what the harness hands over: it knows ``languages``, ``source``, ``encoders``, ``parallel``, ``seed``
+and ``device``, and gives ``states(encoder, language)`` (``[layers + 1, n, d]``) and ``weights(encoder)``, by name.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class DiagnosticContext(Protocol):
     encoders: tuple[str, ...]
     parallel: bool
     seed: int
+    device: torch.device
 
     def states(self, encoder: str, language: str) -> torch.Tensor:
         """``[layers + 1, n, d]``."""
@@ -44,13 +45,17 @@ def cka(context: DiagnosticContext) -> DiagnosticResult:
 
     Standard errors are the bootstrap's over sentences.
     """
+
+    def states(encoder: str, language: str) -> torch.Tensor:  # Gram matrices are made where the encoder is
+        return context.states(encoder, language).to(context.device)
+
     languages: dict[str, dict[str, Metric]] = {}
     details: dict[str, Any] = {}
     for language in context.languages:
-        tuned = context.states("finetuned", language)
-        others = {f"cka_{name}": context.states(name, language) for name in context.encoders if name != "finetuned"}
+        tuned = states("finetuned", language)
+        others = {f"cka_{name}": states(name, language) for name in context.encoders if name != "finetuned"}
         if context.parallel and language != context.source:
-            others[f"cka_{context.source}"] = context.states("finetuned", context.source)
+            others[f"cka_{context.source}"] = states("finetuned", context.source)
         languages[language], details[language] = {}, {}
         for name, other in others.items():
             languages[language][name], details[language][name] = compared(tuned, other, context.seed)
@@ -67,7 +72,7 @@ def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[Metric, dict[
     """
     pairs = matched(len(x) - 1, len(y) - 1)
     grid = cka_grid(list(x), list(y))
-    debiased, biased = grid.debiased, grid.biased
+    debiased, biased = grid.debiased.cpu(), grid.biased.cpu()
     above = pairs[1:]
     spread = Pairwise(list(x), list(y)).bootstrap(seed=seed, pairs=above, average=above)
     rows = [[i, j, *(known(values[i, j]) for values in (debiased, biased, spread.low, spread.high))] for i, j in pairs]

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.gpu.results import LeftOutError, arguments, measure
 from xglue_harness.records.cost_meter import now
-from xglue_harness.records.provenance import git_revision, versions
+from xglue_harness.records.provenance import code_sha256, git_revision, versions
 
 _ASKED = "name,driver_version,memory.total,clocks.sm,clocks.max.sm,clocks.mem,power.limit,temperature.gpu"
 
@@ -46,6 +46,7 @@ def card(device: torch.device) -> tuple[Mapping[str, Any], str]:
         "cuda of torch": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None,
         "revision": git_revision(),
+        "code": code_sha256()[:12],
     }
     if device.type == "cpu":
         return {**figures, "card": "none"}, "no CUDA: a rehearsal, all figures are a CPU's"
@@ -97,6 +98,18 @@ def products(device: torch.device, sizes: Sequence[int], kind: torch.dtype) -> t
 
         rates[str(size)] = 2e-12 * size**3 / best_seconds(multiply, device, repeat=repeat)
     return {"TFLOP/s by size": rates, "TFLOP/s": max(rates.values())}, ""
+
+
+def clocks_at_work(device: torch.device, size: int = 8192, seconds: float = 1.5) -> dict[str, str]:
+    """Clocks, power and temperature while the card multiplies; asking takes less time than that."""
+    one = torch.randn(size, size, device=device, dtype=torch.float32).bfloat16()
+    product = torch.empty_like(one)
+    each = best_seconds(lambda: torch.mm(one, one, out=product), device, repeat=20, tries=2)
+    for _ in range(round(seconds / each)):
+        torch.mm(one, one, out=product)
+    said = nvidia_smi()
+    now(device)
+    return said
 
 
 def copies(device: torch.device, numbers: int) -> tuple[Mapping[str, Any], str]:
@@ -169,7 +182,7 @@ def main() -> None:
     measure("facts/launches", lambda: launches(device))
     measure("facts/a graph", lambda: graphs_work(device))
     if device.type == "cuda":
-        measure("facts/clocks under load", lambda: (nvidia_smi(), ""))
+        measure("facts/clocks at work", lambda: (clocks_at_work(device), ""))
 
 
 if __name__ == "__main__":

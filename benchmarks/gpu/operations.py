@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from xglue_harness.benchmark import TASKS
+from xglue_harness.encoders.device_inputs import DeviceInputs
+from xglue_harness.encoders.heads import TransferModel
+from xglue_harness.encoders.inputs import Inputs
+from xglue_harness.recipe import Options, resolve
+from xglue_harness.training import static_step
+from xglue_harness.training.optimisation import Optimisation
+from xglue_harness.training.static_step import StaticStep
 
 _VIEWS = (
     "view", "reshape", "transpose", "permute", "expand", "select", "slice", "unsqueeze", "squeeze", "detach", "alias",
@@ -52,36 +63,8 @@ class Counting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def count(rows: int = 2, length: int = 40, layers: int = 12) -> dict[str, Any]:
-    """Count the operations of one training step: forward, backward, clipping, AdamW.
-
-    The number does not depend on how wide the layers are, so that narrow ones are counted.
-
-    Args:
-        rows: of the batch.
-        length: subwords of each.
-        layers: of the encoder; XLM-R base has 12.
-    """
-    from transformers import XLMRobertaConfig, XLMRobertaModel
-
-    from xglue_harness.encoders.heads import TransferModel
-
-    sizes = {"hidden_size": 96, "num_attention_heads": 12, "intermediate_size": 384, "vocab_size": 1000}
-    config = XLMRobertaConfig(num_hidden_layers=layers, max_position_embeddings=514, **sizes)
-    encoder = XLMRobertaModel(config, add_pooling_layer=False)
-    model = TransferModel(encoder, 3, tagging=False, pooling="first").train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
-    ids = torch.randint(5, 1000, (rows, length))
-    labels = torch.zeros(rows, dtype=torch.long)
-
-    def step() -> None:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = model(ids, torch.ones_like(ids), labels=labels)["loss"]
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
+def counted(step: Callable[[], Any]) -> dict[str, Any]:
+    """Operations of the second call of a step, by kind and by name."""
     step()  # the optimizer's state is made
     with Counting() as counting:
         step()
@@ -94,15 +77,71 @@ def count(rows: int = 2, length: int = 40, layers: int = 12) -> dict[str, Any]:
     return {"operations": kinds.total(), "kinds": dict(kinds.most_common()), "names": names}
 
 
-def main() -> None:
-    """Print the table."""
-    counted = count()
-    print(
-        f"{counted['operations']} operations in an eager step of 12 layers under bf16 autocast on a CPU, views left out"
+def build(layers: int) -> TransferModel:
+    """XLM-R with random weights. The number of operations does not depend on the width, so that layers are narrow."""
+    from transformers import XLMRobertaConfig, XLMRobertaModel
+
+    sizes = {"hidden_size": 96, "num_attention_heads": 12, "intermediate_size": 384, "vocab_size": 1000}
+    config = XLMRobertaConfig(num_hidden_layers=layers, max_position_embeddings=514, **sizes)
+    encoder = XLMRobertaModel(config, add_pooling_layer=False)
+    return TransferModel(encoder, 3, tagging=False, pooling="first").train()
+
+
+def eager(layers: int = 12, rows: int = 2, length: int = 40) -> Callable[[], None]:
+    """A step as any script takes it: autocast, backward, clipping, fused AdamW."""
+    model = build(layers)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+    ids = torch.randint(5, 1000, (rows, length))
+    labels = torch.zeros(rows, dtype=torch.long)
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = model(ids, torch.ones_like(ids), labels=labels)["loss"]
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def static(layers: int = 12, rows: int = 2, length: int = 40) -> Callable[[], None]:
+    """Our step as a graph records it, with the kernels of a GPU: torch's own dropout and attention."""
+    model = build(layers)
+    options = Options(batch_size=rows, dev="none")
+    recipe = resolve(options, TASKS["xnli"], seed=1, precision="bf16", pooling="first")
+    cpu, zeros = torch.device("cpu"), torch.zeros(rows, dtype=torch.int32)
+    ids = torch.randint(5, 1000, (rows * length,), dtype=torch.int32)
+    inputs = Inputs(ids, torch.arange(rows + 1) * length, zeros, zeros.bool(), zeros)
+    taken = StaticStep(
+        model,
+        recipe,
+        DeviceInputs(inputs, 1, cpu),
+        Optimisation(model, recipe, 100, on_device=True),
+        words_per_batch=None,
+        device=cpu,
+        finished_mask=True,
     )
-    for kind, number in counted["kinds"].items():
-        print(f"{number:6}  {kind}")
-    print("most frequent: " + ", ".join(f"{name} {number}" for name, number in list(counted["names"].items())[:15]))
+    taken.load(list(range(rows)), 1)
+
+    def step() -> None:
+        with patch.object(static_step, "training_kernels", lambda _: nullcontext()):
+            taken.run(length)
+        taken.clear()
+
+    return step
+
+
+def main() -> None:
+    """Print a table of both."""
+    sides = {"eager": counted(eager()), "ours": counted(static())}
+    print("Operations of a step of 12 layers in bf16 on a CPU, where attention is a chain of them; views left out")
+    kinds = dict.fromkeys(kind for side in sides.values() for kind in side["kinds"])
+    rows = [("", list(sides)), *((kind, [side["kinds"].get(kind, 0) for side in sides.values()]) for kind in kinds)]
+    for name, cells in [*rows, ("all", [side["operations"] for side in sides.values()])]:
+        print(f"{name:24}" + "".join(f"{cell:>10}" for cell in cells))
+    for name, side in sides.items():
+        print(f"{name}: " + ", ".join(f"{one} {number}" for one, number in list(side["names"].items())[:14]))
 
 
 if __name__ == "__main__":

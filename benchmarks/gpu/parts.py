@@ -13,14 +13,22 @@ from benchmarks.workload import Setting
 
 WORKLOADS = ("XNLI", "POS", "NC")
 TASKS = {"XNLI": "xnli", "POS": "pos", "NC": "nc"}
-SIDES = ("ours", "Trainer", "Trainer at its best", "Trainer compiled")
+SIDES = ("ours", "ours compiled", "Trainer", "Trainer at its best", "Trainer compiled")
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "fp32 without dropout": {"precision": "fp32", "dropout": 0.0},
     "fp32 with dropout": {"precision": "fp32", "dropout": None},
     "bf16 with dropout": {"precision": "bf16", "dropout": None},
 }
-LEFT_FREE = 5
-"""Cores for what works with the card while others compute the CPU's side."""
+CORES = os.cpu_count() or 1
+BESIDE = {"OMP_NUM_THREADS": str(max(1, CORES // 5))}
+"""For parts that run beside others, and mostly wait for the card."""
+ON_CPU = {"OMP_NUM_THREADS": str(max(1, CORES // 2)), "CUDA_VISIBLE_DEVICES": ""}
+CHECKS = {
+    "equal": ("graphs = eager", "eager = CPU", "predictions = CPU"),
+    "arithmetic": ("nothing waits", "attention dropout", "fp32 is fp32", "TF32 by recipe", "weights are fp32"),
+    "memory": ("out of memory",),
+}
+"""Checks of single steps by process; the last one wants the card for itself."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ ON_A_CARD = Scale(
     eval_rows=5010,
     check_steps=50,
     check_rows=1600,
-    seed_rows=1920,
+    seed_rows=1600,
     seed_epochs=2,
     seed_eval_rows=400,
     seeds=(1, 2, 3),
@@ -113,31 +121,33 @@ def all_parts(encoder: str, data: str, folder: Path, scale: Scale) -> dict[str, 
     """
     real, shapes = encoder, str(folder / "shapes")
     kinds = Parts(data, folder, scale)
+
+    def speeds(*sides: str, of: str = "shapes", precision: str = "bf16") -> list[Part]:
+        return [kinds.speed(of, real if of == "real" else shapes, side, precision) for side in sides]
+
     return {
-        "facts": [
-            _part("facts", 12, 60, ("card", "bf16 products", "fp32 products", "copies", "launches", "a graph"),
-                  sizes=scale.sizes, numbers=scale.numbers),
-            _part("material", 14, 90, ("encoder", "long texts"), encoder=encoder, data=data, folder=str(folder),
-                  shapes=scale.shapes, rows=32 * scale.steps["NC"]),
-        ],
-        "checks": [kinds.steps(real, first=True), kinds.steps(real, first=False), kinds.runs(real)],
-        "seeds": [kinds.seeds(real, "cuda", "bf16"), kinds.seeds(real, "cuda", "fp32")],
-        "speed": [
-            kinds.speed("shapes", shapes, side, "bf16") for side in ("ours", "Trainer", "Trainer at its best")
-        ],
+        "facts": [kinds.facts()],
+        "checks": [kinds.steps(real, "equal"), kinds.steps(real, "arithmetic"), kinds.runs(real)],
+        "seeds": [kinds.seeds(real, "cuda", "bf16"), kinds.seeds(real, "cpu", "fp32")],
+        "memory": [kinds.steps(real, "memory")],
+        "material": [kinds.material(real)],
+        "speed": speeds("ours", "Trainer", "Trainer at its best"),
         "profile": [kinds.profile(shapes, "ours")],
-        "compiled": [kinds.speed("shapes", shapes, "Trainer compiled", "bf16")],
+        "compiled": [
+            kinds.speed("shapes", shapes, side, "bf16", (rows,))
+            for rows in ("XNLI", "NC")
+            for side in ("ours compiled", "Trainer compiled")
+        ],
         "together": [kinds.together(shapes, mps=False), kinds.together(shapes, mps=True)],
-        "e5": [kinds.speed("real", real, side, "bf16") for side in ("ours", "Trainer")],
-        "fp32": [kinds.speed("shapes", shapes, side, "fp32") for side in ("ours", "Trainer")],
-        "more": [kinds.speed("eager", shapes, "ours", "bf16"), kinds.profile(shapes, "Trainer"),
-                 kinds.speed("again", shapes, "ours", "bf16"), kinds.speed("again", shapes, "Trainer", "bf16")],
-    }  # fmt: skip
-
-
-def beside(encoder: str, data: str, folder: Path, scale: Scale) -> Part:
-    """What the CPU computes while the card is checked: the reference of the seeds."""
-    return Parts(data, folder, scale).seeds(encoder, "cpu", "fp32")
+        "e5": speeds("ours", "Trainer", of="real"),
+        "fp32": speeds("ours", "Trainer", precision="fp32"),
+        "more": [
+            kinds.seeds(real, "cuda", "fp32"),
+            kinds.speed("eager", shapes, "ours", "bf16", ("XNLI", "NC")),
+            kinds.profile(shapes, "Trainer"),
+            *speeds("ours", "Trainer", of="again"),
+        ],
+    }
 
 
 class Parts:
@@ -145,24 +155,32 @@ class Parts:
 
     def __init__(self, data: str, folder: Path, scale: Scale) -> None:
         """Take what they share."""
-        self._data, self._long, self._scale = data, str(folder / "long"), scale
+        self._data, self._long, self._scale, self._folder = data, str(folder / "long"), scale, folder
 
-    def steps(self, encoder: str, *, first: bool) -> Part:
-        """Checks of single steps."""
-        keys: tuple[str, ...] = ("graphs = eager", "eager = CPU", "predictions = CPU")
-        if not first:
-            keys = ("nothing waits", "attention dropout", "fp32 is fp32", "TF32 by recipe", "weights are fp32",
-                    "out of memory")  # fmt: skip
+    def facts(self) -> Part:
+        """Card, versions, and what the card can do at most."""
+        keys = ("card", "bf16 products", "fp32 products", "copies", "launches", "a graph")
+        arguments = {"sizes": self._scale.sizes, "numbers": self._scale.numbers}
+        return Part("facts", "benchmarks.gpu.facts", arguments, 15, 60, tuple(f"facts/{key}" for key in keys))
+
+    def material(self, encoder: str) -> Part:
+        """The random encoder, with this one's tokenizer, and the long texts."""
+        arguments = {
+            "encoder": encoder,
+            "data": self._data,
+            "folder": str(self._folder),
+            "shapes": self._scale.shapes,
+            "rows": 32 * self._scale.steps["NC"],
+        }
+        keys = ("material/encoder", "material/long texts")
+        return Part("material", "benchmarks.gpu.material", arguments, 20, 90, keys)
+
+    def steps(self, encoder: str, kind: str) -> Part:
+        """Checks of single steps; `CHECKS` has their kinds."""
         setting = Setting(encoder, self._data, "pos", rows=self._scale.check_rows, eval_rows=16)
-        name = "checks of steps" if first else "more checks of steps"
-        return Part(
-            name,
-            "benchmarks.gpu.step_checks",
-            {"setting": asdict(setting), "steps": self._scale.check_steps, "first": first},
-            20 if first else 30,
-            100,
-            tuple(f"checks/{key}" for key in keys),
-        )
+        arguments = {"setting": asdict(setting), "steps": self._scale.check_steps, "checks": CHECKS[kind]}
+        keys = tuple(f"checks/{key}" for key in CHECKS[kind])
+        return Part(f"checks, {kind}", "benchmarks.gpu.step_checks", arguments, 40, 110, keys, BESIDE)
 
     def runs(self, encoder: str) -> Part:
         """Trainings that are killed and resumed."""
@@ -170,7 +188,7 @@ class Parts:
         setting = Setting(encoder, self._data, "pos", rows=self._scale.run_rows, eval_rows=0)
         arguments = {"setting": asdict(setting), "variants": variants, "kill": self._scale.kill, "epochs": 2}
         keys = tuple(f"checks/resumed = unbroken, {name}" for name in variants)
-        return Part("killed and resumed", "benchmarks.gpu.run_checks", arguments, 45, 150, keys)
+        return Part("killed and resumed", "benchmarks.gpu.run_checks", arguments, 45, 150, keys, BESIDE)
 
     def seeds(self, encoder: str, device: str, precision: Any) -> Part:
         """The real encoder on POS, some seeds."""
@@ -178,32 +196,30 @@ class Parts:
         setting = Setting(encoder, self._data, "pos", scale.seed_rows, eval_rows=scale.seed_eval_rows,
                           precision=precision, learning_rate=1e-4)  # fmt: skip
         arguments = {"key": key, "setting": asdict(setting), "epochs": scale.seed_epochs, "seeds": scale.seeds}
-        estimate, limit, environment = 20.0, 90.0, {}
-        if device == "cpu":
-            threads = max(1, (os.cpu_count() or 1) - LEFT_FREE)
-            estimate, limit, environment = 90.0, 240.0, {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": str(threads)}
+        estimate, limit, environment = (90.0, 240.0, ON_CPU) if device == "cpu" else (30.0, 100.0, BESIDE)
         return Part(f"seeds, {device} {precision}", "benchmarks.gpu.seeds", arguments, estimate, limit, (key,),
                     environment)  # fmt: skip
 
-    def speed(self, encoder_name: str, encoder: str, side: str, precision: Any) -> Part:
+    def speed(
+        self, encoder_name: str, encoder: str, side: str, precision: Any, workloads: tuple[str, ...] = WORKLOADS
+    ) -> Part:
         """Training and evaluation of one side."""
-        compiled = side == "Trainer compiled"
-        workloads = ("XNLI", "NC") if compiled or encoder_name == "eager" else WORKLOADS
+        compiled = side.endswith("compiled")
         jobs = [
             {"key": f"speed/{encoder_name}/{precision}/{workload}/{side}",
              "setting": asdict(self._setting(encoder, workload, precision, evaluates=not compiled))}
             for workload in workloads
         ]  # fmt: skip
         arguments = {
-            "side": "ours" if side == "ours" else "Trainer",
+            "side": side.split()[0],
             "best": side.startswith("Trainer "),
             "compile": compiled,
             "graphs": encoder_name != "eager",
             "jobs": jobs,
         }
-        estimate = {"ours": 40.0, "Trainer": 55.0, "Trainer at its best": 50.0, "Trainer compiled": 75.0}[side]
-        name = f"speed, {encoder_name}, {side}, {precision}"
-        return Part(name, "benchmarks.gpu.speed", arguments, estimate, 150, tuple(job["key"] for job in jobs))
+        estimate = {"ours": 65.0, "Trainer": 60.0, "Trainer at its best": 55.0}.get(side, 70.0)
+        name = f"speed, {encoder_name}, {side}, {precision}, {' '.join(workloads)}"
+        return Part(name, "benchmarks.gpu.speed", arguments, estimate, 170, tuple(job["key"] for job in jobs))
 
     def profile(self, encoder: str, side: str) -> Part:
         """Where the time of a step goes."""
@@ -219,19 +235,15 @@ class Parts:
 
     def together(self, encoder: str, *, mps: bool) -> Part:
         """Several trainings on one card."""
-        counts = tuple(count for count in self._scale.counts if count > 1 or not mps)
+        counts = self._scale.counts
         setting = asdict(self._setting(encoder, "XNLI", "bf16", evaluates=False))
         arguments = {"setting": setting, "counts": counts, "seconds": self._scale.seconds, "between": 20, "mps": mps}
         keys = tuple(f"together/{count}{' with MPS' if mps else ''}" for count in counts)
         name = "together, with MPS" if mps else "together"
-        return Part(name, "benchmarks.gpu.together", arguments, 60 if not mps else 50, 180, keys)
+        return Part(name, "benchmarks.gpu.together", arguments, 50, 150, keys)
 
     def _setting(self, encoder: str, workload: str, precision: Any, *, evaluates: bool) -> Setting:
         data = self._long if workload == "NC" else self._data
         eval_rows = self._scale.eval_rows if evaluates and workload != "NC" else 0
         rows = 32 * self._scale.steps[workload]
         return Setting(encoder, data, TASKS[workload], rows, eval_rows=eval_rows, precision=precision)
-
-
-def _part(name: str, estimate: float, limit: float, keys: tuple[str, ...], **arguments: Any) -> Part:
-    return Part(name, f"benchmarks.gpu.{name}", arguments, estimate, limit, tuple(f"{name}/{key}" for key in keys))

@@ -73,10 +73,10 @@ def measure(key: str, act: Callable[[], tuple[Mapping[str, Any], str]]) -> bool:
     """Measure something and tell it; returns whether that went well."""
     try:
         figures, note = act()
+        tell(Result(key, "measured", dict(figures), note))
     except Exception as error:
         tell(broken(key, error))
         return False
-    tell(Result(key, "measured", dict(figures), note))
     return True
 
 

@@ -61,12 +61,12 @@ def main() -> None:
         folder = Path(temporary)
         common = {"setting": given["setting"], "epochs": given["epochs"]}
         told = {name: {**common, **variant, "kill": None} for name, variant in given["variants"].items()}
-        for child in [Child.start(folder / "warm", {**common, **next(iter(given["variants"].values())), "kill": 1})]:
-            child.killed()  # the data are parsed and tokenised once for all
         unbroken = {name: Child.start(folder / f"{name}-unbroken", one) for name, one in told.items()}
         broken = {name: Child.start(folder / name, {**one, "kill": given["kill"]}) for name, one in told.items()}
-        were_killed = {name: child.killed() for name, child in broken.items()}
-        resumed = {name: Child.start(folder / name, one) for name, one in told.items()}
+        were_killed, resumed = {}, {}
+        for name, one in told.items():
+            were_killed[name] = broken[name].killed()
+            resumed[name] = Child.start(folder / name, one)
         for name in told:
 
             def compare(name: str = name) -> tuple[bool, Mapping[str, Any], str]:

@@ -35,10 +35,12 @@ class Watcher(Protocol):
 class OnDevice(Ours):
     """The engine of ``--model hf-encoder``, through its own entry points."""
 
-    def __init__(self, setting: Setting, *, graphs: bool = True, dropout: float | None = None) -> None:
+    def __init__(
+        self, setting: Setting, *, graphs: bool = True, dropout: float | None = None, compiled: bool = False
+    ) -> None:
         """Load the encoder; ``graphs`` as in `xglue_harness.training.finetune.finetune`."""
         super().__init__(setting)
-        self._graphs, self._dropout = graphs, dropout
+        self._graphs, self._changes = graphs, {"dropout": dropout, "compile": compiled}
 
     @property
     def tuned(self) -> FineTuned:
@@ -70,7 +72,7 @@ class OnDevice(Ours):
         from xglue_harness.training.trainer import TrainingData
 
         recipe = self._resolve(epochs, self._setting.seed if seed is None else seed)
-        self._recipe = recipe.model_copy(update={"dropout": self._dropout})
+        self._recipe = recipe.model_copy(update=self._changes)
         fingerprint = hashlib.sha256(
             f"{len(rows)} {time.time_ns()}".encode()
         ).hexdigest()  # nothing is found in a store
@@ -86,6 +88,7 @@ class OnDevice(Ours):
                 graphs=self._graphs,
             )
         self._inputs = self.record.train_inputs
+        self.tokenising_seconds = self.record.tokenising_cost.seconds
 
     def predict(self, tests: Mapping[str, Dataset]) -> tuple[float, dict[str, list[Any]]]:
         """Seconds of predicting test sets with what was trained last, and the predictions by language."""
@@ -164,7 +167,9 @@ def plain_side(setting: Setting, options: Mapping[str, Any], *, multiple: int | 
             auto = AutoModelForTokenClassification if self._tagging else AutoModelForSequenceClassification
             labels = len(self._spec.labels)
             model = auto.from_pretrained(setting.encoder, num_labels=labels, dtype=torch.float32)
+            began = time.perf_counter()
             encoded = self._encode(rows)
+            self.tokenising_seconds = time.perf_counter() - began
             self.real_tokens = sum(map(len, encoded["input_ids"]))
             padding = DataCollatorForTokenClassification if self._tagging else DataCollatorWithPadding
             self._trainer = Trainer(

@@ -40,19 +40,19 @@ class Marks:
         if step in (1, self.steps_per_epoch, self._first, self._middle, self._last):
             self.times[step] = now(self._device)
 
-    def figures(self) -> dict[str, float]:
-        """Steps a second, and what came before the steps could be as fast."""
+    def figures(self, tokenising: float) -> dict[str, float]:
+        """Steps a second, and what came before the steps could be as fast, but for so many seconds of tokenising."""
         first, middle, last = (self.times[step] for step in (self._first, self._middle, self._last))
         rate = (self._last - self._first) / (last - first)
         halves = [(self._middle - self._first) / (middle - first), (self._last - self._middle) / (last - middle)]
-        epoch = self.times[self.steps_per_epoch] - self.began
+        began = self.began + tokenising
         return {
             "steps/s": rate,
             "ms a step": 1000 / rate,
             "steps/s, slower half": min(halves),
             "steps/s, faster half": max(halves),
-            "s to the first step": self.times[1] - self.began,
-            "s of start-up": epoch - self.steps_per_epoch / rate,
+            "s to the first step": self.times[1] - began,
+            "s of start-up": self.times[self.steps_per_epoch] - began - self.steps_per_epoch / rate,
         }
 
 
@@ -65,7 +65,7 @@ def run(side: Any, setting: Setting, epochs: float) -> tuple[dict[str, Any], str
         torch.cuda.reset_peak_memory_stats()
     marks = Marks(device, setting.steps(len(rows), 1))
     side.fine_tune(rows, epochs, marks)
-    figures: dict[str, Any] = marks.figures()
+    figures: dict[str, Any] = marks.figures(side.tokenising_seconds)
     tokens = side.real_tokens / marks.steps_per_epoch * figures["steps/s"]
     body = body_parameters(side.encoder())
     figures |= {
@@ -82,6 +82,8 @@ def run(side: Any, setting: Setting, epochs: float) -> tuple[dict[str, Any], str
         record = side.record.model_dump(mode="json")
         figures["record"] = {key: value for key, value in record.items() if key not in ("environment", "epochs")}
         figures["mode"] = side.record.mode
+        if side.record.recording_cost is not None:
+            figures["s of recording"] = side.record.recording_cost.seconds
         note = side.record.mode
     if tests:
         side.evaluate({language: rows.select(range(min(32, len(rows)))) for language, rows in tests.items()})
@@ -96,7 +98,7 @@ def run(side: Any, setting: Setting, epochs: float) -> tuple[dict[str, Any], str
 
 def ours(setting: Setting, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """Our side."""
-    return run(OnDevice(setting, graphs=given["graphs"]), setting, 2)
+    return run(OnDevice(setting, graphs=given["graphs"], compiled=given["compile"]), setting, 2)
 
 
 def plain(setting: Setting, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

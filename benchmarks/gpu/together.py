@@ -13,13 +13,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import cycle, islice
 from typing import Any
 
-from benchmarks.gpu.results import LeftOutError, arguments, measure
+from benchmarks.gpu.results import LeftOutError, arguments, broken, measure, tell
 
-READY_SECONDS = 120
 CONTROL = "nvidia-cuda-mps-control"
 
 
@@ -40,8 +39,8 @@ def serve(given: Mapping[str, Any]) -> None:
         train_step.check()
         endless = cycle(batches)
         for line in sys.stdin:
-            print("ready", flush=True)
             if line.strip() == "ready?":
+                print("ready", flush=True)
                 continue
             began, steps = now(rig.backbone.device), 0
             while now(rig.backbone.device) - began < given["seconds"]:
@@ -52,39 +51,47 @@ def serve(given: Mapping[str, Any]) -> None:
             print(json.dumps({"steps": steps, "seconds": seconds, "mode": train_step.mode}), flush=True)
 
 
-def rate(given: Mapping[str, Any], count: int, environment: Mapping[str, str]) -> tuple[dict[str, Any], str]:
-    """Steps a second of so many trainings together."""
-    command = [sys.executable, "-m", "benchmarks.gpu.together", json.dumps({**given, "serve": True})]
-    pipe = subprocess.PIPE
-    began = time.monotonic()
-    with tempfile.TemporaryFile("w+", errors="replace") as complaints:
-        children = [
-            subprocess.Popen(
-                command, stdin=pipe, stdout=pipe, stderr=complaints, text=True, env={**os.environ, **environment}
-            )
-            for _ in range(count)
-        ]
-        try:
-            for child in children:
-                _write(child, "ready?")
-            answers = []
-            for child in children:
+class Children:
+    """Trainings that are ready, each in a process of its own; those that are not told to go wait."""
+
+    def __init__(self, given: Mapping[str, Any], count: int, environment: Mapping[str, str]) -> None:
+        """Start them, and wait until all are ready.
+
+        Raises:
+            RuntimeError: where one fails; with the end of what it said.
+        """
+        command = [sys.executable, "-m", "benchmarks.gpu.together", json.dumps({**given, "serve": True})]
+        pipe, variables = subprocess.PIPE, {**os.environ, **environment}
+        began = time.monotonic()
+        self._all: list[subprocess.Popen[str]] = []
+        with tempfile.TemporaryFile("w+", errors="replace") as said:
+            for _ in range(count):
+                self._all.append(
+                    subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said, text=True, env=variables)
+                )
+                _write(self._all[-1], "ready?")
+            for child in self._all:
                 if _read(child) != "ready":
-                    complaints.seek(0)
-                    raise RuntimeError(f"a training failed: {complaints.read()[-600:]}")
-            ready = time.monotonic() - began
-            for child in children:
-                _write(child, "go")
-            for child in children:
-                _read(child)
-                answers.append(json.loads(_read(child)))
-        finally:
-            for child in children:
-                child.kill()
-                child.communicate()
-    each = [answer["steps"] / answer["seconds"] for answer in answers]
-    figures = {"steps/s together": sum(each), "steps/s each": each, "s to get ready": ready}
-    return figures, str(answers[0]["mode"])
+                    said.seek(0)
+                    self.end()
+                    raise RuntimeError(f"a training failed: {said.read()[-600:]}")
+        self._ready = time.monotonic() - began
+
+    def rate(self, count: int) -> tuple[dict[str, Any], str]:
+        """Steps a second of the first ``count`` together."""
+        going = self._all[:count]
+        for child in going:
+            _write(child, "go")
+        answers = [json.loads(_read(child)) for child in going]
+        each = [answer["steps"] / answer["seconds"] for answer in answers]
+        figures = {"steps/s together": sum(each), "steps/s each": each, "s until all were ready": self._ready}
+        return figures, str(answers[0]["mode"])
+
+    def end(self) -> None:
+        """End them."""
+        for child in self._all:
+            child.kill()
+            child.communicate()
 
 
 def _write(child: subprocess.Popen[str], line: str) -> None:
@@ -122,17 +129,18 @@ def main() -> None:
     if given.get("serve"):
         serve(given)
         return
-    if not given["mps"]:
+    suffix = " with MPS" if given["mps"] else ""
+    try:
+        with mps() if given["mps"] else nullcontext({}) as environment:
+            children = Children(given, max(given["counts"]), environment)
+            try:
+                for count in given["counts"]:
+                    measure(f"together/{count}{suffix}", lambda count=count: children.rate(count))  # type: ignore[misc]
+            finally:
+                children.end()
+    except Exception as error:
         for count in given["counts"]:
-            measure(f"together/{count}", lambda count=count: rate(given, count, {}))  # type: ignore[misc]
-        return
-    for count in given["counts"]:
-
-        def under_mps(count: int = count) -> tuple[dict[str, Any], str]:
-            with mps() as variables:
-                return rate(given, count, variables)
-
-        measure(f"together/{count} with MPS", under_mps)
+            tell(broken(f"together/{count}{suffix}", error))
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks.gpu.__main__ import GROUPS
 from benchmarks.gpu.material import long_texts
-from benchmarks.gpu.operations import kind_of_operation
+from benchmarks.gpu.operations import counted, eager, kind_of_operation, static
 from benchmarks.gpu.parts import ON_A_CARD, REHEARSED, all_parts
 from benchmarks.gpu.results import LeftOutError, Result, check, measure, told
-from benchmarks.gpu.runner import RESERVE, ROOT, Budget, Journal, Part, read, run_parts
+from benchmarks.gpu.runner import RESERVE, ROOT, Budget, Journal, Part, read, run_parts, run_together
 from benchmarks.gpu.table import TARGETS, by_key, markdown, seed_rows, target_rows, text
 from benchmarks.gpu.trace import covered, kind_of_kernel, summary
 
@@ -64,7 +65,7 @@ def _part(name: str, estimate: float = 1, **others: Any) -> Part:
 
 def test_budget_keeps_a_reserve() -> None:
     clock = iter([100.0, 100.0, 150.0, 400.0]).__next__
-    budget = Budget(60, clock)
+    budget = Budget(60, clock=clock)
     assert budget.left() == 60 - RESERVE
     assert not budget.fits(_part("a", estimate=6))
     assert budget.left() == 0
@@ -118,6 +119,31 @@ def test_a_worker_that_crashes_keeps_what_it_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
+def test_parts_that_run_together_and_the_last_one_hurries(tmp_path: Path) -> None:
+    (tmp_path / "own_worker.py").write_text(
+        textwrap.dedent("""
+            import time
+            from benchmarks.gpu.results import arguments, measure
+            given = arguments()
+            measure(given["key"], lambda: ({"began": time.time()}, ""))
+            time.sleep(given["seconds"])
+        """)
+    )
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    parts = [
+        Part(name, "own_worker", {"key": f"{name}/it", "seconds": seconds}, 1, 90, (f"{name}/it",), environment)
+        for name, seconds in (("one", 1), ("other", 1), ("last", 600))
+    ]
+    journal = Journal(None, {})
+    began = time.monotonic()
+    run_together([*parts, _part("long", estimate=500)], Budget(100), journal, patience=1, say=lambda _: None)
+    assert time.monotonic() - began < 60
+    statuses = {result.key: result.status for result in journal.results}
+    assert statuses == {"one/it": "measured", "other/it": "measured", "last/it": "measured", "long/it": "left out"}
+    assert [part["how"].split()[0] for part in journal.parts] == ["ended", "ended", "stopped"]
+
+
+@pytest.mark.processes
 def test_a_worker_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     code = """
         import pathlib, subprocess, sys, time
@@ -154,6 +180,7 @@ def test_parts_tell_results_of_their_own(scale, tmp_path: Path) -> None:
     keys = [key for part in parts for key in part.keys]
     assert len(keys) == len(set(keys))
     assert list(groups)[:2] == ["facts", "checks"]
+    assert set(GROUPS) == set(groups) - {"material"}
 
 
 def test_targets_ask_for_results_that_parts_tell(tmp_path: Path) -> None:
@@ -204,6 +231,7 @@ def test_a_failed_check_is_a_missed_target() -> None:
 
 def test_of_results_with_one_key_an_error_gives_way() -> None:
     good, bad = Result("a", "measured", {"x": 1}), Result("a", "error")
+    assert by_key([good, Result("a", "left out")])["a"] == good
     assert by_key([good, bad])["a"] == by_key([bad, good])["a"] == good
     assert by_key([bad])["a"] == bad
 
@@ -221,13 +249,21 @@ def test_seeds_are_compared_by_their_own_noise() -> None:
 
 
 def _document(**others: Any) -> tuple[dict[str, Any], list[Result]]:
-    card = {"card": "Card", "memory GB": 80.0, "cuda of torch": "13.0", "cores": 16, "cpu": "CPU", "revision": None}
+    card = {
+        "card": "Card",
+        "memory GB": 80.0,
+        "cuda of torch": "13.0",
+        "cores": 16,
+        "cpu": "CPU",
+        "revision": None,
+        "code": "c0de",
+    }
     card |= {"nvidia-smi": {"driver_version": "580"}, "versions": {"torch": "2.11", "peft": "absent"}}
     profile = {"wall ms": 2.0, "device ms": 1.9, "ms by kind": {"matmul": 1.5}, "device works of wall": 0.95}
     results = [
         Result("facts/card", "measured", card, "Card"),
         Result("checks/waits", "ok", {}, "a | b"),
-        _speed("ours", **{"steps/s": 100.0, "real tokens/s": 600.0}),
+        _speed("ours", **{"steps/s": 100.0, "real tokens/s": 600.0, "s of recording": 4.0, "accuracy": 0.5}),
         Result("profile/XNLI/ours", "measured", profile),
         Result("together/1", "measured", {"steps/s together": 100.0}),
         Result("together/2", "measured", {"steps/s together": 130.0}),
@@ -239,10 +275,12 @@ def _document(**others: Any) -> tuple[dict[str, Any], list[Result]]:
 def test_page_names_card_versions_and_date() -> None:
     document, results = _document()
     page = markdown(document, by_key(results))
-    assert "2026-11-26 with one Card (80.0 GB, driver 580, CUDA 13.0), 16 cores of CPU, torch 2.11; revision" in page
+    assert "2026-11-26 with one Card (80.0 GB, driver 580, CUDA 13.0), 16 cores of CPU, torch 2.11; revision " in page
+    assert " unknown, code c0de.\n" in page
     assert "| waits | ok | a / b |" in page
     assert "| 2 | 130.0 | 1.30 |" in page
     assert "| together/4 | left out | no time |" in page
+    assert "| shapes | bf16 | XNLI | ours | 100.0 | 600.0 |  |  | 4.0 |  | 50.0 |  |" in page
     widths = {line.count("|") for line in page.split("## Speed")[1].split("##")[0].splitlines() if "|" in line}
     assert len(widths) == 1
 
@@ -274,7 +312,14 @@ def test_union_of_spans() -> None:
         ("nvjet_tst_128x256_64x4_1x2_h_bz_coopA_TNT", "matmul"),
         ("void flash_fwd_kernel<Flash_fwd_kernel_traits<64, 128>>", "attention"),
         ("fmha_cutlassF_bf16_aligned_64x64_rf_sm80", "attention"),
-        ("void at::native::(anonymous namespace)::multi_tensor_apply_kernel<FusedAdamMathFunctor>", "optimizer"),
+        (
+            "void at::native::(anonymous namespace)::multi_tensor_apply_kernel<FusedAdamMathFunctor>",
+            "optimizer and clipping",
+        ),
+        (
+            "void at::native::(anonymous namespace)::multi_tensor_apply_kernel<CopyFunctor<BFloat16>>",
+            "casts and copies",
+        ),
         ("void at::native::unrolled_elementwise_kernel<at::native::direct_copy_kernel_cuda()>", "casts and copies"),
         ("void at::native::vectorized_elementwise_kernel<4, at::native::GeluCUDAKernelImpl>", "elementwise"),
         ("void at::native::(anonymous namespace)::vectorized_layer_norm_kernel<float>", "norm"),
@@ -291,6 +336,13 @@ def test_kinds_of_operations() -> None:
     assert kind_of_operation("aten.mm.default") == "matrix products"
     assert kind_of_operation("aten.mul.Tensor") == "elementwise and others"
     assert kind_of_operation("aten.view.default") is None
+
+
+def test_operations_of_a_step() -> None:
+    plain, ours = counted(eager(layers=1)), counted(static(layers=1))
+    assert plain["operations"] == sum(plain["kinds"].values()) < sum(plain["names"].values())
+    assert plain["kinds"]["matrix products"] == ours["kinds"]["matrix products"] > 10
+    assert 0 < ours["kinds"]["casts"] < plain["kinds"]["casts"]
 
 
 def test_summary_of_a_trace() -> None:

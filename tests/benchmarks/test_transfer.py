@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import scaling, transfer
+from benchmarks import precision, scaling, transfer
 from benchmarks.roofline import body_parameters, matmul_peak
 from benchmarks.workload import Setting, ask, last_steps, load
 from xglue_harness.harness.demo import build_encoder
@@ -110,3 +110,25 @@ def test_growth(tiny: str, tmp_path: Path, capsys) -> None:
 def test_growth_needs_rows(tiny: str) -> None:
     with pytest.raises(SystemExit, match="lower --rows"):
         scaling.main(["--encoder", tiny, "--rows", "100000"])
+
+
+def test_bf16_and_fp32_in_turn(tiny: str, tmp_path: Path, capsys, monkeypatch) -> None:
+    """Each round asks for both, the second one first in every other round; figures of both have one name."""
+    asked = []
+
+    def answer(module: str, setting: Setting) -> dict:
+        asked.append((module, setting.precision))
+        half = setting.precision == "bf16"
+        share = {f"training, share of {setting.precision} peak": 0.5, "training, real tokens/s": 30.0 if half else 10.0}
+        return {"figures": {**share, "loss, mean of last steps": 2.5 if half else 2.0}}
+
+    monkeypatch.setattr(precision, "ask", answer)
+    precision.main(["--encoder", tiny, "--rounds", "2", "--json", str(tmp_path / "figures.json")])
+    assert [side for _, side in asked] == ["bf16", "fp32", "fp32", "bf16"]
+    assert {module for module, _ in asked} == {"benchmarks.engine"}
+    printed = capsys.readouterr().out
+    assert printed.startswith("precision auto is fp32: ")
+    assert "ratio 3.00 (3.00 to 3.00)" in printed
+    assert "loss, mean of last steps: bf16 - fp32 +0.5000" in printed
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert [r["training, share of peak"] for r in written["rounds"]["fp32"]] == [0.5, 0.5]

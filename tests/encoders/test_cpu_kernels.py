@@ -78,13 +78,15 @@ MASKS = {
 }
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("scale", [None, 0.7])
-def test_attention_has_the_values_and_derivatives_of_its_definition(mask, scale):
+def test_attention_has_the_values_and_derivatives_of_its_definition(mask, scale, dtype):
     torch.manual_seed(1)
     # As the encoders lay them out: heads are cut from the last dimension, and moved.
-    leaves = [torch.randn(3, 7, 8, requires_grad=True) for _ in range(3)]
+    leaves = [torch.randn(3, 7, 8).to(dtype).requires_grad_() for _ in range(3)]
     query, key, value = (leaf.view(3, 7, 2, 4).transpose(1, 2) for leaf in leaves)
+    rounding = 0 if dtype == torch.float32 else 2**-8  # what goes in and comes out is bf16, all between is fp32
     drawn = []
 
     def draw(self, count):
@@ -97,12 +99,17 @@ def test_attention_has_the_values_and_derivatives_of_its_definition(mask, scale)
             query, key, value, attn_mask=MASKS[mask], dropout_p=0.25, scale=scale
         )
     kept = (drawn[0] >= 0.25 * 65536 - 32768).view(3, 2, 7, 7).float()
-    expected = _reference(query, key, value, MASKS[mask], kept, 0.25, 0.5 if scale is None else scale)
-    assert torch.allclose(attended, expected, atol=1e-6)
-    weights = torch.randn(attended.shape)
-    mine = torch.autograd.grad((attended * weights).sum(), leaves, retain_graph=True)
-    theirs = torch.autograd.grad((expected * weights).sum(), leaves)
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mine, theirs, strict=True))
+    exact = [leaf.detach().float().requires_grad_() for leaf in leaves]
+    parts = (leaf.view(3, 7, 2, 4).transpose(1, 2) for leaf in exact)
+    expected = _reference(*parts, MASKS[mask], kept, 0.25, 0.5 if scale is None else scale)
+    assert attended.dtype == dtype
+    assert torch.allclose(attended.float(), expected, rtol=rounding or 1e-5, atol=1e-6)
+    weights = torch.randn(attended.shape).to(dtype).float()
+    mine = torch.autograd.grad((attended.float() * weights).sum(), leaves)
+    theirs = torch.autograd.grad((expected * weights).sum(), exact)
+    assert all(
+        torch.allclose(a.float(), b, rtol=rounding or 1e-5, atol=1e-5) for a, b in zip(mine, theirs, strict=True)
+    )
 
 
 def test_attention_that_is_not_plain_is_left_to_torch():
@@ -127,13 +134,14 @@ def test_a_masked_row_gives_no_nan():
     assert torch.isfinite(query.grad).all()
 
 
-def test_the_mean_over_many_masks_is_attention_without_dropout():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_mean_over_many_masks_is_attention_without_dropout(dtype):
     torch.manual_seed(4)
-    query, key, value = torch.randn(3, 1, 2, 6, 4).unbind()
+    query, key, value = torch.randn(3, 1, 2, 6, 4).to(dtype).unbind()
     with training_kernels(CPU):
         attended = [functional.scaled_dot_product_attention(query, key, value, dropout_p=0.1) for _ in range(4000)]
-    expected = functional.scaled_dot_product_attention(query, key, value)
-    assert torch.allclose(torch.stack(attended).mean(0), expected, atol=0.03)
+    expected = functional.scaled_dot_product_attention(query.float(), key.float(), value.float())
+    assert torch.allclose(torch.stack(attended).float().mean(0), expected, atol=0.03)
 
 
 def test_under_bf16_autocast_the_result_is_bf16():

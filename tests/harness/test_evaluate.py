@@ -42,6 +42,7 @@ def _without_times(value):
     if isinstance(value, dict):
         timed = {
             "cost",
+            "steps_cost",
             "dev_cost",
             "tokenising_cost",
             "session",

@@ -15,6 +15,7 @@ from xglue_harness.diagnostics import run as diagnostics
 from xglue_harness.errors import DataError, EncoderError, RecipeError, StoreError
 from xglue_harness.records.schema import RunRecord
 from xglue_harness.store.trainings import Store
+from xglue_harness.sweeps.runner import judged
 from xglue_harness.training.trainer import Trainer
 from xglue_harness.transfer import preflight
 
@@ -143,8 +144,9 @@ def test_a_reference_that_can_not_be_used_is_named_before(evaluate, tiny, tmp_pa
 def test_a_disk_without_room_is_named(evaluate, own_store, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
-    with pytest.raises(StoreError, match=r"has 0.0 GB left, and training .* takes .* XGLUE_STORE"):
+    with pytest.raises(StoreError, match=r"has 0.0 GB left, and training .* takes .* XGLUE_STORE") as caught:
         evaluate([LEAF], **WAYS)
+    assert judged(caught.value).is_full  # a sweep's worker stops there, and fails no job
 
 
 @pytest.mark.usefixtures("no_training")

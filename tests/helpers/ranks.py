@@ -14,6 +14,7 @@ from transformers import M2M100Config, M2M100Model
 
 from tests.helpers.training import CPU, backbone, pairs, recipe
 from xglue_harness.benchmark import TASKS, TaskSpec
+from xglue_harness.encoders.cpu_precision import Bf16Gain
 from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.encoders.inputs import Inputs
@@ -23,7 +24,7 @@ from xglue_harness.harness.processes import prepare_multiprocess
 from xglue_harness.store import token_cache
 from xglue_harness.training.checkpoint import CheckpointFolder, Counters
 from xglue_harness.training.distributed import World
-from xglue_harness.training.finetune import finetune
+from xglue_harness.training.finetune import finetune, resolve_precision
 from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.trainer import Trainer, TrainingData
 
@@ -141,6 +142,14 @@ def other_things_are_refused(world: World) -> None:
         finetune(backbone(), identify(backbone()), TASKS["xnli"], chosen, data)
 
 
+def one_precision(world: World) -> None:
+    """All train in what the first process has measured to be faster."""
+    gain = Bf16Gain(forward=5.0, backward=4.0) if world.is_main_process else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xglue_harness.training.finetune.bf16_gain", lambda: gain)
+        assert resolve_precision("auto", CPU) == "bf16"
+
+
 if __name__ == "__main__":
     prepare_multiprocess()
     dist.init_process_group("gloo")
@@ -150,6 +159,7 @@ if __name__ == "__main__":
         uneven,
         tokens_of_the_training_set,
         other_things_are_refused,
+        one_precision,
         hosts_talk_where_the_group_knows_gpus_only,
     ):
         check(World.current())

@@ -30,7 +30,8 @@ def _seen(task, device, *, finished_masks):
     recorder = HiddenStateRecorder([[0, 7]])
     recorder.begin([len(inputs)], np.arange(len(inputs)))
     model = build_model(body, TASKS[task], recipe(task)).to(device).eval()
-    forward = ForwardPass(model, inputs, 0, device, recorder, finished_masks=finished_masks)
+    forward = ForwardPass(model, inputs, 0, device, recorder)
+    forward._finished_masks = finished_masks  # as `probe` finds out, which has to wait
     with torch.inference_mode(), Waiting() as waiting:
         for batch in budget_batches(np.array(inputs.lengths), 40):
             forward.compute(batch)

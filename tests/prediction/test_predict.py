@@ -14,7 +14,8 @@ from tests.helpers import tokenizers
 from tests.helpers.training import WORDS, backbone, pairs, recipe, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.heads import TransferModel
-from xglue_harness.prediction.predict import TOKENS_A_BATCH, predict, prepare
+from xglue_harness.prediction.predict import predict, prepare
+from xglue_harness.prediction.token_budget import TOKENS_A_BATCH
 from xglue_harness.training.model import build_model
 
 
@@ -228,3 +229,21 @@ def test_scores_of_words_are_those_of_the_predicted_class():
     expected = logits.log_softmax(-1)[firsts, tags]
     assert predictions.scores[3] == pytest.approx(expected.tolist(), abs=1e-5)
     assert all(score < 0 for scores in predictions.scores for score in scores)
+
+
+@pytest.mark.parametrize("task", ["pos", "xnli"])
+def test_scores_in_bf16_are_those_of_plain_autocast(task, monkeypatch):
+    chosen, prepared, model = recipe(task, precision="bf16"), _prepared(task, DOCUMENTS[task]), _model(task)
+
+    def scores():
+        parts = predict(model, BODY, chosen, prepared, progress=False)
+        return [np.concatenate([np.ravel(row) for row in part.scores]) for part in parts if len(part.scores)]
+
+    mine = scores()
+    monkeypatch.setattr("xglue_harness.encoders.cpu_linear.Bf16Linear.applies", lambda *_: False)
+    for ours, plain in zip(mine, scores(), strict=True):
+        assert np.abs(ours - plain).max() <= 0.02 * (1 + np.abs(plain).max())
+    monkeypatch.undo()
+    with torch.no_grad():
+        model.classifier.bias[0] += 100
+    assert (mine[0] != scores()[0]).any(), "weights are read anew in each pass"

@@ -13,7 +13,7 @@ import torch
 
 from xglue_harness.records import cost_meter as meter
 from xglue_harness.records import energy
-from xglue_harness.records.cost_meter import CostMeter
+from xglue_harness.records.cost_meter import CostMeter, PeakMeter
 
 CPU = torch.device("cpu")
 BLOCK = 200_000_000
@@ -77,6 +77,21 @@ def test_the_peak_is_that_of_the_block_in_megabytes():
     after = _peak(lambda: None)
     assert 195 <= during - before <= 230
     assert abs(after - before) < 30
+
+
+@resettable
+def test_a_peak_is_known_within_the_block_and_blocks_tell_phases_apart():
+    with CostMeter(CPU) as whole:
+        with PeakMeter(CPU) as first:
+            before = first.megabytes()
+            _allocate()
+            during = first.megabytes()
+        with PeakMeter(CPU) as second:
+            pass
+    assert 195 <= during - before <= 230
+    assert first.megabytes() >= during
+    assert first.megabytes() - second.megabytes() > 170
+    assert whole.cost().peak_memory_mb >= first.megabytes()
 
 
 @resettable

@@ -80,6 +80,7 @@ RECORD = {
         "environment": ENVIRONMENT,
         "cost": COST,
         "tokenising_cost": COST,
+        "steps_cost": COST,
         "dev_cost": COST,
     },
     "session": {"from_store": False, "resumed_from_step": None, "trained_steps": 4, "cost": COST},

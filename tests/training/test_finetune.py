@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.helpers.training import CPU, backbone, recipe, sentences
+from xglue_harness import interrupt
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.fingerprint import Identity, identify
 from xglue_harness.errors import StoreError, TrainingError
@@ -189,6 +190,51 @@ def _kill_before_the_entry_is_there(monkeypatch):
     monkeypatch.setattr(Store, "finish", killing)
 
 
+def test_a_stop_that_is_asked_for_loses_no_step(unbroken, tmp_path, monkeypatch):
+    step, steps, store = TrainStep.step, [], Store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupt, "_stop", interrupt._Stop())
+
+        def stopping(self, batch):
+            if len(steps) == 6:
+                interrupt.request_stop()  # as a signal's handler would, in the middle of an epoch
+            steps.append(batch)
+            step(self, batch)
+
+        patch.setattr(TrainStep, "step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            _finetune(store, seconds=1000)
+    resumed = _finetune(store, seconds=1000)
+    assert resumed.session.resumed_from_step == len(steps) == 7
+    assert _equal(_weights(resumed), _weights(unbroken))
+
+
+def test_a_stop_that_is_asked_for_in_the_last_step_of_an_epoch(unbroken, tmp_path, monkeypatch):
+    step, steps, store = TrainStep.step, [], Store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupt, "_stop", interrupt._Stop())
+
+        def stopping(self, batch):
+            steps.append(batch)
+            step(self, batch)
+            if len(steps) == 5:
+                interrupt.request_stop()
+
+        patch.setattr(TrainStep, "step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            _finetune(store, seconds=1000)
+    resumed = _finetune(store, seconds=1000)
+    assert resumed.session.resumed_from_step == len(steps) == 5
+    assert resumed.training.epochs == unbroken.training.epochs
+    assert _equal(_weights(resumed), _weights(unbroken))
+
+
+def test_outside_of_a_trainings_steps_a_stop_is_at_once(monkeypatch):
+    monkeypatch.setattr(interrupt, "_stop", interrupt._Stop())
+    with pytest.raises(KeyboardInterrupt):
+        interrupt.request_stop()
+
+
 @pytest.mark.parametrize(
     "kill",
     [
@@ -208,6 +254,8 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(kill, 
     assert resumed.training.epochs == unbroken.training.epochs
     assert resumed.training.final_loss == unbroken.training.final_loss
     assert resumed.training.real_tokens == unbroken.training.real_tokens
+    peaks = [cost.peak_memory_mb for cost in (resumed.training.steps_cost, resumed.training.dev_cost)]
+    assert 0 < min(peaks) <= max(peaks) <= resumed.training.cost.peak_memory_mb
     assert _equal(_weights(resumed), _weights(unbroken))
     kept = {path.name for path in resumed.entry.folder.iterdir()}
     assert kept == {"entry.json", *(name for name, _ in resumed.entry.weights.values())}
@@ -380,4 +428,7 @@ def test_the_record_of_a_training_is_complete(unbroken):
     assert all(set(entry.dev) == {"en", "de"} and entry.constant is not None for entry in training.epochs)
     assert training.embedding_rows < backbone().encoder.get_input_embeddings().num_embeddings
     assert training.cost.tokens_per_second > 0
+    assert training.cost.tokens_per_second == training.steps_cost.tokens_per_second
+    peaks = [cost.peak_memory_mb for cost in (training.steps_cost, training.dev_cost)]
+    assert 0 < min(peaks) <= max(peaks) <= training.cost.peak_memory_mb
     assert json.loads((unbroken.entry.folder / "entry.json").read_text())["training"]["store_key"] == unbroken.entry.key

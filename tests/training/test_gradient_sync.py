@@ -7,6 +7,8 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -64,6 +66,44 @@ def test_a_gradient_begins_where_a_gpu_reads_fast_and_lies_as_its_parameter_does
         assert parameter.grad.stride() == parameter.stride()
         assert parameter.grad.storage_offset() % 32 == 0
     assert bucket.parameters[3].grad is None
+
+
+class _Twins(World):
+    """Two processes that do the same, in one; `sent` has all messages."""
+
+    sent: ClassVar[list[torch.Tensor]] = []
+
+    def start_sum(self, tensor):
+        self.sent.append(tensor.clone())
+        tensor.mul_(2)
+        return SimpleNamespace(wait=lambda: True)
+
+    def sum_on_hosts(self, tensor):
+        tensor.mul_(2)
+
+
+def test_a_bucket_that_once_lacked_a_gradient_goes_last_and_is_laid_out_as_before(monkeypatch):
+    monkeypatch.setattr(gradient_sync, "_BUCKET", 1)
+    monkeypatch.setattr(_Twins, "sent", sent := [])
+    parameters = _parameters(1, 5, 3, 40)
+    unused = parameters[2]
+    sync = GradientSync(parameters, _Twins(0, 2), CPU)
+
+    def compute():
+        loss = sum((p.square().sum() for p in parameters if p is not unused), torch.zeros(()))
+        loss.backward()
+        return loss.detach()
+
+    for order in ([40, 0, 5, 2], [40, 5, 0, 2], [40, 5, 0, 2]):  # numbers that are not 0: gradients, at last the loss
+        sent.clear()
+        assert sync.run(compute, passes=1, hopeless=None) == 2 * 46
+        assert [int(message.count_nonzero()) for message in sent] == order
+        assert [len(message) for message in sent] == [64, 32, 32, 33]
+        assert unused.grad is None
+        for parameter in parameters:
+            if parameter is not unused:
+                assert parameter.grad.tolist() == [4.0] * len(parameter)
+            parameter.grad = None
 
 
 def test_one_process_alone_pays_nothing():

@@ -180,6 +180,25 @@ def test_going_on_from_the_tensors_is_going_on():
         assert torch.equal(value, second.model.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("task", ["pos", "xnli"])
+def test_losses_and_gradients_in_bf16_are_those_of_plain_autocast(task):
+    """As the transformers Trainer computes them: a whole batch under torch.autocast."""
+    train_step = _train_step(task, precision="bf16")
+    for batch in BATCHES[:5]:
+        weight = 1 / (train_step._words_per_batch or len(batch))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            expected = train_step.model(**collate(train_step.inputs, batch, 0))["loss"] * weight
+        parameters = {n: p for n, p in train_step.model.named_parameters() if "token_type" not in n}
+        expected_gradients = torch.autograd.grad(expected, parameters.values(), allow_unused=True)
+        loss = train_step._backward(batch, weight)
+        assert loss.item() == pytest.approx(expected.item(), rel=2e-3)
+        for name, gradient in zip(parameters, expected_gradients, strict=True):
+            if gradient is not None:
+                distance = torch.linalg.vector_norm(parameters[name].grad - gradient)
+                assert distance <= 0.03 * torch.linalg.vector_norm(gradient) + 1e-6, name
+        train_step._optimisation.clear()
+
+
 def test_weights_and_optimizer_stay_in_fp32_under_bf16():
     train_step = _train_step("xnli", precision="bf16")
     train_step.step(BATCHES[0])
@@ -200,18 +219,18 @@ def test_words_weigh_the_same_in_batches_of_short_and_of_long_sentences():
 
 
 def test_a_compiled_encoder_learns_the_same_under_the_same_names(monkeypatch):
-    compiled, whole = torch.nn.Module.compile, []
+    compiled, whole = torch.compile, []
 
-    def without_a_compiler(module, **options):
+    def without_a_compiler(function, **options):
         whole.append(options)
-        compiled(module, backend="eager", **options)
+        return compiled(function, backend="eager", **options)
 
-    monkeypatch.setattr(torch.nn.Module, "compile", without_a_compiler)
+    monkeypatch.setattr(torch, "compile", without_a_compiler)
     train_step, other = _train_step("pos", compile=True), _train_step("pos")
     for batch in BATCHES[:4]:
         train_step.step(batch)
         other.step(batch)
-    assert whole == [{"dynamic": True}]
+    assert whole == [{"dynamic": True}] * 2, "each of two layers, for all shapes"
     expected = other.model.state_dict()
     assert train_step.model.state_dict().keys() == expected.keys()
     for name, value in train_step.model.state_dict().items():

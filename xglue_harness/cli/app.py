@@ -109,6 +109,13 @@ _GROUPS = {
     Needs pip install 'xglue-harness[plots]' for the figures. The library behind it is xglue_analysis.
     """,
     "backbone": "Describe a backbone for the leaderboard, and check its description.",
+    "sweep": """Many trainings from one file: backbones, tasks and seeds, on one machine or many.
+
+    \b
+    Examples:
+      xglue-harness sweep run examples/sweeps/tiny.yaml
+      xglue-harness sweep status examples/sweeps/tiny.yaml
+    """,
     "leaderboard": """Contributed results: add, check, compare and show them, and build the site.
 
     \b

@@ -21,7 +21,7 @@ from xglue_harness.data.manifest import official_archive
 from xglue_harness.data.prepare import check_new, prepare
 from xglue_harness.data.unpacked import copy_unpacked
 from xglue_harness.errors import DataError
-from xglue_harness.files import nearest_existing
+from xglue_harness.files import nearest_existing, no_room
 
 REPOSITORY = "microsoft/xglue"
 REVISIONS = ("3a24c825e7d5e4f7ffc040bdb3bc81d3d811e897", "refs/pr/7")
@@ -162,7 +162,7 @@ def _check_room(folder: Path) -> None:
                 f"the XGLUE archive needs {wanted / 1e6:.0f} MB in {' and '.join(map(str, places[device]))}, where "
                 f"{free / 1e6:.0f} MB are free: make room, or set HF_HOME (for the download) and XGLUE_CACHE (for the "
                 "files) to a disk that has it; nothing was downloaded"
-            )
+            ) from no_room()
 
 
 def _tell_of_the_rest(folder: Path) -> None:

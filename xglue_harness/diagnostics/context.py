@@ -138,6 +138,7 @@ class DiagnosticContext:
         rows: documents of each language that are looked at, by number.
         encoders: names of the encoders that there are.
         seed: of whatever a diagnostic draws.
+        device: where the encoders are, and where much arithmetic is best done.
         backbones: the encoders that are no outcome of this run, by name.
     """
 
@@ -165,7 +166,7 @@ class DiagnosticContext:
         self._spec, self._recipe, self._sample, self._finetuned = spec, recipe, sample, finetuned
         self.task, self.source, self.seed = spec.name, SOURCE_LANGUAGE, recipe.seed
         self.languages, self.rows, self.backbones = tuple(languages), sample.rows, backbones
-        self.encoders = ("finetuned", *backbones)
+        self.encoders, self.device = ("finetuned", *backbones), backbones["pretrained"].device
         self.parallel = spec.parallel and self._same_labels()
         self._bares: dict[str, TransferModel] = {}
         self._states = {

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from xglue_harness.encoders.calling import call
+from xglue_harness.encoders.device import undisturbed
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +38,9 @@ def takes_finished_mask(
 ) -> bool:
     """Whether an encoder gives the same states by `finished_mask` as by a mask ``[batch, length]``.
 
-    It is asked with inputs as they are and with half of each masked, in evaluation mode and fp32; no generator of the
-    device or of torch moves. Local attention (ModernBERT), which a finished mask would switch off, shows only in inputs
-    that are longer than its window: so give the longest inputs that the encoder will read.
+    It is asked with inputs as they are and with half of each masked, in evaluation mode and fp32; no random generator
+    moves. Local attention (ModernBERT), which a finished mask would switch off, shows only in inputs that are longer
+    than its window: so give the longest inputs that the encoder will read.
 
     Args:
         encoder: as `xglue_harness.encoders.calling.call` takes it, on the device of the inputs.
@@ -47,8 +48,6 @@ def takes_finished_mask(
         token_type_ids: ``[batch, length]`` segments, where the encoder reads them.
         languages: ``[batch]`` the encoder's numbers of languages, where it is told them.
     """
-    if getattr(encoder, "_compiled_call_impl", None) is not None:
-        return False  # compiled code asks nothing anyway
     length, device = input_ids.shape[1], input_ids.device
     whole = torch.ones_like(input_ids)
     mask = torch.cat([whole, whole * (torch.arange(length, device=device) < (length + 1) // 2)])
@@ -58,7 +57,7 @@ def takes_finished_mask(
     encoder.eval()
     try:
         with (
-            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            undisturbed(device),
             torch.no_grad(),  # not inference_mode: tensors that modules keep of it could not be trained with
             torch.autocast(device.type, enabled=False),
         ):

@@ -152,7 +152,21 @@ def in_fp32(encoder: nn.Module) -> nn.Module:
     """An encoder whose weights are in fp32: itself, or a copy of one that is stored in another type."""
     if all(one.dtype == torch.float32 for one in encoder.parameters() if one.is_floating_point()):
         return encoder
-    return copy.deepcopy(encoder).float()
+    return widened(copy.deepcopy(encoder))
+
+
+def widened(encoder: nn.Module) -> nn.Module:
+    """The same encoder, changed to fp32, its positions as they are where it is loaded in fp32.
+
+    M2M100 and NLLB compute sinusoids when they are built, and store them in no file: in half precision they would keep
+    its rounding for good.
+    """
+    encoder.float()
+    for module in encoder.modules():
+        remake, table = getattr(module, "make_weights", None), getattr(module, "weights", None)
+        if callable(remake) and isinstance(table, torch.Tensor):
+            remake(table.shape[0], module.embedding_dim, module.padding_idx)
+    return encoder
 
 
 def weights_sha256(encoder: nn.Module) -> str:

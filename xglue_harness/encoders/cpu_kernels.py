@@ -3,7 +3,9 @@
 torch draws a dropout mask number by number (about 8 ns each), and its attention with dropout runs as a chain of general
 operations: on a CPU that was a sixth of a training step of short inputs and half of one of long ones. Here a mask is
 drawn as 16 random bits an element, the probability is rounded to a multiple of 2^-16 and the scale is exact for the
-rounded one, and attention is one operation with a backward pass of its own. On a GPU torch's own kernels are used.
+rounded one, and attention is one operation with a backward pass of its own. Under bf16 autocast linear layers are those
+of `cpu_linear`, dropout stays in bf16, and attention is computed in fp32 from inputs that are bf16: for the short
+inputs that most are, that is no slower. On a GPU torch's own kernels are used.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from xglue_harness.encoders.cpu_linear import Bf16Linear
+
 _LEVELS = 1 << 16
 
 
@@ -25,17 +29,25 @@ def training_kernels(device: torch.device) -> AbstractContextManager[Any]:
     return _CpuKernels() if device.type == "cpu" else nullcontext()
 
 
+def evaluation_kernels(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """What all forward passes of an evaluation run under; weights are cast once, and must not change meanwhile."""
+    return _CpuKernels() if device.type == "cpu" and precision == "bf16" else nullcontext()
+
+
 class _CpuKernels(TorchFunctionMode):
-    """Stands in for `dropout` and `scaled_dot_product_attention` of ``torch.nn.functional``."""
+    """Stands in for `linear`, `dropout` and `scaled_dot_product_attention` of ``torch.nn.functional``."""
 
     def __init__(self) -> None:
         super().__init__()
         self._masks: _Masks | None = None
+        self._linear = Bf16Linear()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func is functional.linear and len(args) > 1 and self._linear.applies(*args[:2]):
+            return self._linear(*args, **kwargs)
         if func is functional.dropout:
             return self._dropout(*args, **kwargs)
         if func is functional.scaled_dot_product_attention:
@@ -61,15 +73,15 @@ class _CpuKernels(TorchFunctionMode):
         enable_gqa: bool = False,
     ) -> torch.Tensor:
         plain = query.dim() == 4 and query.shape[:2] == key.shape[:2] == value.shape[:2]
-        same_type = query.dtype == key.dtype == value.dtype == torch.float32
+        same_type = query.dtype == key.dtype == value.dtype and query.dtype in (torch.float32, torch.bfloat16)
         learned_mask = attn_mask is not None and attn_mask.requires_grad
         if not (plain and same_type and _can_drop(dropout_p)) or is_causal or enable_gqa or learned_mask:
             return functional.scaled_dot_product_attention(
                 query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
             )
         if attn_mask is not None and attn_mask.dtype == torch.bool:
-            lowest = torch.finfo(query.dtype).min
-            attn_mask = torch.zeros(attn_mask.shape, dtype=query.dtype).masked_fill_(~attn_mask, lowest)
+            lowest = torch.finfo(torch.float32).min
+            attn_mask = torch.zeros(attn_mask.shape).masked_fill_(~attn_mask, lowest)
         bits = self._draw(query.shape[0] * query.shape[1] * query.shape[2] * key.shape[2])
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         return _Attention.apply(query, key, value, attn_mask, bits, dropout_p, scale)  # type: ignore[no-untyped-call, no-any-return]
@@ -137,26 +149,37 @@ class _Attention(torch.autograd.Function):
         scale: float,
     ) -> torch.Tensor:
         batch, heads, length, _ = query.shape
-        q, k, v = (tensor.reshape(batch * heads, *tensor.shape[2:]) for tensor in (query, key, value))
-        scores = torch.empty(batch * heads, length, key.shape[2], dtype=query.dtype)
+        q, k, v = (_side_by_side(tensor) for tensor in (query, key, value))
+        scores = torch.empty(batch * heads, length, key.shape[2])
         torch.baddbmm(scores, q, k.transpose(1, 2), beta=0, alpha=scale, out=scores)
         if mask is not None:
             scores.view(batch, heads, length, -1).add_(mask)
         shares = torch.softmax(scores, dim=-1, out=scores)
         ctx.save_for_backward(q, k, v, shares, bits)
-        ctx.p, ctx.scale, ctx.heads = p, scale, heads
+        ctx.p, ctx.scale, ctx.heads, ctx.type = p, scale, heads, query.dtype
         kept = _kept(bits, p, shares).mul_(shares)
-        return torch.bmm(kept, v).mul_(_rescale(p)).view(batch, heads, length, -1)
+        return _apart(torch.bmm(kept, v).mul_(_rescale(p)), heads, query.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         q, k, v, shares, bits = ctx.saved_tensors
-        outer = gradient.reshape(*q.shape[:2], -1) * _rescale(ctx.p)
+        outer = _side_by_side(gradient) * _rescale(ctx.p)
         kept = _kept(bits, ctx.p, shares)
         to_shares = torch.bmm(outer, v.transpose(1, 2)).mul_(kept)
         to_value = torch.bmm(kept.mul_(shares).transpose(1, 2), outer)
         to_scores = torch._softmax_backward_data(to_shares, shares, -1, shares.dtype)
         to_query = torch.baddbmm(q, to_scores, k, beta=0, alpha=ctx.scale)
         to_key = torch.baddbmm(k, to_scores.transpose(1, 2), q, beta=0, alpha=ctx.scale)
-        gradients = (tensor.view(-1, ctx.heads, *tensor.shape[1:]) for tensor in (to_query, to_key, to_value))
+        gradients = (_apart(tensor, ctx.heads, ctx.type) for tensor in (to_query, to_key, to_value))
         return (*gradients, None, None, None, None)
+
+
+def _side_by_side(tensor: torch.Tensor) -> torch.Tensor:
+    """``[batch, heads, length, width]`` as fp32 ``[batch * heads, length, width]``: one product a head."""
+    return tensor.to(torch.float32, memory_format=torch.contiguous_format).reshape(-1, *tensor.shape[2:])
+
+
+def _apart(tensor: torch.Tensor, heads: int, dtype: torch.dtype) -> torch.Tensor:
+    """The way back; in memory a subword's heads are neighbours, as its next layer wants them."""
+    tensor = tensor.view(-1, heads, *tensor.shape[1:]).transpose(1, 2)
+    return tensor.to(dtype, memory_format=torch.contiguous_format).transpose(1, 2)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from xglue_harness.encoders.heads import IGNORED
 from xglue_harness.encoders.inputs import Inputs
-
-
-def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A small tensor of the host on the device; neither waits for the other."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 class DeviceInputs:
@@ -66,7 +62,7 @@ class DeviceInputs:
         return result
 
 
-def to_device(numbers: Sequence[int], device: torch.device) -> torch.Tensor:
+def to_device(numbers: Sequence[int] | np.ndarray, device: torch.device) -> torch.Tensor:
     """Numbers of the host as int64 on the device, without waiting for it."""
     return torch.tensor(numbers, pin_memory=device.type == "cuda").to(device, non_blocking=True)
 

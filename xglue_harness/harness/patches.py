@@ -108,7 +108,12 @@ def _making_from_object(original: Function) -> Function:
     """As `_making_from_string`."""
 
     def create_from_arg_obj(cls: object, arg_dict: Mapping[str, object], additional_config: object = None) -> object:
-        return _noted(arg_dict, lambda: original(cls, arg_dict, additional_config))
+        from xglue_harness.harness.warm import kept_or_made
+
+        def make() -> object:
+            return original(cls, arg_dict, additional_config)
+
+        return _noted(arg_dict, lambda: kept_or_made(cls, arg_dict, additional_config, make))
 
     return create_from_arg_obj
 

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from xglue_harness.atomic import replacing
-from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.backbones import Backbone
-from xglue_harness.leaderboard.contributions.recipes import PAPER, is_paper
 from xglue_harness.leaderboard.contributions.results import (
     ONE_PROTOCOL,
     Change,
-    LanguageResult,
     TaskResult,
     predictions_path,
     read_result,
     render,
-    rescored,
-    without_class_scores,
 )
 from xglue_harness.leaderboard.contributions.tree import read_tree
 from xglue_harness.leaderboard.validation.validate import validate
-from xglue_harness.records.predictions import encoded
-from xglue_harness.records.results_files import WrittenRun, predictions_of, read_runs
-from xglue_harness.records.schema import PredictionsRef, RunRecord
+from xglue_harness.leaderboard.validation.written import WrittenResult, written_result
+from xglue_harness.records.results_files import WrittenRun, read_runs
 from xglue_harness.untrusted.problems import problems_of
-
-_Made: TypeAlias = tuple[TaskResult, dict[str, bytes]]
-"""A result, and the file of predictions of each language."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,7 @@ def add(
         language = str(run.record.get("target_language"))
         if (other := group.setdefault(language, run)) is not run:
             raise LeaderboardError(f"{run}: {other} has the same backbone, task, seed and language: give one of them")
-    made = [_result(name, runs, recipe) for (name, *_), runs in groups.items()]
+    made = [written_result(name, runs, recipe) for (name, *_), runs in groups.items()]
     return _write(made, folder, reason, example)
 
 
@@ -114,68 +103,12 @@ def _backbone_of(run: WrittenRun, backbones: Mapping[str, Backbone]) -> str:
     )
 
 
-def _result(name: str, runs: Mapping[str, WrittenRun], recipe: str | None) -> _Made:
-    """A result out of the runs of its languages."""
-    first = next(iter(runs.values()))
-    spec = TASKS.get(str(first.record.get("task")))
-    if spec is None:
-        raise LeaderboardError(f"{first}: no task {first.record.get('task')!r}; one of {', '.join(TASKS)}")
-    if missing := [language for language in spec.languages if language not in runs]:
-        raise LeaderboardError(
-            f"{first.file}: {spec.title} lacks {', '.join(missing)}; a result has all languages: run --tasks "
-            f"{spec.group}"
-        )
-    languages, files = {}, {}
-    for language in spec.languages:
-        predictions = without_class_scores(predictions_of(runs[language]))
-        files[language] = encoded(predictions)
-        scores = rescored(predictions)
-        try:
-            record = RunRecord.model_validate(_without_places(runs[language].record))
-        except ValidationError as error:
-            raise LeaderboardError(f"{runs[language]}: {problems_of(error)}") from None
-        rows = len(predictions.rows)
-        kept = PredictionsRef(sha256=hashlib.sha256(files[language]).hexdigest(), rows=rows, total=rows)
-        record = record.model_copy(update={"predictions": kept, **asdict(scores.official)})
-        languages[language] = LanguageResult(
-            score=scores.score, stderr=scores.stderr, official=scores.official.official, record=record
-        )
-    first_record = languages[spec.languages[0]].record
-    paper = is_paper(spec, first_record.recipe, first_record.selection.rule)
-    if recipe is None and not paper:
-        raise LeaderboardError(
-            f"{first.file}: the recipe of {spec.title} is not the paper's: name it with --recipe NAME, the same for "
-            "all backbones that are to be compared"
-        )
-    try:
-        result = TaskResult(
-            backbone=name,
-            task=spec.name,
-            recipe=PAPER if paper else str(recipe),
-            seed=first_record.recipe["seed"],
-            languages=languages,
-        )
-    except ValidationError as error:
-        raise LeaderboardError(f"{first.file}: {problems_of(error)}") from None
-    return result, files
-
-
-def _without_places(value: Any) -> Any:
-    """A record without the folders of the machine that it was made on: of an absolute path only the last part."""
-    if isinstance(value, Mapping):
-        return {key: _without_places(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_places(item) for item in value]
-    if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
-        return PureWindowsPath(value).name or value
-    return value
-
-
-def _write(made: Sequence[_Made], folder: Path, reason: str | None, example: bool) -> Added:
+def _write(made: Sequence[WrittenResult], folder: Path, reason: str | None, example: bool) -> Added:
     """Validate the tree as it would be, then write what is new."""
     outcomes: dict[str, list[Path]] = {"new": [], "replaced": [], "unchanged": []}
     writes: dict[Path, bytes] = {}  # predictions come before the result that refers to them
-    for result, files in made:
+    for written in made:
+        result = written.result
         path = folder / "results" / result.path
         old = read_result(path) if path.is_file() else None
         if old is None:
@@ -196,10 +129,10 @@ def _write(made: Sequence[_Made], folder: Path, reason: str | None, example: boo
                 raise LeaderboardError(f"--reason: {problems_of(error)}") from None
             result = result.model_copy(update={"changes": (*old.changes, change)})
         outcomes[outcome].append(path)
-        writes |= {predictions_path(path, language): content for language, content in files.items()}
+        writes |= {predictions_path(path, language): content for language, content in written.predictions.items()}
         writes[path] = render(result).encode()
     if writes:
-        _validate_copy(writes, folder, {result.task for result, _ in made}, example)
+        _validate_copy(writes, folder, {written.result.task for written in made}, example)
     try:
         for path, content in writes.items():
             with replacing(path) as temporary:

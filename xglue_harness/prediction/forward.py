@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from xglue_harness.encoders.attention_mask import takes_finished_mask
 from xglue_harness.encoders.device import free_memory, is_out_of_memory
-from xglue_harness.encoders.device_inputs import DeviceInputs, copied
+from xglue_harness.encoders.device_inputs import DeviceInputs, to_device
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.prediction.answers import Answers
+from xglue_harness.prediction.token_budget import bytes_a_token, tokens_for
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.heads import TransferModel
@@ -27,8 +29,6 @@ class ForwardPass:
         pad: int,
         device: torch.device,
         recorder: HiddenStateRecorder | None = None,
-        *,
-        finished_masks: bool = False,
     ) -> None:
         """Copy the inputs to the device.
 
@@ -38,13 +38,28 @@ class ForwardPass:
             pad: id of the padding subword.
             device: where they are computed.
             recorder: takes the hidden states that it wants.
-            finished_masks: whether the encoder takes masks that transformers need not ask anything.
         """
         self._model, self._device, self._recorder = model, device, recorder
         self._lengths = np.diff(inputs.starts.numpy())
         self._inputs = DeviceInputs(inputs, pad, device)
-        self._finished_masks = finished_masks
+        self._finished_masks = False
         self.answers = Answers(inputs, device)
+
+    def probe(self, memory: int) -> int:
+        """Ask the encoder, by its longest input, whether it takes masks of which nothing is asked, and what it holds.
+
+        Args:
+            memory: bytes that the device has.
+
+        Returns:
+            Padded subwords of a batch.
+        """
+        longest = int(self._lengths.argmax())
+        tensors = self._inputs.batch(to_device([longest], self._device), int(self._lengths[longest]))
+        del tensors["labels"]
+        segments, languages = tensors.get("token_type_ids"), tensors.get("languages")
+        self._finished_masks = takes_finished_mask(self._model.encoder, tensors["input_ids"], segments, languages)
+        return tokens_for(memory, bytes_a_token(self._model, tensors, finished=self._finished_masks))
 
     def compute(self, batch: np.ndarray) -> None:
         """Compute some inputs; where they do not fit into memory, one half after the other.
@@ -64,7 +79,7 @@ class ForwardPass:
             self.compute(half)
 
     def _compute(self, batch: np.ndarray) -> None:
-        places = copied(torch.from_numpy(batch), self._device)
+        places = to_device(batch, self._device)
         tensors = self._inputs.batch(places, int(self._lengths[batch[0]]))
         del tensors["labels"]
         recording = self._recorder is not None and self._recorder.wants(batch)

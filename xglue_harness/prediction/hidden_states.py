@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from xglue_harness.encoders.device_inputs import copied
+from xglue_harness.encoders.device_inputs import to_device
 from xglue_harness.encoders.pooling import pool
 
 States = dict[int, torch.Tensor]
@@ -59,7 +59,7 @@ class HiddenStateRecorder:
             mask: ``[batch, length]``.
         """
         rows = np.flatnonzero(self._computed[batch])
-        places = copied(torch.from_numpy(rows), mask.device)
+        places = to_device(rows, mask.device)
         real = mask[places]
         vectors = torch.stack([pool(layer[places].float(), real, "mean") for layer in states], dim=1)
         self._pieces.append((batch[rows].tolist(), vectors))

@@ -12,12 +12,14 @@ from tqdm import tqdm
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.batching import budget_batches
+from xglue_harness.encoders.cpu_kernels import evaluation_kernels
 from xglue_harness.encoders.device import autocast
 from xglue_harness.encoders.inputs import Inputs, concatenated
 from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.answers import Answers
 from xglue_harness.prediction.equal_inputs import first_of_equals
 from xglue_harness.prediction.forward import ForwardPass
+from xglue_harness.prediction.token_budget import device_memory, known_budget
 from xglue_harness.store.token_cache import encoder_inputs
 
 if TYPE_CHECKING:
@@ -26,11 +28,6 @@ if TYPE_CHECKING:
     from xglue_harness.kinds.base import Prediction
     from xglue_harness.prediction.hidden_states import HiddenStateRecorder
     from xglue_harness.recipe import Recipe
-
-TOKENS_A_BATCH = {"cpu": 1024}
-"""Padded subwords of an evaluation batch, by type of device: on a CPU what its caches hold is fastest."""
-_TOKENS_A_BATCH = 8192
-"""The same on any other device; scores do not depend on it beyond the rounding of floats."""
 
 
 @dataclass(frozen=True)
@@ -145,22 +142,20 @@ def predict(
     firsts = first_of_equals(inputs)
     equals = np.bincount(firsts, minlength=len(firsts))  # of each input that is computed, how many it answers for
     computed, lengths = np.flatnonzero(equals), np.diff(inputs.starts.numpy())
-    budget = TOKENS_A_BATCH.get(backbone.device.type, _TOKENS_A_BATCH)
-    batches = [computed[batch] for batch in budget_batches(lengths[computed], budget, backbone.batch_rule)]
     if recorder is not None:
         recorder.begin(sizes, firsts)
     model.eval()
-    with (
-        torch.inference_mode(),
-        autocast(backbone.device, recipe.precision),
-        tqdm(
-            total=len(inputs), desc=f"{prepared[0].spec.title}{note}", unit="ex", disable=not progress, leave=False
-        ) as bar,
-    ):
+    kernels = evaluation_kernels(backbone.device, recipe.precision)
+    with torch.inference_mode(), autocast(backbone.device, recipe.precision), kernels:
         forward = ForwardPass(model, inputs, backbone.tokenizer.pad_token_id, backbone.device, recorder)
-        for batch in batches:
-            forward.compute(batch)
-            bar.update(int(equals[batch].sum()))
+        memory = device_memory(backbone.device) if len(inputs) else None
+        budget = known_budget(backbone.device) if memory is None else forward.probe(memory)
+        batches = [computed[batch] for batch in budget_batches(lengths[computed], budget, backbone.batch_rule)]
+        title = f"{prepared[0].spec.title}{note}"
+        with tqdm(total=len(inputs), desc=title, unit="ex", disable=not progress, leave=False) as bar:
+            for batch in batches:
+                forward.compute(batch)
+                bar.update(int(equals[batch].sum()))
     if recorder is not None:
         recorder.finish()
     padded = np.zeros_like(lengths)

@@ -29,7 +29,7 @@ from xglue_harness.encoders.pooling import Pooling, pool
 from xglue_harness.encoders.probe import check_length, probe_padding, with_batch_rule
 from xglue_harness.errors import EncoderError
 from xglue_harness.prediction.equal_inputs import first_of_equals
-from xglue_harness.prediction.predict import TOKENS_A_BATCH
+from xglue_harness.prediction.token_budget import known_budget
 from xglue_harness.probing import state_files
 from xglue_harness.probing.sentence_models import steps_sha256
 from xglue_harness.records.provenance import versions
@@ -59,8 +59,6 @@ _TEXTS = TaskSpec(
     patterns=("", "", ""),
 )
 """Texts of any task, one by one: a probe reads no pairs."""
-
-_SUBWORDS = 8192
 
 
 @dataclass(frozen=True)
@@ -240,7 +238,7 @@ class FrozenEncoder:
         if not len(part.computed):
             return
         lengths = np.diff(part.inputs.starts.numpy())[part.computed]
-        budget = TOKENS_A_BATCH.get(self._device.type, _SUBWORDS)
+        budget = known_budget(self._device)
         device_inputs = DeviceInputs(part.inputs, self._pad, self._device)
         for batch in budget_batches(lengths, budget, self.backbone.batch_rule):
             yield len(batch), self._vectors(part, device_inputs, part.computed[batch], layers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -52,6 +53,16 @@ class PublishedSystem:
         """The mean of `shown` over the eight tasks; ``None`` where one is not known."""
         known = [value for task in TASKS if (value := self.shown(task)) is not None]
         return sum(known) / len(TASKS) if len(known) == len(TASKS) else None
+
+
+def as_printed(percent: float, digits: int = 1) -> str:
+    """A published number, a half rounded up, as papers do: 88.85 is 88.9, though its nearest float is below.
+
+    Args:
+        percent: the number.
+        digits: decimals.
+    """
+    return str(Decimal(f"{percent:.6f}").quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 @dataclass(frozen=True)

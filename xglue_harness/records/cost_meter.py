@@ -17,15 +17,15 @@ logger = logging.getLogger(__name__)
 
 _PROCESS = Path("/proc/self")
 
-_open: list[CostMeter] = []
+_open: list[PeakMeter] = []
 """Meters whose block is open. The system keeps a single peak, which each new meter resets: these note it first."""
 
 
-class CostMeter:
-    """Measures the block of a ``with`` statement; blocks may lie in one another.
+class PeakMeter:
+    """Measures the peak memory of the block of a ``with`` statement; blocks may lie in one another.
 
-    Peak memory on a CPU is that of the whole process; where the system cannot reset it (macOS, a locked-down container)
-    it counts from the start of the process. Energy is that of `xglue_harness.records.energy`.
+    On a CPU it is that of the whole process; where the system cannot reset it (macOS, a locked-down container) it
+    counts from the start of the process.
 
     Args:
         device: the device that the work runs on.
@@ -33,25 +33,58 @@ class CostMeter:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._peak: float | None = None
+
+    def __enter__(self) -> PeakMeter:
+        self._peak = None
+        for meter in _open:
+            meter._note()
+        _reset_peak(self._device)
+        _open.append(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self._note()
+        finally:
+            _open.remove(self)
+
+    def megabytes(self) -> float | None:
+        """The peak of the block, so far or as a whole, in 10^6 bytes; ``None`` where it is not known."""
+        if self in _open:
+            self._note()
+        return None if self._peak is None else round(self._peak / 1e6, 1)
+
+    def _note(self) -> None:
+        self._peak = largest(self._peak, memory_peak(self._device))
+
+
+class CostMeter:
+    """Measures the block of a ``with`` statement; blocks may lie in one another.
+
+    Peak memory is that of `PeakMeter`, energy that of `xglue_harness.records.energy`.
+
+    Args:
+        device: the device that the work runs on.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._memory = PeakMeter(device)
         self._seconds: float | None = None
         self._energy: float | None = None
 
     def __enter__(self) -> CostMeter:
-        self._peak: float | None = None
         self._tracker = energy.start(self._device)  # takes seconds the first time, before the clock starts
-        for meter in _open:
-            meter._note_peak()
-        _reset_peak(self._device)
-        _open.append(self)
+        self._memory.__enter__()
         self._began = now(self._device)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
             self._seconds = now(self._device) - self._began
-            self._note_peak()
         finally:
-            _open.remove(self)
+            self._memory.__exit__(kind, error, at)
             self._energy = energy.stop(self._tracker)
 
     def cost(self, real_tokens: int = 0, share: float = 1.0) -> Cost:
@@ -65,19 +98,17 @@ class CostMeter:
         return Cost(
             seconds=round(self._seconds * share, 3),
             tokens_per_second=_rate(real_tokens, self._seconds * share),
-            peak_memory_mb=None if self._peak is None else round(self._peak / 1e6, 1),
+            peak_memory_mb=self._memory.megabytes(),
             energy_kwh=None if self._energy is None else self._energy * share,
         )
-
-    def _note_peak(self) -> None:
-        self._peak = _largest(self._peak, memory_peak(self._device))
 
 
 def _rate(tokens: int, seconds: float) -> float | None:
     return round(tokens / seconds, 1) if tokens and seconds > 0 else None
 
 
-def _largest(*values: float | None) -> float | None:
+def largest(*values: float | None) -> float | None:
+    """The largest of what is known; ``None`` where nothing is."""
     return max((value for value in values if value is not None), default=None)
 
 

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from xglue_harness.encoders.cpu_precision import known_bf16_gain, processor
 from xglue_harness.files import file_sha256
 from xglue_harness.records.schema import Environment
 from xglue_harness.resources import PACKAGE
@@ -119,27 +120,23 @@ def versions() -> dict[str, str]:
 
 
 def hardware(device: Any) -> dict[str, Any]:
-    """The processor, the GPU if the run uses one, and the threads of torch."""
+    """The processor, the GPU if the run uses one, and the threads of torch.
+
+    On a CPU also what bf16 gains there, once that was measured: where the precision is ``auto``.
+    """
     import torch
 
     hardware: dict[str, Any] = {
         "machine": platform.machine(),
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "device": str(device),
     }
+    if device.type == "cpu" and (gain := known_bf16_gain()):
+        hardware["bf16_products"] = str(gain)
     if device.type == "cuda":
         hardware["gpu"] = torch.cuda.get_device_name(device)
         hardware["cuda"] = torch.version.cuda
     return hardware
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"

@@ -95,7 +95,7 @@ class Environment(_Part):
     """Software and hardware."""
 
     versions: dict[str, str] = Field(description="version of Python and of each package that can move a score")
-    hardware: JsonObject = Field(description="processor, cores, threads, device")
+    hardware: JsonObject = Field(description="processor, cores, threads, device; what bf16 gains on a CPU")
     git_revision: str | None = Field(description="commit of the harness, with '-dirty' if changed; null: unknown")
     code_sha256: Sha256 = Field(description="sha256 over the code that trains and predicts")
 
@@ -135,6 +135,9 @@ class Training(_Part):
     environment: Environment = Field(description="where the training ran")
     tokenising_cost: Cost = Field(description="of making encoder inputs of the training set, once")
     cost: Cost = Field(description="of all steps, summed over interruptions; its peak is that of everything")
+    steps_cost: Cost | None = Field(
+        None, description="as 'cost', but its peak is that of taking steps alone; null: older records"
+    )
     recording_cost: Cost | None = Field(
         None, description="of recording steps as CUDA graphs, in the run that ended the training; null: older records"
     )

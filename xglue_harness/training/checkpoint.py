@@ -42,6 +42,10 @@ class Counters(BaseModel):
     seconds: float = Field(0.0, ge=0)
     dev_tokens: int = Field(0, ge=0)
     dev_seconds: float = Field(0.0, ge=0)
+    steps_peak_mb: float | None = Field(None, ge=0)
+    """Peak memory while steps were taken, in 10^6 bytes."""
+    dev_peak_mb: float | None = Field(None, ge=0)
+    """The same while dev sets were scored."""
 
 
 class Progress(BaseModel):

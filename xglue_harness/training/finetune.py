@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from xglue_harness.encoders.cpu_precision import bf16_gain
 from xglue_harness.errors import RecipeError, TrainingError
 from xglue_harness.records.cost_meter import CostMeter
 from xglue_harness.records.schema import Cost, Session, Training
@@ -29,20 +30,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """A part of every training's key, raised by hand with a change after which the same encoder, recipe and data end with
 other weights: then, and only then, nobody may be given a training that was stored before. Whatever reads, tokenises,
 batches or optimises can be such a change; ``tests/training/test_golden.py`` fails where one comes without a new number.
 """
 
-_CODE_OF_VERSION_1 = "ee82c35c1ab257bc6565fdf127ff2a8a16b10075009272bef56ac59efb32934d"
-"""Keys once held a hash over the code. The last one stands for version 1, so that what it trained is still found."""
-
 
 def resolve_precision(wanted: Precision, device: torch.device) -> ChosenPrecision:
-    """The arithmetic to use: ``auto`` is bf16 on a GPU that has it and fp32 elsewhere.
+    """The arithmetic to use: ``auto`` is bf16 on a GPU that has it, and on a CPU where it pays; else fp32.
 
     Raises:
+        DataError: where ``auto`` has to be measured, and the cache can't be written.
         RecipeError: for fp16 without a GPU, where torch has no gradient scaling for it, and for tf32 without one of
             NVIDIA's, which alone have it.
     """
@@ -52,7 +51,18 @@ def resolve_precision(wanted: Precision, device: torch.device) -> ChosenPrecisio
         raise RecipeError("precision fp16 needs a GPU; on a CPU use fp32 or bf16")
     if wanted != "auto":
         return wanted
+    if device.type == "cpu":
+        return _cpu_precision()
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+def _cpu_precision() -> ChosenPrecision:
+    """All processes go by what the first one measured."""
+    gain = World.current().on_main(bf16_gain)
+    if gain is None:
+        return "fp32"
+    logger.info("precision auto is %s: on this processor products in bf16 are %s", gain.better, gain)
+    return gain.better
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def training_facts(backbone: Backbone, identity: Identity, recipe: Recipe, data:
         "recipe": recipe.model_dump(),
         "data": data.fingerprint,
         "dev": sorted(data.dev),
-        "code": _CODE_OF_VERSION_1 if TRAINING_VERSION == 1 else TRAINING_VERSION,
+        "code": TRAINING_VERSION,
     }
     return facts if backbone.batch_rule == "any length" else {**facts, "batches": backbone.batch_rule}
 

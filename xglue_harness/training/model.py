@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from xglue_harness.benchmark import TaskSpec
+from xglue_harness.encoders.backbone import widened
 from xglue_harness.encoders.dropout import set_dropout
 from xglue_harness.encoders.heads import TransferModel
 from xglue_harness.encoders.told_languages import keep_languages
@@ -33,15 +34,13 @@ def build_model(backbone: Backbone, spec: TaskSpec, recipe: Recipe, used: Iterab
     if used is not None:
         table: Any = backbone.encoder.get_input_embeddings().weight  # type: ignore[operator]
         shared[id(table)] = torch.nn.Parameter(table.detach())
-    encoder = copy.deepcopy(backbone.encoder, shared).float()
+    encoder = widened(copy.deepcopy(backbone.encoder, shared))
     encoder.requires_grad_(True)
     keep_languages(encoder)
     if used is not None:
         trim(encoder, used)
     if recipe.dropout is not None:
         set_dropout(encoder, recipe.dropout)
-    if recipe.compile:
-        encoder.compile(dynamic=True)  # in place, so that weights keep their names
     head_dropout = {} if recipe.dropout is None else {"dropout": recipe.dropout}
     tagging = kind_of(spec).per_word
     return TransferModel(encoder, len(spec.labels), tagging=tagging, pooling=recipe.pooling, **head_dropout)

@@ -7,7 +7,6 @@ batch's inputs, the step's number, the learning rate, the losses: all lie on the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +14,7 @@ import torch
 from xglue_harness.encoders.cpu_kernels import training_kernels
 from xglue_harness.encoders.device import autocast
 from xglue_harness.encoders.device_inputs import to_device
+from xglue_harness.training.compiled_layers import CompiledLayers
 from xglue_harness.training.working_copies import WorkingCopies
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class StaticStep:
         self._latest = torch.zeros(2, device=device)
         self._copies = WorkingCopies(model, torch.bfloat16) if recipe.precision == "bf16" else None
         self._forward: Callable[..., Any] = model.__call__ if self._copies is None else self._copies.forward
-        if recipe.compile:
-            self._forward = torch.compile(self._forward, dynamic=False)  # for each length anew
+        self._layers = CompiledLayers(model.encoder, static=True) if recipe.compile else None
 
     def load(self, batch: Sequence[int], step: int) -> None:
         """Say which inputs come next, and the number of their step; nothing waits for the device."""
@@ -88,7 +87,7 @@ class StaticStep:
         places = self._order[:-1]
         if self._copies is not None:
             self._copies.refresh()
-        kernels = _compiling() if self._recipe.compile else training_kernels(self._device)
+        kernels = training_kernels(self._device) if self._layers is None else self._layers()
         with autocast(self._device, self._recipe.precision), kernels:
             batch = self._inputs.batch(places, length)
             total: torch.Tensor = self._forward(**batch, finished=self._finished_mask)["loss"]
@@ -119,10 +118,3 @@ class StaticStep:
         self._optimisation.clear()
         if self._copies is not None:
             self._copies.clear()
-
-
-def _compiling() -> AbstractContextManager[Any]:
-    """Let the compiler make code for each bucket; it would stop, and say little, after the eighth."""
-    config: Any = torch._dynamo.config
-    patched: AbstractContextManager[Any] = config.patch(recompile_limit=64)
-    return patched

@@ -19,6 +19,7 @@ from xglue_harness.encoders.device_inputs import DeviceInputs, to_device
 from xglue_harness.encoders.inputs import Inputs, collate
 from xglue_harness.errors import TrainingError
 from xglue_harness.training.checkpoint import Counters
+from xglue_harness.training.compiled_layers import CompiledLayers
 from xglue_harness.training.determinism import deterministic, nondeterministic
 from xglue_harness.training.distributed import World
 from xglue_harness.training.gradient_sync import GradientSync
@@ -93,6 +94,7 @@ class TrainStep:
         self._longest = max(inputs.lengths)
         self._finished_mask = device.type == "cuda" and self._takes_finished_mask()
         self._optimisation = Optimisation(model, recipe, steps, on_device=device.type == "cuda")
+        self._layers = CompiledLayers(model.encoder, static=False) if recipe.compile else None
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
         self._sync = GradientSync(self._optimisation.parameters, world, device) if world.size > 1 else None
         self._unchecked: list[torch.Tensor] = []  # loss and norm of the gradients, step by step
@@ -305,7 +307,7 @@ class TrainStep:
         return takes_finished_mask(self.model.encoder, **given)
 
     def _kernels(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self.recipe.compile else training_kernels(self.device)
+        return training_kernels(self.device) if self._layers is None else self._layers()
 
     # ---------------------------------------------------------------- what a GPU can't repeat
 
@@ -317,7 +319,8 @@ class TrainStep:
         """What of a step has no deterministic form; ``None`` where memory does not suffice to look."""
 
         def attempt() -> None:
-            self._accumulate(self._microbatches(batch), 1.0)
+            share = batch[self.world.rank :: self.world.size] or batch[:1]
+            self._accumulate(self._microbatches(share), 1.0)
             self._optimisation.clear()
 
         try:

@@ -17,7 +17,8 @@ from xglue_harness.collapse import chance
 from xglue_harness.encoders.batching import epoch_batches
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
-from xglue_harness.records.cost_meter import CostMeter
+from xglue_harness.interrupt import is_stop_requested, stopping_after_checkpoints
+from xglue_harness.records.cost_meter import CostMeter, PeakMeter, largest
 from xglue_harness.records.provenance import environment
 from xglue_harness.records.schema import Cost, EpochScores, Session, Training
 from xglue_harness.store.token_cache import encoder_inputs
@@ -169,27 +170,31 @@ class Trainer:
         epoch, place = divmod(counters.step, self._steps_per_epoch)
         batches = epoch_batches(self._inputs.lengths, recipe.batch_size, recipe.seed, epoch)
         self._saved_at = self._counted_at = time.monotonic()
-        for batch in batches[place : place + self._steps - counters.step]:
-            if self._is_due():
-                self._checkpoint()
-            self._train_step.step(batch)
-            bar.update()
-            if counters.final_loss is not None:
-                bar.set_postfix(loss=f"{counters.final_loss:.3f}", refresh=False)
-        self.progress.epochs.append(EpochScores(epoch=counters.step / self._steps_per_epoch, dev={}))
-        self._checkpoint()
+        with stopping_after_checkpoints(), PeakMeter(self._backbone.device) as self._memory:
+            for batch in batches[place : place + self._steps - counters.step]:
+                if self._is_due():
+                    self._checkpoint()
+                    if self._world.broadcast(is_stop_requested()):
+                        raise KeyboardInterrupt
+                self._train_step.step(batch)
+                bar.update()
+                if counters.final_loss is not None:
+                    bar.set_postfix(loss=f"{counters.final_loss:.3f}", refresh=False)
+            self.progress.epochs.append(EpochScores(epoch=counters.step / self._steps_per_epoch, dev={}))
+            self._checkpoint()
 
     def _is_due(self) -> bool:
         """Whether it is time for a checkpoint; all processes get the same answer."""
         if self._world.size > 1 and self.progress.counters.step % _ASK_EVERY:
             return False
         waited = time.monotonic() - self._saved_at
-        return self._world.broadcast(waited >= self._checkpoint_seconds and waited > 0)
+        return self._world.broadcast(is_stop_requested() or (waited >= self._checkpoint_seconds and waited > 0))
 
     def _checkpoint(self) -> None:
         self._train_step.check()  # weights that are not finite are never kept
         counters, world = self.progress.counters, self._world
         counters.seconds += time.monotonic() - self._counted_at
+        counters.steps_peak_mb = largest(counters.steps_peak_mb, self._memory.megabytes())
         self.progress.generators = world.gather(generators(self._backbone.device))
         self.progress.scaler = self._train_step.scaler.state_dict()
         counters.batch_splits = max(world.gather(counters.batch_splits))
@@ -208,7 +213,9 @@ class Trainer:
         epochs, counters = self.progress.epochs, self.progress.counters
         began = time.monotonic()
         note = f" dev, epoch {epochs[-1].epoch:g}"
-        scores, tokens = self._dev_sets.score(self._train_step.model, progress=self._bars, note=note)
+        with PeakMeter(self._backbone.device) as memory:
+            scores, tokens = self._dev_sets.score(self._train_step.model, progress=self._bars, note=note)
+        counters.dev_peak_mb = largest(counters.dev_peak_mb, memory.megabytes())
         counters.dev_tokens += tokens
         counters.dev_seconds += time.monotonic() - began
         for language, score in scores.items():
@@ -260,12 +267,13 @@ class Trainer:
             tokenising_cost=_cost(self._tokenising_seconds, self._inputs.subwords),
             cost=_cost(counters.seconds, counters.real_tokens).model_copy(
                 update={
-                    "peak_memory_mb": cost.peak_memory_mb,
+                    "peak_memory_mb": largest(cost.peak_memory_mb, counters.steps_peak_mb, counters.dev_peak_mb),
                     "energy_kwh": cost.energy_kwh if self.resumed_from is None else None,
                 }
             ),
             recording_cost=_cost(self._train_step.recording_seconds, 0),
-            dev_cost=_cost(counters.dev_seconds, counters.dev_tokens),
+            steps_cost=_cost(counters.seconds, counters.real_tokens, counters.steps_peak_mb),
+            dev_cost=_cost(counters.dev_seconds, counters.dev_tokens, counters.dev_peak_mb),
         )
 
     def session(self, meter: CostMeter) -> Session:
@@ -278,5 +286,6 @@ class Trainer:
         )
 
 
-def _cost(seconds: float, tokens: int) -> Cost:
-    return Cost(seconds=round(seconds, 3), tokens_per_second=round(tokens / seconds, 1) if tokens else None)
+def _cost(seconds: float, tokens: int, peak_mb: float | None = None) -> Cost:
+    rate = round(tokens / seconds, 1) if tokens else None
+    return Cost(seconds=round(seconds, 3), tokens_per_second=rate, peak_memory_mb=peak_mb)

@@ -19,8 +19,9 @@ from xglue_harness.diagnostics.run import diagnose
 from xglue_harness.encoders.checks import is_larger
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.errors import DataError, StoreError
-from xglue_harness.files import cache_root, nearest_existing
+from xglue_harness.files import cache_root, nearest_existing, no_room
 from xglue_harness.prediction.predict import Prepared, predict, prepare
+from xglue_harness.store.room import working_bytes
 from xglue_harness.store.token_cache import encoder_inputs
 from xglue_harness.store.trainings import Entry, Store
 from xglue_harness.training.distributed import World
@@ -85,23 +86,33 @@ def _check_texts(job: Job) -> None:
 
     What is tokenised for it is kept, and `prepare` looks at all that it gives.
     """
+    if is_larger(job.backbone.encoder, job.backbone.tokenizer):
+        tokenise(job)
+
+
+def tokenise(job: Job, *, progress: bool = False) -> None:
+    """Tokenise all texts of a job, whose tokens are kept in the cache.
+
+    Args:
+        job: with all of its leaves' documents.
+        progress: show a bar where it takes long.
+
+    Raises:
+        DataError: where the cache can't be written.
+        EncoderError: for ids that the encoder has no row for.
+    """
     backbone, spec, recipe = job.backbone, job.spec, job.recipe
-    if not is_larger(backbone.encoder, backbone.tokenizer):
-        return
     train = f"{spec.title}, training set"
-    encoder_inputs(backbone, spec, job.data.train, SOURCE_LANGUAGE, recipe.max_length, what=train)
+    length = recipe.max_length
+    encoder_inputs(backbone, spec, job.data.train, SOURCE_LANGUAGE, length, what=train, progress=progress)
     for language, documents in job.data.dev.items():
-        prepare(backbone, spec, recipe, documents, language)
+        prepare(backbone, spec, recipe, documents, language, progress=progress)
     for leaf in job.leaves:
-        prepare(backbone, spec, recipe, list(leaf.documents.values()), leaf.language)
+        prepare(backbone, spec, recipe, list(leaf.documents.values()), leaf.language, progress=progress)
 
 
 def _check_room(store: Store, key: str, job: Job) -> None:
-    """Refuse a store that can't be written, or has less room than the least that a training takes.
-
-    A checkpoint holds weights and two states of the optimizer; the next one is written before it goes, and the weights
-    of an epoch are kept beside.
-    """
+    """Refuse a store that can't be written, or has less room than the least that a training takes."""
     try:
         check_writable(store.root, "set XGLUE_STORE to a folder that can be written")
     except DataError as error:
@@ -112,13 +123,13 @@ def _check_room(store: Store, key: str, job: Job) -> None:
         numbers -= encoder.get_input_embeddings().weight.numel()  # type: ignore[operator]
     working = store.working_folder(key)
     held = sum(path.stat().st_size for path in working.glob("*") if path.is_file()) if working.is_dir() else 0
-    needed, free = 4 * numbers * (3 + 3 + 1), shutil.disk_usage(nearest_existing(store.root.expanduser())).free + held
+    needed, free = working_bytes(numbers), shutil.disk_usage(nearest_existing(store.root.expanduser())).free + held
     if free < needed:
         raise StoreError(
             f"{store.root} has {free / 1e9:.1f} GB left, and training {job.backbone.name} takes {needed / 1e9:.1f} GB "
             "or more there (checkpoints, and the weights of an epoch): make room (`xglue-harness store prune`), or set "
             "XGLUE_STORE"
-        )
+        ) from no_room()
 
 
 def check_writable(folder: Path, way_out: str) -> None:

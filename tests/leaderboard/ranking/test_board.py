@@ -12,8 +12,9 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.cli.leaderboard import app
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.tree import read_tree
+from xglue_harness.leaderboard.ranking.families import compare_families
 from xglue_harness.leaderboard.ranking.rows import ALL
-from xglue_harness.leaderboard.ranking.tables import Table, changed_results
+from xglue_harness.leaderboard.ranking.tables import Table, changed_results, published
 from xglue_harness.published.paper import tables
 from xglue_harness.published.reference import references
 
@@ -133,6 +134,15 @@ def test_published_baselines_have_a_known_family_and_a_source():
     assert "2004.01401" in xglue.url
 
 
+def test_published_means_are_shown_as_the_paper_printed_them():
+    """All but those of WPR, which leave Chinese out; a half is rounded up."""
+    table, printed = published()[0], tables()["table1"]
+    for row in table.rows:
+        shown = dict(zip(table.columns, row, strict=True))
+        numbers = {title: f"{value:.1f}" for title, value in printed[row[0]].items() if title != "WPR"}
+        assert {title: shown[title] for title in numbers} == numbers
+
+
 def test_news_tell_what_is_new_and_what_changed(tree, tmp_path):
     base = tmp_path / "base"
     shutil.copytree(tree, base)
@@ -227,3 +237,10 @@ def test_validate_says_what_it_saw(tree):
 def test_markdown_has_a_line_a_row():
     table = Table("t", ("a", "b"), (("x", "1"), ("y", "2")))
     assert table.markdown().splitlines() == ["**t**", "", "| a | b |", "| --- | --- |", "| x | 1 |", "| y | 2 |"]
+
+
+def test_backbones_that_nothing_is_told_of_are_in_no_family(validated, board):
+    told = {name: backbone for name, backbone in validated.backbones.items() if name != "tiny-mt"}
+    families = compare_families([board.tasks["ner"]], told)
+    assert [item.family for item in families.scores] == ["LM", "CP"]
+    assert [(item.first, item.second) for item in families.versus] == [("LM", "CP")]

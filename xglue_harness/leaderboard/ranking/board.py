@@ -55,13 +55,19 @@ def _board(recipe: str, validated: ValidatedTree) -> Board:
         if results:
             tasks[spec.name] = _task_board(spec, results, validated.backbones)
     overall, pairs = _overall(tasks, validated.backbones)
-    families = {name: compare_families([board]) for name, board in tasks.items()}
+    families = {name: compare_families([board], validated.backbones) for name, board in tasks.items()}
     if any(row.score for row in overall):
-        families[ALL] = compare_families([*tasks.values()])
+        families[ALL] = compare_families([*tasks.values()], validated.backbones)
     return Board(recipe, tasks, overall, pairs, families)
 
 
-def _task_board(spec: TaskSpec, rescored: Sequence[RescoredResult], backbones: Mapping[str, Backbone]) -> TaskBoard:
+def scored_runs(spec: TaskSpec, rescored: Sequence[RescoredResult]) -> TaskBoard:
+    """A task's scores by test row, and no line of its table yet: all that a contrast needs.
+
+    Args:
+        spec: the task.
+        rescored: its results under one recipe; at least one.
+    """
     names = tuple(sorted({item.result.backbone for item in rescored}))
     rescored = sorted(rescored, key=lambda item: (names.index(item.result.backbone), item.result.seed))
     runs = TaskRuns(
@@ -69,7 +75,12 @@ def _task_board(spec: TaskSpec, rescored: Sequence[RescoredResult], backbones: M
         np.array([[item.result.scores[language] for language in spec.languages] for item in rescored]),
         _blocks(spec, rescored),
     )
-    board = TaskBoard(spec, (), (), names, runs)
+    return TaskBoard(spec, (), (), names, runs)
+
+
+def _task_board(spec: TaskSpec, rescored: Sequence[RescoredResult], backbones: Mapping[str, Backbone]) -> TaskBoard:
+    board = scored_runs(spec, rescored)
+    names, runs = board.names, board.runs
     comparisons = compare_all(len(names), lambda i, j: contrast([board], {names[i]: 1.0, names[j]: -1.0}))
     places = ranks(comparisons, len(names))
     rows = []

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Protocol
 
 from xglue_harness.leaderboard.ranking.contrasts import contrast
 from xglue_harness.leaderboard.ranking.rows import TaskBoard
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.published.families import FAMILIES, Family
+
+
+class Lineage(Protocol):
+    """What a backbone is; its description in the tree says it."""
+
+    @property
+    def family(self) -> Family:
+        """LM, MT or CP."""
+
+    @property
+    def continued_from(self) -> str | None:
+        """Name of the backbone that its pretraining began with; ``None`` where that was nothing."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +78,15 @@ class Families:
     continued: tuple[FamilyDifference, ...]
 
 
-def compare_families(tasks: Sequence[TaskBoard]) -> Families:
-    """What each family scores on the mean of some tasks, with the backbones that have all of them."""
-    names = [name for name in tasks[0].names if all(name in board.names for board in tasks)]
-    known = {name: row.backbone for name in names if (row := tasks[0].row(name))}
+def compare_families(tasks: Sequence[TaskBoard], lineages: Mapping[str, Lineage]) -> Families:
+    """What each family scores on the mean of some tasks, with the backbones that have all of them.
+
+    Args:
+        tasks: the tasks.
+        lineages: by name; backbones that it does not tell of are in no family.
+    """
+    names = [name for name in tasks[0].names if name in lineages and all(name in board.names for board in tasks)]
+    known = {name: lineages[name] for name in names}
     members = {family: tuple(name for name in names if known[name].family == family) for family in FAMILIES}
     means = {family: dict.fromkeys(there, 1 / len(there)) for family, there in members.items() if there}
     scores = tuple(FamilyScore(family, members[family], contrast(tasks, mean)) for family, mean in means.items())

@@ -13,7 +13,7 @@ from xglue_harness.leaderboard.ranking.board import Board
 from xglue_harness.leaderboard.ranking.bootstrap import bootstrap
 from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, TaskBoard
 from xglue_harness.leaderboard.ranking.statistics import Estimate
-from xglue_harness.published.reference import references
+from xglue_harness.published.reference import as_printed, references
 
 MARKS = {"own": "", "borrowed": "~", "unknown": "?"}
 """Mark behind an interval, by where its variance between trainings comes from."""
@@ -105,9 +105,9 @@ def published() -> list[Table]:
         rows = []
         for system in reference.systems:
             shown = [system.shown(task) for task in TASKS]
-            cells = ("" if value is None else f"{value:.1f}" for value in (system.overall, *shown))
+            cells = ("" if value is None else as_printed(value) for value in (system.overall, *shown))
             printed = system.printed.get("wpr")
-            rows.append((system.name, system.family, *cells, "" if printed is None else f"{printed:.1f}"))
+            rows.append((system.name, system.family, *cells, "" if printed is None else as_printed(printed)))
         tables.append(Table(f"published: {reference.short}", columns, tuple(rows)))
     return tables
 

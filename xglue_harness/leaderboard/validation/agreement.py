@@ -47,6 +47,12 @@ def backbone_problems(tree: Tree) -> Iterator[str]:
 
 def disagreements(results: Sequence[RescoredResult]) -> Iterator[str]:
     """What is wrong between results."""
+    yield from incomparable(results)
+    yield from _duplicates(results)
+
+
+def incomparable(results: Sequence[RescoredResult]) -> Iterator[str]:
+    """Why results can't stand in one table: other recipes under one name, other encoders, other data."""
     for what, group, facts in (
         ("recipe", lambda item: (item.result.recipe, item.result.task), _terms),
         ("record.backbone", lambda item: item.result.backbone, _identity),
@@ -55,6 +61,9 @@ def disagreements(results: Sequence[RescoredResult]) -> Iterator[str]:
         ("gold labels and queries of the predictions", _task, lambda item: item.labels),
     ):
         yield from _agree(results, what, group, facts)
+
+
+def _duplicates(results: Sequence[RescoredResult]) -> Iterator[str]:
     seen: dict[Any, RescoredResult] = {}
     for item in results:
         records = [*_records(item)]
