@@ -148,6 +148,19 @@ def test_nothing_is_left_of_a_pass_that_failed(bert, monkeypatch):
     assert not [*state_files.path_of(part.key, 2).parent.iterdir()]
 
 
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(bert, monkeypatch):
+    encoder = frozen(bert)
+    part = encoder.texts(TEXTS, "en")
+
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(state_files._Summing, "write", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        encoder.compute([(part, [1, 2])])
+    assert not [*state_files.path_of(part.key, 2).parent.iterdir()]
+
+
 def test_float16_holds_states_of_any_size():
     values = np.array([[1e30, -3e29, 5e26], [1e-30, 0, 2e-31], [0, 0, 0], [1, -2, 3]], dtype=np.float32)
     found = state_files.unpacked(state_files.packed(values))

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from xglue_harness.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from xglue_harness.probing.recipe import ProbeRecipe
 
 logger = logging.getLogger(__name__)
@@ -148,15 +146,3 @@ def bitext_scores(found: Ints) -> dict[str, float]:
     found_f1 = np.where(right, 2 * precision / (precision + 1), 0.0)
     means = {"f1": found_f1, "accuracy": right, "precision": precision, "recall": right}
     return {name: float(np.mean(values)) for name, values in means.items()}
-
-
-def average_precision(labels: Sequence[int] | Ints, scores: Floats) -> float:
-    """Average precision of a ranking of pairs; equal to scikit-learn's.
-
-    Args:
-        labels: ``[pairs]``, 1 for pairs that belong together, else 0.
-        scores: ``[pairs]``, higher is more alike.
-    """
-    from sklearn.metrics import average_precision_score
-
-    return float(average_precision_score(np.asarray(labels), scores))

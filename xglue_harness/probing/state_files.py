@@ -148,7 +148,7 @@ class Writer:
                 header = {"descr": _HALF.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(_Summing(*self._files[layer]), header)
         except OSError as error:
-            self._stack.close()
+            self._stack.__exit__(type(error), error, error.__traceback__)  # so that no beginning is put in place
             raise unwritable_cache(cache_root() / "states", error) from error
         return self
 
