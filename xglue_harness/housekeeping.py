@@ -163,6 +163,7 @@ def cache_checks(root: Path) -> Iterator[tuple[Path, Callable[[Path], list[str]]
     """
     from xglue_harness.data.cache import sealed_stream
     from xglue_harness.data.unpacked import verify_unpacked
+    from xglue_harness.probing.state_files import check_states
     from xglue_harness.records.prediction_cache import checked_bytes
     from xglue_harness.store.token_cache import checked_tensors
 
@@ -170,6 +171,7 @@ def cache_checks(root: Path) -> Iterator[tuple[Path, Callable[[Path], list[str]]
         ("arrow/*.arrow", sealed_stream),
         ("tokens/*.safetensors", checked_tensors),
         ("predictions/*.parquet", checked_bytes),
+        ("states/*/layer_*.npy", check_states),
     )
     for pattern, check in kinds:
         for path in sorted(root.glob(pattern)):

@@ -45,9 +45,19 @@ from xglue_analysis.figures import (
     short,
     values,
 )
+from xglue_analysis.probe_plots import probe_lines
 from xglue_analysis.roles import ROLES
 
-__all__ = ["cka_heatmaps", "cka_lines", "correlation", "language_lines", "language_matrix", "save", "spectra_lines"]
+__all__ = [
+    "cka_heatmaps",
+    "cka_lines",
+    "correlation",
+    "language_lines",
+    "language_matrix",
+    "probe_lines",
+    "save",
+    "spectra_lines",
+]
 
 SYMMETRIC = ("cka", "cka_biased", "anc")
 """Measures of a pair of languages that have no direction; P@1 has: ``language_a`` asks, ``language_b`` is searched."""

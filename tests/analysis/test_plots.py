@@ -64,6 +64,15 @@ def score_rows(tasks: list[str], models: int) -> tuple[Rows, Rows]:
     return rows, [{"task": task, "rho": -0.5, "p": 0.0421, "models": models} for task in tasks]
 
 
+def probe_rows(tasks: list[str], languages: list[str], layers: int = 3) -> Rows:
+    return [
+        {"task": task, "metric": "acc", "language": language, "layer": layer, "score": (at + layer) / 40}
+        for task in tasks
+        for at, language in enumerate(languages)
+        for layer in range(layers)
+    ]
+
+
 EVERY: dict[str, Callable[[], Figure]] = {
     "cka_lines": lambda: plots.cka_lines(cka_rows(CODES), title="all languages"),
     "cka_lines, bands": lambda: plots.cka_lines(cka_rows(CODES[:5], 13, 13)),
@@ -72,6 +81,7 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "language_matrix": lambda: plots.language_matrix(pair_rows(CODES), measure="p1_csls", layer=1, title="layer 1"),
     "language_matrix, 3": lambda: plots.language_matrix(pair_rows(["en", "hau", "zh-Hans"]), measure="cka", layer=1),
     "language_lines": lambda: plots.language_lines(pair_rows(CODES), title="against English"),
+    "probe_lines": lambda: plots.probe_lines(probe_rows(["NC", "POS", "WPR", "NER"], CODES), title="an encoder"),
     "spectra_lines": lambda: plots.spectra_lines(spectra_rows(["a/base", "a/one", "a/two", "a/three"]), title="σ"),
     "correlation": lambda: plots.correlation(*score_rows(["nc", "pos", "ner"], 12), x="cka", title="CKA and score"),
     "correlation, many": lambda: plots.correlation(*score_rows(["nc"], 13), x="cka"),
@@ -109,7 +119,7 @@ def cells(axes: Axes) -> dict[tuple[int, int], str]:
 @every
 def test_width_is_that_of_a_column_and_nothing_sticks_out(name: str) -> None:
     figure = drawn_once(name)
-    assert figure.get_figwidth() == (6.9 if name == "spectra_lines" else 3.35)
+    assert figure.get_figwidth() == (6.9 if name in ("probe_lines", "spectra_lines") else 3.35)
     page, inside = figure.bbox, figure.get_tightbbox().transformed(figure.dpi_scale_trans)
     assert inside.x0 >= -1
     assert inside.y0 >= -1
@@ -212,6 +222,7 @@ def test_rows_without_a_key_are_named() -> None:
         plots.cka_heatmaps,
         lambda rows: plots.language_matrix(rows, measure="cka", layer=0),
         plots.language_lines,
+        plots.probe_lines,
         plots.spectra_lines,
         lambda rows: plots.correlation(rows, [], x="cka"),
     ],
@@ -637,3 +648,25 @@ def test_save_leaves_nothing_when_drawing_fails(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nosuchcommand"):
         plots.save(figure, tmp_path / "cka")
     assert not list(tmp_path.iterdir())
+
+
+# probe_lines
+
+
+def test_probe_lines_are_a_panel_a_task_where_a_language_looks_the_same() -> None:
+    rows = probe_rows(["NC"], ["de", "en"]) + probe_rows(["POS"], ["en", "fr"], layers=2)
+    figure = plots.probe_lines(rows, title="an encoder")
+    nc, pos = figure.axes
+    assert [nc.get_title(), pos.get_title()] == ["NC", "POS"]
+    assert nc.get_ylabel() == "acc"
+    assert list(lines(nc)) == ["de", "en"]
+    np.testing.assert_allclose(lines(nc)["en"].get_xydata(), [[0, 1 / 40], [1, 2 / 40], [2, 3 / 40]])
+    np.testing.assert_allclose(lines(pos)["fr"].get_ydata(), [1 / 40, 2 / 40])
+    assert lines(nc)["en"].get_color() == lines(pos)["en"].get_color() != lines(pos)["fr"].get_color()
+    assert legend(figure) == ["de", "en", "fr"]
+
+
+def test_probe_lines_need_a_score() -> None:
+    rows = probe_rows(["NC"], ["de", "en"])
+    with pytest.raises(ValueError, match="NC of de"):
+        plots.probe_lines([{**row, "score": None if row["language"] == "de" else row["score"]} for row in rows])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -16,6 +17,7 @@ from xglue_harness.cli import app as cli
 from xglue_harness.data.cache import cached_split
 from xglue_harness.data.official import read
 from xglue_harness.data.unpacked import write_manifest
+from xglue_harness.probing.state_files import Writer
 from xglue_harness.records.prediction_cache import copy_saved, save_predictions
 from xglue_harness.records.predictions import Header, RowPredictions
 from xglue_harness.store.token_cache import cached
@@ -38,20 +40,23 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     cached(XNLI, pairs(3), tokenizers.bert(), "en", 16)
     header = Header(task="xnli", language="en", protocol="finetune", scores=None, rows=1)
     save_predictions(RowPredictions(header, [0], [0], [1], [1], None))
+    with Writer("k" * 64, {2: 4}, rows=2) as states:
+        states.add({2: np.ones((2, 4), np.float32)})
     unpacked = tmp_path / "archives" / ("a" * 64)
     (unpacked / "NER").mkdir(parents=True)
     (unpacked / "NER" / "en.test").write_bytes(data)
     write_manifest(unpacked, unpacked.name, {"NER/en.test": (hashlib.sha256(data).hexdigest(), len(data))})
     found = [path for path in sorted(tmp_path.rglob("*")) if path.is_file()]
-    assert [path.parent.name for path in found] == [unpacked.name, "NER", "arrow", "predictions", "tokens"]
+    kinds = [unpacked.name, "NER", "arrow", "predictions", "k" * 64, "k" * 64, "tokens"]
+    assert [path.parent.name for path in found] == kinds
     return found
 
 
 def test_all_is_well(files, tmp_path):
-    assert _verify() == f"{tmp_path}: 4 files and archives, 0 problems\n"
+    assert _verify() == f"{tmp_path}: 5 files and archives, 0 problems\n"
 
 
-@pytest.mark.parametrize("kind", range(5))
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 5, 6])
 def test_each_damaged_file_is_named(kind, files):
     content = bytearray(files[kind].read_bytes())
     content[len(content) // 2] ^= 16
@@ -59,7 +64,7 @@ def test_each_damaged_file_is_named(kind, files):
     files[kind].write_bytes(content)
     first, last = _verify(status=1).splitlines()
     assert first.startswith(f"{files[kind]}: ")
-    assert last.endswith("4 files and archives, 1 problems")
+    assert last.endswith("5 files and archives, 1 problems")
 
 
 def test_damaged_predictions_are_not_copied(files, tmp_path):

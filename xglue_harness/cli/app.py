@@ -1,7 +1,7 @@
 """The command ``xglue-harness``. What a command uses is imported when it runs: ``--help`` waits for none of it.
 
-A group is a module of its own name beside this one, with its commands in ``app``; commands of no group are in `run` and
-`submission`.
+A group is a module of its own name beside this one, with its commands in ``app``; commands of no group are in `run`,
+`probe` and `submission`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from xglue_harness.cli import run, submission
+from xglue_harness.cli import probe, run, submission
 from xglue_harness.errors import XGlueError
 from xglue_harness.threads import settle
 
@@ -134,7 +134,7 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     add_help_option=False,
 )(run.run)
-for _command in (run.demo, submission.score, submission.export, run.schema):
+for _command in (run.demo, probe.probe, submission.score, submission.export, run.schema):
     app.command()(_command)
 
 

@@ -43,7 +43,7 @@ class Header(BaseModel):
     task: str
     language: str
     split: Literal["dev", "test"] = "test"
-    protocol: Literal["finetune", "prompt"]
+    protocol: Literal["finetune", "prompt", "probe"]
     scores: ScoreKind | None
     rows: Annotated[int, Field(ge=0, le=2**53)]
     """Rows of the whole test set; a run with ``--limit`` predicts fewer."""
