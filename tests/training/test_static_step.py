@@ -245,6 +245,18 @@ def test_a_step_that_does_not_fit_is_split_and_the_others_stay_recorded(recorded
         assert torch.allclose(weight, graphed.model.get_parameter(name), atol=1e-5), name
 
 
+def test_what_has_no_deterministic_form_is_looked_for_in_the_step_that_is_recorded(recorded, monkeypatch):
+    graphed, before = recorded(), recorded()
+    passes = []
+    gradients = StaticStep.gradients
+    monkeypatch.setattr(StaticStep, "gradients", lambda self, length: passes.append(length) or gradients(self, length))
+    assert graphed._nondeterministic(BATCHES[0]) == []
+    assert passes == [_length(graphed.inputs, BATCHES[0])]
+    for name, weight in before.model.named_parameters():
+        assert torch.equal(weight, graphed.model.get_parameter(name)), name
+        assert graphed.model.get_parameter(name).grad is None
+
+
 def test_what_can_not_be_recorded_goes_on_eagerly_and_says_why(recorded, monkeypatch, caplog):
     def refuse(self, length):
         raise NotRecordableError("the encoder draws random numbers on the host (LayerDrop)")

@@ -52,7 +52,9 @@ class Optimisation:
         """The optimizer; on a GPU one whose steps can be recorded."""
         if self._rate is None:
             return torch.optim.AdamW(groups, lr=self._peak, fused=True)
-        return torch.optim.AdamW(groups, lr=self._rate, fused=True, capturable=self._rate.is_cuda)
+        adamw: Any = torch.optim.AdamW(groups, lr=self._rate, fused=True, capturable=self._rate.is_cuda)
+        adamw._warned_capturable_if_run_uncaptured = True  # what does not fit into memory is not recorded: no surprise
+        return adamw  # type: ignore[no-any-return]
 
     def clip(self) -> torch.Tensor:
         """Scale the gradients to the recipe's norm where theirs is larger; returns the norm that they had."""

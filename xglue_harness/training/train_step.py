@@ -186,7 +186,7 @@ class TrainStep:
         """Take a step by a graph: its loss and norm; ``None`` where it has to be taken eagerly."""
         if self._static is None or self._graphs is None:
             return None
-        length = bucket(max(self.inputs.lengths[index] for index in batch), self._longest)
+        length = self._bucket(batch)
         tokens = length * self.recipe.batch_size
         if self.counters.max_tokens is not None and tokens > self.counters.max_tokens:
             return None
@@ -208,6 +208,9 @@ class TrainStep:
         self.counters.real_tokens += sum(self.inputs.lengths[index] for index in batch)
         self.counters.padded_tokens += tokens
         return self._static.latest()
+
+    def _bucket(self, batch: Sequence[int]) -> int:
+        return bucket(max(self.inputs.lengths[index] for index in batch), self._longest)
 
     # ---------------------------------------------------------------- eager
 
@@ -319,6 +322,11 @@ class TrainStep:
         """What of a step has no deterministic form; ``None`` where memory does not suffice to look."""
 
         def attempt() -> None:
+            if self._static is not None:
+                self._static.load(batch, self.counters.step)
+                self._static.gradients(self._bucket(batch))
+                self._static.clear()
+                return
             share = batch[self.world.rank :: self.world.size] or batch[:1]
             self._accumulate(self._microbatches(share), 1.0)
             self._optimisation.clear()
