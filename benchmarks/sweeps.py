@@ -233,6 +233,7 @@ def _start(kind: str, file: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     environment.pop("XGLUE_STORE", None)
     command = [str(Path(sys.executable).parent / "xglue-harness"), "sweep", kind, str(file)]
+    command += ["--engine", "local"] if kind == "run" else []  # one worker, whatever else is installed
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
