@@ -33,8 +33,9 @@ Found = tuple[bool, Mapping[str, Any], str]
 TOLERANCE = 1e-5
 """Largest difference of a weight."""
 
-STILL = 1e-30
-"""A learning rate that changes no weight."""
+STILL = 1e-300
+"""A learning rate that changes no weight: it is 0 in fp32. One of 1e-30 moves weights that are 0, which can turn the
+last bit of a product."""
 
 _NO_GRADIENT = ("key.bias", "k_proj.bias")
 """Biases of keys: softmax does not see them, so their gradient is rounding alone, which AdamW blows up to a step."""
