@@ -233,7 +233,8 @@ def _finished(config: Any, renamed: dict[str, torch.Tensor], weights: Mapping[st
             raise EncoderError(f"{config.model_type} needs {name} of shape {tuple(wanted[name])}, and {found}")
     if extra := sorted(renamed.keys() - wanted.keys()):
         raise EncoderError(f"{extra[0]} and {len(extra) - 1} more weights have no place in {config.model_type}")
-    return Converted(config, {name: tensor.float() for name, tensor in renamed.items()}, tuple(sorted(left)))
+    left_out = tuple(sorted(name for name in left if not name.endswith("coder.embed_tokens.weight")))  # which are tied
+    return Converted(config, {name: tensor.float() for name, tensor in renamed.items()}, left_out)
 
 
 def _layers(weights: Mapping[str, torch.Tensor], prefix: str) -> int:
