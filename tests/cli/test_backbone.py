@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from tests.helpers import families
+from tests.helpers import fairseq, families
 from tests.leaderboard.spoiled import described
 from xglue_harness.cli import backbone as backbone_commands
 from xglue_harness.encoders.fingerprint import identify
@@ -387,3 +387,14 @@ def test_help_imports_nothing_of_the_leaderboard(command):
         "yaml",
         "xglue_harness.leaderboard.contributions.backbones",
     }
+
+
+def test_a_checkpoint_of_fairseq_is_converted_at_the_command_line(tmp_path):
+    made = fairseq.make(tmp_path / "fairseq", "bart-mt", [f"sentence number {number}" for number in range(90)])
+    arguments = ["convert", "fairseq", *map(str, made.files), str(tmp_path / "out")]
+    done = CliRunner().invoke(backbone_commands.app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "mbart, 3 layers" in done.output
+    assert "ar, en, es, fr, ru, zh; all others are read as English" in done.output
+    assert "2 pieces of" in done.output
+    assert (tmp_path / "out" / "model.safetensors").is_file()

@@ -63,6 +63,45 @@ def check_command(
     check_backbones(names or [], tree, offline=offline, tell=typer.echo)
 
 
+convert_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Make checkpoints of other toolkits into ones for transformers."
+)
+app.add_typer(convert_app, name="convert")
+
+
+@convert_app.callback()
+def _convert() -> None:
+    """Keep the name of the toolkit on the command line, though there is one only."""
+
+
+@convert_app.command(
+    "fairseq",
+    epilog="Example: `xglue-harness backbone convert fairseq mlm/checkpoint_best.pt mlm/dict.txt spm.model mlm-hf`",
+)
+def convert_fairseq_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="the checkpoint")],
+    dictionary: Annotated[Path, typer.Argument(metavar="DICT", help="its dict.txt")],
+    sentencepiece: Annotated[Path, typer.Argument(metavar="SPM", help="the sentencepiece model that cut its text")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder that is to appear")],
+) -> None:
+    """Convert a Transformer of fairseq: BART, masked language models, translation and language models.
+
+    The pickle is read without running anything that it holds. Hidden states stay as they were; a language model is read
+    from left to right, as it was trained.
+    """
+    from xglue_harness.conversion.fairseq import convert
+
+    made = convert(model, dictionary, sentencepiece, out)
+    typer.echo(f"written: {out} ({made.architecture}, {made.layers} layers, {made.parameters:,} parameters)")
+    if made.languages:
+        typer.echo(f"languages that it is told: {', '.join(made.languages)}; all others are read as English")
+    if made.unknown_pieces:
+        typer.echo(f"{made.unknown_pieces:,} pieces of {sentencepiece} are not in {dictionary}: read as unknown")
+    typer.echo(
+        f"next:\n  lm_eval --model hf-encoder --model_args pretrained={shlex.quote(str(out))} --tasks xglue_xnli_zs"
+    )
+
+
 def _settings(given: Sequence[str]) -> dict[str, str]:
     """The values of ``--set KEY=VALUE``, by key."""
     settings: dict[str, str] = {}
