@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xglue_harness.cli.options import TREE, Tree
+from xglue_harness.cli.options import TREE, Tree, model
 from xglue_harness.errors import LeaderboardError
 
 if TYPE_CHECKING:
@@ -21,16 +21,18 @@ app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports
 
 @app.command(
     "new",
-    epilog="Examples: `xglue-harness backbone new xlmr-base --from-hub FacebookAI/xlm-roberta-base`, "
-    "`xglue-harness backbone new my-encoder --from-hub out/encoder --set family=LM --set licence=MIT`",
+    epilog="Examples: `xglue-harness backbone new xlmr-base --model FacebookAI/xlm-roberta-base`, "
+    "`xglue-harness backbone new my-encoder --model out/encoder --set family=LM --set licence=MIT`",
 )
 def new_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="of the file and of the folder of results")],
-    from_hub: Annotated[str, typer.Option(metavar="ID|PATH", help="Hub id (ID@REVISION for a commit), or a folder")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the file and of the folder of results.")],
+    source: Annotated[str, model()],
     tree: Tree = TREE,
     answers: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="an answer, or another value than the checkpoint's"),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="An answer, or another value than the checkpoint's; once for each."
+        ),
     ] = None,
 ) -> None:
     """Write backbones/NAME.yaml: the facts from the checkpoint, the rest asked at the terminal.
@@ -41,9 +43,9 @@ def new_command(
     from xglue_harness.leaderboard.contributions.new_backbone import new_backbone
 
     ask = _ask if sys.stdin.isatty() else None
-    path, backbone = new_backbone(name, from_hub, tree, _settings(answers or []), ask)
+    path, backbone = new_backbone(name, source, tree, _settings(answers or []), ask)
     typer.echo(f"written: {path}\n\n{render(backbone)}")
-    typer.echo("\n".join(_next_steps(backbone, from_hub, tree)))
+    typer.echo("\n".join(_next_steps(backbone, source, tree)))
 
 
 @app.command(
@@ -52,10 +54,10 @@ def new_command(
 )
 def check_command(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="of backbones; by default all of the tree")
+        list[str] | None, typer.Argument(metavar="NAME", help="Of backbones; by default all of the tree.")
     ] = None,
     tree: Tree = TREE,
-    offline: Annotated[bool, typer.Option("--offline", help="don't compare with the checkpoints on the Hub")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Don't compare with the checkpoints on the Hub.")] = False,
 ) -> None:
     """Check descriptions of backbones: schema, base, and the numbers of the checkpoint on the Hub (no weights)."""
     from xglue_harness.leaderboard.contributions.backbone_checks import check_backbones
@@ -117,7 +119,8 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
 
 def _ask(key: str, explanation: str, default: str | None) -> str:
     typer.echo(explanation)
-    return str(typer.prompt(key, default=default, show_default=bool(default)))
+    # with an empty default, an empty answer comes back to whoever asks, who says why it is not taken
+    return str(typer.prompt(key, default=default or "", show_default=bool(default)))
 
 
 def _next_steps(backbone: Backbone, source: str, tree: Path) -> Iterator[str]:
