@@ -23,7 +23,7 @@ from xglue_harness.harness.model_arguments import made_with
 from xglue_harness.harness.protocol import DOCUMENT
 from xglue_harness.training.distributed import World
 from xglue_harness.transfer.job import prepare_job
-from xglue_harness.transfer.preflight import try_out
+from xglue_harness.transfer.preflight import try_out, warn_of_unknown
 from xglue_harness.transfer.run import run_job
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def answer(lm: LanguageModel, requests: list[TransferRequest], *, disable_tqdm: 
         jobs = [prepare_job(backbone, [_leaf(*pair) for pair in group.items()], probes) for group in groups]
         identity = identify(backbone)
         entries = [try_out(identity, job) for job in jobs]
+        warn_of_unknown(jobs)
         for group, job, entry in zip(groups, jobs, entries, strict=True):
             outcomes = run_job(identity, job, entry=entry, progress=not disable_tqdm)
             for (task, pairs), outcome in zip(group.items(), outcomes, strict=True):

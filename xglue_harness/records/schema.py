@@ -199,6 +199,11 @@ class Evaluation(_Part):
     documents: Count = Field(description="documents predicted")
     truncated: Count = Field(description="inputs that were cut at max_length")
     missing_words: Count = Field(description="words of a tagging task that got no prediction of their own")
+    unknown: Share | None = Field(
+        None,
+        description="share (0..1) of the text's subwords that the tokenizer does not know; null: it has no unknown "
+        "subword, or an older record",
+    )
     duplicates: Count = Field(description="inputs not computed, for an equal one of this or another language was")
     real_tokens: Count = Field(description="subwords that the encoder saw, without padding")
     padded_tokens: Count = Field(description="subword positions that the encoder computed, padding included")
