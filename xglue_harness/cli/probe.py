@@ -31,7 +31,7 @@ def probe(
         int, typer.Option("--train-rows", min=2, help="English rows that a probe is fitted on; the seed draws them")
     ] = 10_000,
     max_disk: Annotated[float | None, typer.Option("--max-disk", help="GB that states may take on disk")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="draws the training rows")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="draws the training rows; lm_eval's default")] = 1234,
     device: Annotated[str | None, typer.Option("--device", help="cuda, cpu, ...; a GPU where there is one")] = None,
     output: Annotated[
         Path, typer.Option("--output", help="folder for tables, figure, predictions, mteb's files")
