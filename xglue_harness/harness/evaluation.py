@@ -155,8 +155,9 @@ def bind_model_to_tasks(lm: Any, tasks: Sequence[LeafTask], *, chat: bool, outpu
         protocols = {task.protocol.name for task in tasks}
         if "prompt" in protocols and is_local(model):
             check_finite(model.model, str(getattr(model.model, "name_or_path", "") or "the model"))
-        if chat and "finetune" in protocols:
-            notes.append("protocol finetune: --apply_chat_template has no effect: an encoder reads the bare texts")
+        if chat:
+            bare = "--apply_chat_template has no effect: an encoder reads the bare texts"
+            notes += [f"protocol {name}: {bare}" for name in sorted(protocols - {"prompt"})]
         for note in dict.fromkeys(notes):
             logger.warning("%s", note)
 
