@@ -63,8 +63,9 @@ def answer(lm: LanguageModel, requests: list[TransferRequest], *, disable_tqdm: 
         jobs = [prepare_job(backbone, [_leaf(*pair) for pair in group.items()], probes) for group in groups]
         identity = identify(backbone)
         entries = [try_out(identity, job) for job in jobs]
-        for group, job, entry in zip(groups, jobs, entries, strict=True):
-            outcomes = run_job(identity, job, entry=entry, progress=not disable_tqdm)
+        for number, (group, job, entry) in enumerate(zip(groups, jobs, entries, strict=True), start=1):
+            place = f" (task {number} of {len(jobs)})"
+            outcomes = run_job(identity, job, entry=entry, progress=not disable_tqdm, place=place)
             for (task, pairs), outcome in zip(group.items(), outcomes, strict=True):
                 task.run = outcome.record
                 for index, request in pairs:
