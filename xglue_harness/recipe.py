@@ -181,17 +181,17 @@ def parse_options(metadata: Mapping[str, Any], foreign: Collection[str] = ()) ->
         foreign: keys that are no options of ours (lm_eval's own, arguments of the model).
 
     Raises:
-        RecipeError: for an unknown key or a value out of range; lists what is allowed.
+        RecipeError: for an unknown key or a value out of range; below a list of what is allowed.
     """
     names = Options.model_fields
     unknown = sorted(key for key in metadata if key not in names and key not in foreign)
     if unknown:
-        raise RecipeError(f"unknown option {', '.join(map(_with_guess, unknown))} in --metadata\n{allowed()}")
+        raise RecipeError(f"{allowed()}\nunknown option {', '.join(map(_with_guess, unknown))} in --metadata")
     try:
         return Options.model_validate({key: value for key, value in metadata.items() if key in names})
     except ValidationError as error:
         problems = "; ".join(f"{_place(item['loc'], item['input'])}{item['msg']}" for item in error.errors())
-        raise RecipeError(f"bad option in --metadata: {problems}\n{allowed()}") from None
+        raise RecipeError(f"{allowed()}\nbad option in --metadata: {problems}") from None
 
 
 def resolve(
@@ -217,7 +217,7 @@ def allowed() -> str:
         f"  {name}: {field.description} (default {json.dumps(field.default)}{_bounds(field.metadata)})"
         for name, field in Options.model_fields.items()
     ]
-    return "\n".join(["Allowed are:", *lines])
+    return "\n".join(["--metadata takes these options:", *lines])
 
 
 def _place(keys: tuple[int | str, ...], value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -171,6 +172,20 @@ def test_show_prints_all_backbones_and_the_published_numbers(tree, tmp_path):
     for name in ("tiny-lm", "tiny-cp", "tiny-mt", "tiny-new", "mbart-m2o", "unicoder"):
         assert name in printed
     assert "recipe toy" in printed
+
+
+def test_show_prints_every_number_whole_on_a_narrow_terminal(monkeypatch, tree):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the output for a terminal
+    runner = CliRunner(env={"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"})
+    printed = runner.invoke(app, ["show", "--tree", str(tree), "--example"], catch_exceptions=False).output
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", printed)
+    assert "…" not in plain
+    rows = [line for line in plain.splitlines() if line.startswith(("│", "┃", "|"))]
+    assert len(rows) > 20
+    assert max(map(len, rows)) <= 80
+    wide = invoke("show", "--tree", tree, "--example").output
+    numbers = re.compile(r"\d+\.\d ?(?:±\d+\.\d)?")
+    assert sorted(numbers.findall(plain)) == sorted(numbers.findall(wide))
 
 
 def test_show_prints_markdown_for_a_pull_request(tree):
