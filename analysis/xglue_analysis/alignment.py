@@ -59,7 +59,7 @@ def anc(x: Array, y: Array) -> Correlation:
     """
     x, y = _same_shape(x, y, least=3)
     n = x.shape[0]
-    (a, varies_a), (b, varies_b) = _scaled(x), _scaled(y)
+    (a, varies_a), (b, varies_b) = scaled(x), scaled(y)
     kept = varies_a & varies_b
     r = (a * b).sum(0)[kept]
     constant = int((~kept).sum())
@@ -108,7 +108,7 @@ def _same_shape(x: Array, y: Array, least: int) -> tuple[torch.Tensor, torch.Ten
     return x, y
 
 
-def _scaled(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def scaled(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Centred features of norm 1, and which of them vary beyond their rounding."""
     free, varies = centred_features(x)
     return free / torch.where(varies, free.norm(dim=0), 1.0), varies

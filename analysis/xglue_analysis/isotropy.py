@@ -37,8 +37,9 @@ def iso_score(x: Array) -> float:
     variances[: len(spread)] = spread
     scaled = math.sqrt(d) * variances / variances.norm()
     defect = float((scaled - 1).norm()) / math.sqrt(2 * (d - math.sqrt(d)))
-    used = (d - defect**2 * (d - math.sqrt(d))) ** 2 / d**2
-    return (d * used - 1) / (d - 1)
+    used: float = (d - defect**2 * (d - math.sqrt(d))) ** 2 / d**2
+    score: float = (d * used - 1) / (d - 1)
+    return score
 
 
 def mean_cosine(x: Array) -> float:

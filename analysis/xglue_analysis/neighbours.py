@@ -107,7 +107,7 @@ def found(x: Array, y: Array) -> torch.Tensor:
             f"shapes {tuple(x.shape)} and {tuple(y.shape)}: give [n, d] twice, and 2 sentences at least"
         )
     cosines = similarities(x, y)
-    return _strict(cosines, 1) & _strict(cosines, 0)
+    return strict_best(cosines, 1) & strict_best(cosines, 0)
 
 
 def mexa(x: Array, y: Array) -> float:
@@ -168,10 +168,11 @@ def similarities(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return a @ b.T
 
 
-def _strict(cosines: torch.Tensor, dim: int) -> torch.Tensor:
-    """Whether a value exceeds all others of its row (1) or column (0)."""
-    first, second = cosines.topk(2, dim=dim).values.split(1, dim=dim)
-    return (cosines >= first) & (first > second + _SLACK)
+def strict_best(cosines: torch.Tensor, dim: int) -> torch.Tensor:
+    """Whether a value exceeds all others of its row (``dim`` 1) or column (0), ``[n, m]``."""
+    first, second = cosines.topk(2, dim=dim).values.tensor_split(2, dim=dim)
+    best: torch.Tensor = (cosines >= first) & (first > second + _SLACK)
+    return best
 
 
 def finite(value: Array, name: str) -> torch.Tensor:

@@ -28,12 +28,14 @@ class Null:
         biased_mean: ``[a, b]``, exact.
         biased_p95: ``[a, b]``.
         permutations: how many were drawn.
+        debiased: ``[permutations, a, b]``, the debiased values themselves.
     """
 
     debiased_p95: torch.Tensor
     biased_mean: torch.Tensor
     biased_p95: torch.Tensor
     permutations: int
+    debiased: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,9 @@ class Pairwise:
             cross, diagonals = 2 * (still @ moved).double(), a @ b[:, order].T
             debiased.append(hsic1(cross, traces_a, traces_b, diagonals, n) / free_scale)
             biased.append((cross + diagonals) / scale)
-        return Null(
-            _quantile(debiased, 0.95), traces_a * traces_b / (n - 1) / scale, _quantile(biased, 0.95), permutations
-        )
+        mean = traces_a * traces_b / (n - 1) / scale
+        p95 = _quantile(debiased, 0.95)
+        return Null(p95, mean, _quantile(biased, 0.95), permutations, torch.stack(debiased))
 
     def bootstrap(
         self,

@@ -121,7 +121,8 @@ class _Fold:
         weights = (solved + solved @ torch.linalg.solve(inner, between @ solved)) * count**0.5  # W⁻¹ of the means
         offsets = (means * weights.T).sum(1) / 2
         scores = (self.test - self.middle) @ weights - offsets
-        return scores.argmax(-1) == asked
+        right: torch.Tensor = scores.argmax(-1) == asked
+        return right
 
 
 def _right(probes: list[_Fold], labels: torch.Tensor) -> torch.Tensor:
