@@ -82,7 +82,7 @@ class TransferTask(LeafTask):
                 "batch_size among the model's arguments would also be taken for the recipe's: give lm_eval's own as "
                 "--batch_size (or simple_evaluate(batch_size=...)), and the recipe's in --metadata"
             )
-        options = parse_options(metadata, foreign=OWN_METADATA | names_of_last())
+        options = parse_options(metadata, foreign=OWN_METADATA | names_of_last(), task=metadata["xglue_task"])
         self.protocol = FineTuning(self)
         super().__init__(config, benchmark.task(metadata["xglue_task"]), metadata["xglue_language"], options)
 
@@ -105,7 +105,7 @@ class TransferTask(LeafTask):
         idle = set(type(self.options).model_fields) - FOR_ANY_PROTOCOL
         idle = idle & FOR_PROMPTS if name == "finetune" else idle - FOR_PROMPTS
         notes = []
-        if given := sorted((idle & self.options.model_fields_set) - names_of_last()):
+        if given := sorted((idle & self.options.given) - names_of_last()):
             notes.append(f"protocol {name}: without effect on it: {', '.join(given)}")
         if name == "finetune" and self.config.num_fewshot:
             notes.append("protocol finetune: --num_fewshot has no effect: training takes the place of examples")
