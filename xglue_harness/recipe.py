@@ -47,12 +47,21 @@ class Options(BaseModel):
         Field(description="a set of options by name: 'paper', 'xglue', 'quick', or the path of a YAML file"),
     ] = None
     protocol: Annotated[
-        Literal["auto", "finetune", "prompt"],
-        Field(description="how the model is used: by default an encoder is fine-tuned, a language model prompted"),
+        Literal["auto", "finetune", "prompt", "probe"],
+        Field(
+            description="how the model is used: by default an encoder is fine-tuned, a language model prompted; probe: "
+            "the encoder is frozen"
+        ),
     ] = "auto"
     prompt_language: Annotated[
         Literal["en", "target"], Field(description="language of the prompts: English, or that of the test set")
     ] = "en"
+    probe_layer: Annotated[
+        int | None, Field(ge=0, description="layer that is probed: 0 is what the embeddings give; by default the last")
+    ] = None
+    probe_rows: Annotated[
+        int, Field(ge=2, description="English training rows that a probe is fitted on; the seed draws them")
+    ] = 10_000
     epochs: Annotated[float, Field(gt=0, le=1000, description="passes over the English training set")] = 10
     learning_rate: Annotated[
         float | None, Field(gt=0, le=1, description="peak learning rate; by default 2e-5 for POS, 5e-6 otherwise")
@@ -125,8 +134,26 @@ class Options(BaseModel):
 
 
 FOR_ANY_PROTOCOL = frozenset({"data", "protocol"})
-FOR_PROMPTS = frozenset({"prompt_language"})
-"""Options that count where a model is prompted; all others but `FOR_ANY_PROTOCOL` count where it is fine-tuned."""
+ONLY_FOR = {
+    "prompt": frozenset({"prompt_language"}),
+    "probe": frozenset({"probe_layer", "probe_rows"}),
+}
+"""Options that count under one protocol alone."""
+_ALSO_FOR_PROBES = frozenset({"max_length", "pooling", "seed"})
+"""Options of a fine-tuning that a probe reads, too."""
+
+
+def read_by(protocol: Literal["finetune", "prompt", "probe"]) -> frozenset[str]:
+    """The options that count under a protocol.
+
+    Args:
+        protocol: how the model is used.
+    """
+    if protocol == "prompt":
+        return FOR_ANY_PROTOCOL | ONLY_FOR["prompt"]
+    if protocol == "probe":
+        return FOR_ANY_PROTOCOL | ONLY_FOR["probe"] | _ALSO_FOR_PROBES
+    return frozenset(Options.model_fields).difference(*ONLY_FOR.values())
 
 
 class Recipe(BaseModel):
@@ -174,13 +201,13 @@ def parse_options(metadata: Mapping[str, Any], foreign: Collection[str] = (), *,
         task: short name of the task; ``None``: not known yet, so what a recipe sets for one task does not count.
 
     Raises:
-        RecipeError: for an unknown key or a value out of range; lists what is allowed. For a recipe that there is not,
-            or whose file is none.
+        RecipeError: for an unknown key or a value out of range; below a list of what is allowed.
+            For a recipe that there is not, or whose file is none.
     """
     names = Options.model_fields
     unknown = sorted(key for key in metadata if key not in names and key not in foreign)
     if unknown:
-        raise RecipeError(f"unknown option {', '.join(map(_with_guess, unknown))} in --metadata\n{allowed()}")
+        raise RecipeError(f"{allowed()}\nunknown option {', '.join(map(_with_guess, unknown))} in --metadata")
     given = {key: value for key, value in metadata.items() if key in names}
     named = None if given.get("recipe") is None else _checked_recipe(given.pop("recipe"))
     try:
@@ -188,7 +215,7 @@ def parse_options(metadata: Mapping[str, Any], foreign: Collection[str] = (), *,
         return options if named is None else _with_recipe(options, named, named.of(task), given)
     except ValidationError as error:
         problems = "; ".join(f"{_place(item['loc'], item['input'])}{item['msg']}" for item in error.errors())
-        raise RecipeError(f"bad option in --metadata: {problems}\n{allowed()}") from None
+        raise RecipeError(f"{allowed()}\nbad option in --metadata: {problems}") from None
 
 
 def with_recipe(metadata: Mapping[str, Any], task: str | None) -> dict[str, Any]:
@@ -256,7 +283,7 @@ def allowed() -> str:
         f"  {name}: {field.description} (default {json.dumps(field.default)}{_bounds(field.metadata)})"
         for name, field in Options.model_fields.items()
     ]
-    return "\n".join(["Allowed are:", *lines])
+    return "\n".join(["--metadata takes these options:", *lines])
 
 
 def _place(keys: tuple[int | str, ...], value: Any) -> str:

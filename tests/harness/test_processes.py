@@ -16,6 +16,7 @@ import torch
 
 from tests.helpers.process import Run, command
 from tests.helpers.runs import QUICK
+from tests.helpers.torchrun import two_processes
 from xglue_harness.errors import EncoderError
 from xglue_harness.harness.processes import prepare_multiprocess
 from xglue_harness.records import predictions
@@ -65,10 +66,7 @@ def together(tiny, decoder, tmp_path_factory):
         "hf": _run(tiny, folder, "hf", model="hf", tasks=LEAVES[:1]),
         "prompt": _run(decoder, folder, "prompt", model="hf", metadata={"data": "sample"}),
     }
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    whole = [*launcher, *command(list(runs.values()))]
-    done = subprocess.run(whole, cwd=ROOT, env=_environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    two_processes(command(list(runs.values())), env=_environment())
     return runs
 
 

@@ -18,6 +18,11 @@ MAY_DIFFER = frozenset({"task", "seed", "key", "precision", "pooling", "compile"
 convention (which its YAML states), and dev sets that are looked at and don't decide."""
 
 
+def is_paper(spec: TaskSpec, recipe: Mapping[str, Any], rule: str) -> bool:
+    """Whether a run followed the paper: every option at its default, the last epoch's weights."""
+    return packaged_recipe(spec, recipe, rule) == PAPER
+
+
 def packaged_recipe(spec: TaskSpec, recipe: Mapping[str, Any], rule: str) -> str | None:
     """Name of the recipe that comes with us and that a run followed in every option; ``None``: of none.
 
