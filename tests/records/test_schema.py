@@ -31,6 +31,7 @@ RECORD = {
     "official_seqeval1": 0.4,
     "official_rule": "seqeval 0.0.12",
     "recipe": {"learning_rate": 5e-6, "epochs": 2, "key": "0123456789ab"},
+    "named_recipe": {"name": "mine", "sha256": "8" * 64, "options": {}, "changed": {}},
     "data": {
         "source": "sample",
         "description": "a toy",

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from xglue_harness.errors import SweepError
-from xglue_harness.recipe import Options
+from xglue_harness.recipe import ONLY_FOR, Options
 from xglue_harness.sweeps.file import ELSEWHERE, RECIPE, SweepFile, json_schema, load
 
 GOOD: dict[str, Any] = {
@@ -134,7 +134,7 @@ def test_a_file_that_is_not_there(tmp_path: Path):
 
 
 def test_every_option_of_a_run_has_its_place():
-    assert {*RECIPE, *ELSEWHERE, "protocol", "prompt_language"} == set(Options.model_fields)
+    assert {*RECIPE, *ELSEWHERE, "protocol"}.union(*ONLY_FOR.values()) == set(Options.model_fields)
     assert set(ELSEWHERE.values()) <= set(SweepFile.model_fields)
     name, options = json_schema()["properties"]["recipe"]["anyOf"]
     assert name["type"] == options["properties"]["recipe"]["type"] == "string"
