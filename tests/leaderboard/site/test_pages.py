@@ -345,6 +345,85 @@ def test_ours_stand_beside_the_papers(paper_site, board):
     assert float(number_of(spectra[1][1])) < 5  # a tiny encoder's
 
 
+def test_a_backbone_without_results_shows_what_is_published_of_it(paper_site):
+    page = read_page(paper_site / "backbone-nllb-600m.html")
+    heads, rows = rows_of(page, "Ji et al. 2024, NLLB-200 distilled 600M")
+    system = next(own for own in references()[0].systems if own.name == "nllb-600m")
+    assert heads[:2] == ["task", "mean"]
+    assert [cells[0].text for cells in rows] == [*(spec.title for spec in TASKS.values()), "all eight"]
+    for spec, cells in zip(TASKS.values(), rows, strict=False):
+        shown = dict(zip(heads, map(number_of, cells), strict=True))
+        assert float(shown["mean"]) == pytest.approx(system.mean(spec.name), abs=0.0501)
+        for language, score in system.scores[spec.name].items():
+            assert float(shown[language]) == pytest.approx(score, abs=0.0501)
+    assert float(number_of(rows[-1][1])) == pytest.approx(system.overall, abs=0.0501)
+
+
+def test_a_model_has_one_name_everywhere():
+    backbones = {path.stem: read_backbone(path).title for path in PUBLISHED.glob("*.yaml")}
+    assert {system.name: system.title for system in references()[0].systems} == backbones
+
+
+def test_a_task_shows_its_mean_behind_the_name(site, paper_site):
+    for own, caption in ((site, "XNLI by language"), (paper_site, "Ji et al. 2024, XNLI"), (site, "Liang et al. 2020")):
+        heads, _ = rows_of(read_page(own / "task-xnli.html"), caption)
+        assert heads[heads.index("rank") + 2 if "rank" in heads else 1] == "mean"
+
+
+def test_rows_say_what_they_can_be_chosen_by(paper_site):
+    page = read_page(paper_site / "index.html")
+    table = next(own for own in page.all("table") if own.all("caption")[0].text.startswith("Backbones that"))
+    names = [row.all("th")[0].text for row in table.all("tbody")[0].all("tr")]
+    facets = [{key: row.values[f"data-{key}"] for key in ("family", "size", "licence")} for row in table.all("tr")[1:]]
+    own = dict(zip(names, facets, strict=True))
+    assert own["mBERT"] == {"family": "LM", "size": "100 to 300 M", "licence": "Apache-2.0"}
+    assert own["mBART-50 o2m"] == {"family": "CP", "size": "300 M to 1 B", "licence": "not stated"}
+
+
+def test_a_licence_that_ends_an_attribute_does_not(validated, tmp_path):
+    odd = {name: own.model_copy(update={"licence": TITLE}) for name, own in validated.backbones.items()}
+    page = read_page(build(replace(validated, backbones=odd), tmp_path / "site"))
+    rows = [row for row in page.all("tr") if "data-licence" in row.values]
+    assert {row.values["data-licence"] for row in rows} == {TITLE}
+
+
+def test_sizes_are_drawn_against_scores(site, board, empty_site):
+    def figure(own, ident):
+        page = read_page(own / "index.html")
+        return json.loads(next(e for e in page.all("script", **{"data-plot": ident})).parts[0])
+
+    drawn = figure(site, "size-toy")
+    points = {name: (x, y) for own in drawn["data"] for name, x, y in zip(own["text"], own["x"], own["y"], strict=True)}
+    ranked = [row for row in board.overall if row.score]
+    assert {*points} == {row.backbone.title for row in ranked}
+    for row in ranked:
+        x, y = points[row.backbone.title]
+        assert x == row.backbone.parameters.encoder / 1e6
+        assert y == pytest.approx(100 * row.score.value, abs=1e-4)
+    assert drawn["layout"]["xaxis"]["type"] == "log"
+    assert not [e for e in read_page(empty_site / "index.html").all("script") if "size-ji2024" in str(e.values)]
+
+
+def test_published_sizes_are_drawn_until_there_are_results(validated, tmp_path):
+    backbones = {path.stem: read_backbone(path) for path in PUBLISHED.glob("*.yaml")}
+    own = replace(validated, example=False, results=(), backbones=backbones)
+    page = read_page(build(own, tmp_path / "site"))
+    value = json.loads(page.all("script", **{"data-plot": "size-ji2024"})[0].parts[0])
+    names = {name for trace in value["data"] for name in trace["text"]}
+    assert names == {system.title for system in references()[0].systems}
+
+
+def test_there_is_bibtex_to_copy(site):
+    texts = [code.text for code in read_page(site / "index.html").all("code")]
+    entries = [text for text in texts if text.startswith("@")]
+    assert [text.partition("{")[2].partition(",")[0] for text in entries] == [
+        "xglue-harness",
+        "ji-etal-2024-machine",
+        "liang-etal-2020-xglue",
+    ]
+    assert all(text.count("{") == text.count("}") for text in entries)
+
+
 def test_several_recipes_have_a_part_each(paper_site):
     parts = read_page(paper_site / "index.html").all("details", class_="recipe")
     assert [part.all("h2")[0].text for part in parts] == ["Recipe paper", "Recipe quick"]
