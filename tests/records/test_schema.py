@@ -71,6 +71,12 @@ RECORD = {
         "nondeterministic": None,
         "recording_cost": COST,
         "world_size": 1,
+        "curve": {
+            "step": [3, 4],
+            "loss": [0.9, 0.7],
+            "learning_rate": [2e-5, 0.0],
+            "gradient_norm": [1.5, None],
+        },
         "epochs": [
             {"epoch": 1.0, "dev": {"en": 0.4}, "constant": False},
             {"epoch": 2.0, "dev": {}, "constant": None},

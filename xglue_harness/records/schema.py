@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 SCHEMA_VERSION = 3  # raised when a field is renamed, removed or changes its meaning
 
@@ -108,6 +109,27 @@ class EpochScores(_Part):
     constant: bool | None = Field(None, description="whether English dev got one class only; null: not predicted")
 
 
+class Curve(_Part):
+    """How a training went: a point every 16 steps, or every multiple of 16 where it is long, and one at its end."""
+
+    step: list[Count] = Field(description="steps taken at each point, rising")
+    loss: list[float] = Field(description="mean loss of the steps since the point before")
+    learning_rate: list[Amount] = Field(description="that of the point's own step")
+    gradient_norm: list[Amount | None] = Field(
+        description="mean norm of the gradients, before clipping, of the steps since the point before; null: none was "
+        "finite (fp16 skips such steps)"
+    )
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Curve:
+        lengths = {len(values) for values in (self.step, self.loss, self.learning_rate, self.gradient_norm)}
+        if len(lengths) > 1:
+            raise ValueError("step, loss, learning_rate and gradient_norm differ in length")
+        if any(later <= earlier for earlier, later in pairwise(self.step)):
+            raise ValueError("step does not rise")
+        return self
+
+
 class Training(_Part):
     """The one fine-tuning on English that all languages share."""
 
@@ -129,6 +151,7 @@ class Training(_Part):
     nondeterministic: list[str] | None = Field(
         None, description="what torch says of a GPU's operations without a deterministic form; null: not looked at"
     )
+    curve: Curve | None = Field(None, description="how the training went; null: trained before curves were kept")
     epochs: list[EpochScores] = Field(description="dev scores after each epoch, in order")
     chance: Share | None = Field(description="score (0..1) of guessing one class on English dev; null: not scored")
     chance_limit: Amount | None = Field(description="score up to which English dev is not significantly above chance")

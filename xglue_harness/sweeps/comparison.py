@@ -142,8 +142,7 @@ def _check(results: Sequence[RescoredResult]) -> None:
     if problems:
         shown = "\n- ".join([*problems[:10], *(f"and {len(problems) - 10} more" for _ in problems[10:11])])
         raise SweepError(
-            f"these results can't stand in one table (choose backbones or tasks that can, by --backbone and --task):\n"
-            f"- {shown}"
+            f"these results can't stand in one table (choose some that can, by --backbones and --tasks):\n- {shown}"
         )
 
 

@@ -22,7 +22,8 @@ from xglue_harness.records.cost_meter import CostMeter, PeakMeter, largest
 from xglue_harness.records.provenance import environment
 from xglue_harness.records.schema import Cost, EpochScores, Session, Training
 from xglue_harness.store.token_cache import encoder_inputs
-from xglue_harness.training.checkpoint import CheckpointFolder, Progress, generators, set_generators
+from xglue_harness.training.checkpoint import CheckpointFolder, Counters, Progress, generators, set_generators
+from xglue_harness.training.curve import LearningCurve
 from xglue_harness.training.dev_sets import DevSets
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
@@ -89,7 +90,8 @@ class Trainer:
         self._embedding_rows: int | None = None
         checkpoint = world.only_on_main(checkpoints.load)
         before = world.broadcast(None if checkpoint is None else checkpoint[0])
-        self.progress = before or Progress(name=backbone.name, recipe=recipe.model_dump())
+        counters = Counters(curve=LearningCurve.of(self._steps))
+        self.progress = before or Progress(name=backbone.name, recipe=recipe.model_dump(), counters=counters)
         self.resumed_from = None if before is None else before.counters.step
         self._train_step = self._first_step()
         if before is not None:
@@ -264,6 +266,7 @@ class Trainer:
             world_size=self._world.size,
             mode=self._train_step.mode,
             nondeterministic=self._train_step.nondeterministic,
+            curve=None if counters.curve is None else counters.curve.points,
             epochs=self.progress.epochs,
             chance=guess,
             chance_limit=limit,
