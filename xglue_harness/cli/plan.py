@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 def plan(
     context: typer.Context,
     rate: Annotated[
-        float | None, typer.Option(min=0.001, metavar="N", help="Subwords a second in training, where you know it.")
+        float | None,
+        typer.Option("--rate", min=0.001, metavar="N", help="Subwords a second in training, where you know it."),
     ] = None,
     share: Annotated[
-        float | None, typer.Option(min=0.001, max=1, help="Of a card's peak that is reached where none was measured.")
+        float | None,
+        typer.Option("--share", metavar="X", min=0.001, max=1, help="Of the card's peak, where none was measured."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -29,8 +31,8 @@ def plan(
 
     \b
     Example:
-      xglue-harness plan --model hf --model_args pretrained=FacebookAI/xlm-roberta-base \\
-          --tasks xglue_zs --metadata '{"epochs": 3}' --device 'NVIDIA A100'
+      xglue-harness plan --model hf --tasks xglue_zs --device 'NVIDIA A100' \\
+          --model_args pretrained=FacebookAI/xlm-roberta-base
     """
     from xglue_harness.cli.console import print_json
     from xglue_harness.harness.asked import asked_of_lm_eval
@@ -38,6 +40,8 @@ def plan(
     from xglue_harness.sweeps.estimates import SHARE
     from xglue_harness.sweeps.run_plan import device_here, plan_run
 
+    if not context.args:
+        raise typer.BadParameter("give the arguments of the run: --model, --model_args, --tasks, --metadata, ...")
     asked = asked_of_lm_eval(context.args)
     made = plan_run(
         asked,

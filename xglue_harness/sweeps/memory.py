@@ -46,7 +46,7 @@ def memory_of(job: Job, group: Group, finished: Sequence[Finished], device: str 
     """
     alike = [item for item in finished if has_recipe(item.encoder, item.recipe, job)]
     here = [item for item in alike if device is not None and same_device(item.device, device)]
-    peaks = [item.training.cost.peak_memory_mb for item in here if item.training.train_rows == group.rows]
+    peaks = [item.training.cost.peak_memory_mb for item in here if abs(item.training.train_rows - group.rows) <= 1]
     if known := [peak for peak in peaks if peak is not None]:
         return Memory(int(1e6 * max(known)), measured=True)
     shape = shape_of(job.model_args["pretrained"], job.model_args.get("revision"))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import filter as matching
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from xglue_harness.benchmark import ALL_GROUP, TASKS
@@ -22,6 +23,7 @@ from xglue_harness.sweeps.finished import Finished, in_store
 from xglue_harness.sweeps.jobs import Job
 from xglue_harness.sweeps.memory import Memory, memory_of
 from xglue_harness.sweeps.plan import Group, plan, size, total
+from xglue_harness.sweeps.shapes import config_of
 
 MODELS = ("hf", "hf-encoder")
 """lm_eval's models whose encoder is trained."""
@@ -150,6 +152,11 @@ def jobs_of(asked: RunArguments) -> list[Job]:
         raise RecipeError(f"{given}: plan is of trainings, and a model that is prompted has none")
     if not isinstance(asked.model_args.get("pretrained"), str):
         raise RecipeError("--model_args names no encoder: write pretrained=..., a Hub id or a folder")
+    config = config_of(asked.model_args["pretrained"], asked.model_args.get("revision"))
+    if asked.options.protocol == "auto" and config is not None and _is_decoder_only(config):
+        raise RecipeError(
+            f"{asked.model_args['pretrained']} is a decoder-only model: it is prompted, and has no training"
+        )
     wanted = _leaves(asked.tasks)
     metadata = asked.options.model_dump(mode="json", exclude_unset=True, exclude={"seed", "data"})
     seed = asked.seed if asked.options.seed is None else asked.options.seed
@@ -161,6 +168,12 @@ def jobs_of(asked: RunArguments) -> list[Job]:
             own = {**metadata, "data": _data(asked.options)}
             jobs.append(Job(name, task, languages, seed, asked.model, arguments, own))
     return jobs
+
+
+def _is_decoder_only(config: Mapping[str, Any]) -> bool:
+    from xglue_harness.encoders.backbone import is_decoder_only
+
+    return "model_type" in config and is_decoder_only(SimpleNamespace(**config))
 
 
 def _leaves(names: Sequence[str]) -> set[tuple[str, str]]:
@@ -191,8 +204,8 @@ def _data(options: Options) -> str | dict[str, str]:
     return str(path.absolute()) if Path(path).exists() else data
 
 
-def device_here(asked: str | None) -> str | None:
-    """The device to plan for: a card, by its name or as the one that is here, or a CPU; ``None``: not known.
+def device_here(asked: str | None) -> str:
+    """The device to plan for: a card, by its name or as the one that is here; else the CPU, as lm_eval does.
 
     Args:
         asked: lm_eval's ``--device``, or a card that is not here.
@@ -203,7 +216,7 @@ def device_here(asked: str | None) -> str | None:
 
     if torch.cuda.is_available():
         return torch.cuda.get_device_name(asked or "cuda")
-    return "cpu" if asked is None else None
+    return "cpu"
 
 
 def _duration(minutes: float) -> str:
