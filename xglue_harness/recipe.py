@@ -40,12 +40,21 @@ class Options(BaseModel):
         Field(description="'sample', 'hub', a folder, an archive, or {task: repository@revision or folder}"),
     ] = None
     protocol: Annotated[
-        Literal["auto", "finetune", "prompt"],
-        Field(description="how the model is used: by default an encoder is fine-tuned, a language model prompted"),
+        Literal["auto", "finetune", "prompt", "probe"],
+        Field(
+            description="how the model is used: by default an encoder is fine-tuned, a language model prompted; probe: "
+            "the encoder is frozen"
+        ),
     ] = "auto"
     prompt_language: Annotated[
         Literal["en", "target"], Field(description="language of the prompts: English, or that of the test set")
     ] = "en"
+    probe_layer: Annotated[
+        int | None, Field(ge=0, description="layer that is probed: 0 is what the embeddings give; by default the last")
+    ] = None
+    probe_rows: Annotated[
+        int, Field(ge=2, description="English training rows that a probe is fitted on; the seed draws them")
+    ] = 10_000
     epochs: Annotated[float, Field(gt=0, le=1000, description="passes over the English training set")] = 10
     learning_rate: Annotated[
         float | None, Field(gt=0, le=1, description="peak learning rate; by default 2e-5 for POS, 5e-6 otherwise")
@@ -112,8 +121,26 @@ class Options(BaseModel):
 
 
 FOR_ANY_PROTOCOL = frozenset({"data", "protocol"})
-FOR_PROMPTS = frozenset({"prompt_language"})
-"""Options that count where a model is prompted; all others but `FOR_ANY_PROTOCOL` count where it is fine-tuned."""
+ONLY_FOR = {
+    "prompt": frozenset({"prompt_language"}),
+    "probe": frozenset({"probe_layer", "probe_rows"}),
+}
+"""Options that count under one protocol alone."""
+_ALSO_FOR_PROBES = frozenset({"max_length", "pooling", "seed"})
+"""Options of a fine-tuning that a probe reads, too."""
+
+
+def read_by(protocol: Literal["finetune", "prompt", "probe"]) -> frozenset[str]:
+    """The options that count under a protocol.
+
+    Args:
+        protocol: how the model is used.
+    """
+    if protocol == "prompt":
+        return FOR_ANY_PROTOCOL | ONLY_FOR["prompt"]
+    if protocol == "probe":
+        return FOR_ANY_PROTOCOL | ONLY_FOR["probe"] | _ALSO_FOR_PROBES
+    return frozenset(Options.model_fields).difference(*ONLY_FOR.values())
 
 
 class Recipe(BaseModel):

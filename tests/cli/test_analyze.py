@@ -245,6 +245,26 @@ def test_recipes_of_one_model_are_told_apart_in_print_and_record(analyze, tmp_pa
     assert [(point["recipe"], point["cka_en"]) for point in points] == [("epochs 3", 0), ("epochs 4", 1)]
 
 
+def test_one_point_has_no_figure_but_a_message(analyze, tmp_path):
+    _results(tmp_path / "results" / "a", "a", [("de", 0.1, 0.2), ("fr", 0.2, 0.3)])
+    printed = " ".join(analyze("correlate", tmp_path / "results").split())
+    assert "no figure of cka_en, sigma_norm: a scatter needs two points, and no task has more than one" in printed
+    assert "or --over languages" in printed
+    assert _names(analyze.out) == {"correlate.csv", "correlate.json"}
+
+
+def test_text_that_the_tokenizer_does_not_know_is_told(analyze, checkpoints, tmp_path):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "en.txt").write_text("the same words\n" * 8 + "\n".join(f"a line {n}" for n in range(8)))
+    (texts / "th.txt").write_text("\n".join(f"ꙮ ꙮ ꙮ {n}" for n in range(16)))
+    printed = " ".join(analyze("languages", checkpoints("mbert"), "--text", texts, *QUICK).split())
+    assert "reads much text as unknown" in printed
+    assert printed.partition("share of unknown subwords: ")[2].startswith("th 100%")
+    (encoder,) = json.loads((analyze.out / "languages.json").read_text())["encoders"]
+    assert encoder["unknown"]["th"] > 0.5
+
+
 def test_a_measure_of_the_task_is_not_correlated_over_languages(analyze, tmp_path):
     for number, model in enumerate("ab"):
         _results(

@@ -94,6 +94,7 @@ RECORD = {
         "documents": 10,
         "truncated": 0,
         "missing_words": 0,
+        "unknown": 0.25,
         "duplicates": 2,
         "real_tokens": 80,
         "padded_tokens": 100,

@@ -130,6 +130,13 @@ _GROUPS = {
 
     Needs pip install 'xglue-harness[plots]' for the figures. The library behind it is xglue_analysis.
     """,
+    "results": """What runs came to: tables, figures, comparisons and errors.
+
+    \b
+    Examples:
+      xglue-harness results show results
+      xglue-harness results table results --format latex
+    """,
     "backbone": "Describe a backbone for the leaderboard, and check its description.",
     "sweep": """Many trainings from one file: backbones, tasks and seeds, on one machine or many.
 

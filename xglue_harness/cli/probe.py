@@ -39,7 +39,7 @@ def probe(
     max_disk: Annotated[
         float | None, typer.Option("--max-disk", metavar="GB", help="What states may take on disk.")
     ] = None,
-    seed: Annotated[int, options.seed("Draws the training rows.")] = 0,
+    seed: Annotated[int, options.seed("Draws the training rows; lm_eval's default.")] = 1234,
     device: Device = None,
     output: Annotated[Path, options.output("Folder for tables, figure, predictions, mteb's files.")] = Path("probes"),
     form: Annotated[Literal["csv", "parquet"], options.form("Of the tables that are written.")] = "csv",

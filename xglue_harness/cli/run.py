@@ -43,7 +43,9 @@ def demo(
 
 
 def schema(
-    protocol: Annotated[Literal["finetune", "prompt"], typer.Option(help="How the model was used.")] = "finetune",
+    protocol: Annotated[
+        Literal["finetune", "prompt", "probe"], typer.Option(help="How the model was used.")
+    ] = "finetune",
 ) -> None:
     """Print the JSON Schema of what the results JSON says about a run (configs.<leaf>.metadata.xglue).
 
@@ -51,6 +53,7 @@ def schema(
     Examples:
       xglue-harness schema > run.schema.json
       xglue-harness schema --protocol prompt
+      xglue-harness schema --protocol probe
     """
     import json
 

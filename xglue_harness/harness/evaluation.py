@@ -168,13 +168,19 @@ def bind_model_to_tasks(
         protocols = {task.protocol.name for task in tasks}
         if "prompt" in protocols and is_local(model):
             check_finite(model.model, str(getattr(model.model, "name_or_path", "") or "the model"))
-        if chat and "finetune" in protocols:
-            notes.append("protocol finetune: --apply_chat_template has no effect: an encoder reads the bare texts")
-        if batch_size not in (None, 1, "1") and "finetune" in protocols:
-            notes.append(
-                "protocol finetune: --batch_size has no effect: a training's is the option batch_size in --metadata, "
-                "and predictions are batched by the memory there is"
-            )
+        if chat:
+            bare = "--apply_chat_template has no effect: an encoder reads the bare texts"
+            notes += [f"protocol {name}: {bare}" for name in sorted(protocols - {"prompt"})]
+        if batch_size not in (None, 1, "1"):
+            batched = {
+                "finetune": "a training's is the option batch_size in --metadata, and predictions are",
+                "probe": "texts are",
+            }
+            notes += [
+                f"protocol {name}: --batch_size has no effect: {what} batched by the memory there is"
+                for name, what in batched.items()
+                if name in protocols
+            ]
         for note in dict.fromkeys(notes):
             logger.warning("%s", note)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,9 +20,10 @@ from xglue_harness.harness.leaf_task import LeafTask
 from xglue_harness.harness.model_arguments import forget_last, names_of_last
 from xglue_harness.harness.plugin import register
 from xglue_harness.harness.prediction_files import keep_predictions
+from xglue_harness.harness.probing import Probing
 from xglue_harness.harness.prompting import Prompting
-from xglue_harness.harness.protocol import DOCUMENT, Metadata, Scored, protocol_of
-from xglue_harness.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS
+from xglue_harness.harness.protocol import DOCUMENT, EvaluationProtocol, Metadata, Scored, protocol_of
+from xglue_harness.recipe import read_by
 from xglue_harness.resources import tasks_folder
 from xglue_harness.transfer.leaf import Document
 
@@ -92,18 +93,28 @@ class TransferTask(LeafTask):
 
         Raises:
             PromptError: where it can't be used as the options want it.
+            EncoderError: the same, of a probe.
+            RecipeError: for options that a probe does not read.
         """
         name = protocol_of(lm, self.options.protocol)
         self.run = {}
-        self.protocol = FineTuning(self) if name == "finetune" else Prompting(self, lm)
+        ways: dict[str, Callable[[], EvaluationProtocol]] = {
+            "finetune": lambda: FineTuning(self),
+            "prompt": lambda: Prompting(self, lm),
+            "probe": lambda: Probing(self),
+        }
+        self.protocol = ways[name]()
         self.OUTPUT_TYPE = self.protocol.output_type
-        idle = set(type(self.options).model_fields) - FOR_ANY_PROTOCOL
-        idle = idle & FOR_PROMPTS if name == "finetune" else idle - FOR_PROMPTS
         notes = []
-        if given := sorted((idle & self.options.model_fields_set) - names_of_last()):
+        if given := sorted(self.options.model_fields_set - read_by(name) - names_of_last()):
+            if name == "probe":
+                read = ", ".join(sorted(read_by(name)))
+                raise RecipeError(
+                    f"protocol probe: nothing is trained, so leave out {', '.join(given)}; it reads {read}"
+                )
             notes.append(f"protocol {name}: without effect on it: {', '.join(given)}")
-        if name == "finetune" and self.config.num_fewshot:
-            notes.append("protocol finetune: --num_fewshot has no effect: training takes the place of examples")
+        if name != "prompt" and self.config.num_fewshot:
+            notes.append(f"protocol {name}: --num_fewshot has no effect: training takes the place of examples")
             self.set_config("num_fewshot", 0)
         return notes
 
@@ -213,12 +224,12 @@ class TransferTask(LeafTask):
     def dump_config(self) -> dict[str, Any]:
         """The task's configuration with the whole record of the run, for the results file."""
         config: dict[str, Any] = super().dump_config()
-        if self.protocol.name == "finetune":
+        if self.protocol.name != "prompt":
             config.pop("generation_kwargs", None)
         # lm-eval's loggers (--wandb_args, --trackio_args) find the samples' columns by these two. Of the output types
         # that they know, this one has a request a document, whose response is the answer. An official score is of all
         # documents together; a document's part in it is no number, and no column.
-        config["output_type"] = "generate_until" if self.protocol.name == "finetune" else self.OUTPUT_TYPE
+        config["output_type"] = "generate_until" if self.protocol.name != "prompt" else self.OUTPUT_TYPE
         better = self.higher_is_better()
         names = [name for name in self.aggregation() if name not in ("official", "bypass") and "_stderr" not in name]
         config["metric_list"] = [{"metric": name, "higher_is_better": better.get(name)} for name in names]

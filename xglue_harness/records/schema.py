@@ -199,6 +199,11 @@ class Evaluation(_Part):
     documents: Count = Field(description="documents predicted")
     truncated: Count = Field(description="inputs that were cut at max_length")
     missing_words: Count = Field(description="words of a tagging task that got no prediction of their own")
+    unknown: Share | None = Field(
+        None,
+        description="share (0..1) of the text's subwords that the tokenizer does not know; null: it has no unknown "
+        "subword, or an older record",
+    )
     duplicates: Count = Field(description="inputs not computed, for an equal one of this or another language was")
     real_tokens: Count = Field(description="subwords that the encoder saw, without padding")
     padded_tokens: Count = Field(description="subword positions that the encoder computed, padding included")
@@ -246,7 +251,7 @@ class _Record(_Part):
     """What heads a record, however the model was used."""
 
     schema_version: Literal[3] = Field(default=3, description="version of this schema")
-    protocol: Literal["finetune", "prompt"] = Field(description="how the model was used")
+    protocol: Literal["finetune", "prompt", "probe"] = Field(description="how the model was used")
     task: str = Field(description="short name of the task")
     source_language: str = Field(description="language that was trained on, or that few-shot examples come from")
     target_language: str = Field(description="language that was scored")
@@ -330,14 +335,58 @@ class PromptRecord(_Record):
     environment: Environment = Field(description="where the predictions were made")
 
 
-def json_schema(protocol: Literal["finetune", "prompt"] = "finetune") -> dict[str, Any]:
+class ProbeFit(_Part):
+    """The one probe that was fitted on English, which all languages share."""
+
+    layer: Count = Field(description="layer whose states were read; 0: what the embeddings give")
+    layers: Count = Field(description="number of the last layer, which gives the encoder's own output")
+    train_rows: Count = Field(description="English training rows that it was fitted on")
+    train_rows_there: Count = Field(description="rows of the English training set, of which the seed drew them")
+    truncated: Count = Field(description="training inputs that were cut at max_length")
+    iterations: Count = Field(description="that the solver took; as many as it may: it has not converged")
+    after_pooling: Sha256 | None = Field(
+        description="sha256 over what the checkpoint, a model of sentence-transformers, does after its pooling; null: "
+        "nothing, or not done"
+    )
+
+
+class ProbeSession(_Part):
+    """What this run did itself."""
+
+    cost: Cost = Field(description="of states that were not in the cache, and of the probe, over all languages")
+
+
+class ProbeEvaluation(_Part):
+    """Predicting one language's test set."""
+
+    documents: Count = Field(description="documents predicted")
+    truncated: Count = Field(description="inputs that were cut at max_length")
+    single_row_queries_left_out: Count | None = Field(description="queries of one row; null: not a ranking task")
+
+
+class ProbeRecord(_Record):
+    """Where one language's number of a frozen encoder comes from."""
+
+    protocol: Literal["probe"] = Field(description="how the model was used")
+    recipe: JsonObject = Field(description="all that decides the probe, none left at a default, and its key")
+    data: Data = Field(description="the rows that were read")
+    backbone: BackboneRecord = Field(description="the frozen encoder and its tokenizer")
+    probe: ProbeFit = Field(description="the probe that was fitted on English")
+    session: ProbeSession = Field(description="what this run did itself")
+    evaluation: ProbeEvaluation = Field(description="the predictions on the target language")
+    predictions: PredictionsRef | None = Field(description="predictions of the test set; null: not put together yet")
+    flags: Flags = Field(description="signs that the number should not be trusted")
+    environment: Environment = Field(description="where all of it was done")
+
+
+def json_schema(protocol: Literal["finetune", "prompt", "probe"] = "finetune") -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a run's record as it is written.
 
     Args:
         protocol: of the run.
     """
-    record: type[_Record] = RunRecord if protocol == "finetune" else PromptRecord
-    name = "run" if protocol == "finetune" else "prompt"
+    records: dict[str, type[_Record]] = {"finetune": RunRecord, "prompt": PromptRecord, "probe": ProbeRecord}
+    record, name = records[protocol], "run" if protocol == "finetune" else protocol
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:xglue-harness:{name}-record:{SCHEMA_VERSION}",

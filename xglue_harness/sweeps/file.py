@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 from xglue_harness.benchmark import ALL_GROUP, TASKS
 from xglue_harness.errors import SweepError
 from xglue_harness.files import read_regular, user_path
-from xglue_harness.recipe import Options
+from xglue_harness.recipe import ONLY_FOR, Options
 from xglue_harness.records.schema import Rule
 
 LIMIT = 1_000_000
@@ -30,7 +30,7 @@ ELSEWHERE = {
 }
 """Options of a run that are no part of ``recipe``, and the key of the file that stands for each."""
 
-RECIPE = tuple(name for name in Options.model_fields if name not in {*ELSEWHERE, "protocol", "prompt_language"})
+RECIPE = tuple(name for name in Options.model_fields if name not in {"protocol", *ELSEWHERE}.union(*ONLY_FOR.values()))
 """Options that ``recipe`` may hold."""
 
 Scalar = str | int | float | bool | None
