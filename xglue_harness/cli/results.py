@@ -159,3 +159,59 @@ def _cells(item: Difference) -> list[str]:
         numbers = [*map(str, (counts.both, counts.only_a, counts.only_b, counts.neither)), counts.unit]
     scores = f"{100 * item.a:.2f}", f"{100 * item.b:.2f}"
     return [TASKS[item.task].title, language, *scores, gap, *p, *numbers]
+
+
+@app.command(
+    "errors",
+    epilog="Examples: `xglue-harness results errors results`, `xglue-harness results errors before/results "
+    "after/results --data ~/xglue --rows 50`",
+)
+def errors_command(
+    a: One,
+    b: Annotated[
+        Path | None, typer.Argument(metavar="B", help="Runs of the same tasks, to see where A differs.")
+    ] = None,
+    output: Annotated[Path, options.output("For errors.html and tables in CSV.")] = Path("analysis"),
+    tasks: Tasks = None,
+    data: Annotated[str | None, options.data("'sample', 'hub', a folder or the archive: shows the texts.")] = None,
+    rows: Annotated[
+        int, typer.Option("--rows", metavar="N", min=1, help="Most of each language on which A and B differ.")
+    ] = 20,
+    seed: Annotated[int, options.seed("Of the rows that are drawn.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show where runs are wrong: precision and recall of each class, entity type or part of speech, and confusions.
+
+    All of it goes into a page and CSV; the worst class of each language is printed. With B, a sample of the rows that
+    the two predict differently, with their texts where --data names the data.
+    """
+    from xglue_harness.cli.console import PlainConsole, print_json, table
+    from xglue_harness.data.resolve import open_source
+    from xglue_harness.results.error_files import Sample, class_rows, confusion_rows, disagreement_rows, write
+    from xglue_harness.results.errors import breakdowns, disagreements
+    from xglue_harness.results.reading import read_runs
+    from xglue_harness.results.series import chosen
+
+    wanted = options.names(tasks) or ()
+    first = chosen(read_runs([a]), wanted)
+    second = [] if b is None else chosen(read_runs([b]), wanted)
+    found = breakdowns({"": first} if b is None else {"A": first, "B": second})
+    sample = None
+    if b is not None:
+        source = None if data is None else open_source(data)
+        sample = Sample(str(a), str(b), rows, disagreements(first, second, rows, seed, source))
+    if as_json:
+        differing = None if sample is None else [*disagreement_rows(sample.rows)]
+        told = {"classes": [*class_rows(found)], "confusion": [*confusion_rows(found)], "disagreements": differing}
+        print_json(told)
+        return
+    shown = table(("task", "language", "run", "of", "worst class", "F1", "precision", "recall", "support"), "lllllrrrr")
+    for item in found:
+        of_gold = [one for one in item.classes if one.support]
+        worst = min(of_gold, key=lambda one: one.f1)
+        numbers = (f"{100 * value:.1f}" for value in (worst.f1, worst.precision, worst.recall))
+        facts = (item.run.spec.title, item.run.language, item.title, item.unit, worst.name)
+        shown.add_row(*facts, *numbers, str(worst.support))
+    PlainConsole().print(shown)
+    for path in write(found, sample, output):
+        typer.echo(f"written: {path}")

@@ -133,7 +133,7 @@ def compare(runs_a: Sequence[Run], runs_b: Sequence[Run], *, replicates: int = R
     """
     from tqdm import tqdm
 
-    first, second = _by_place(runs_a), _by_place(runs_b)
+    first, second = by_place(runs_a), by_place(runs_b)
     shared = [(spec, language) for spec in TASKS.values() for language in english_first(spec.languages)]
     shared = [(spec, language) for spec, language in shared if (spec.name, language) in first.keys() & second.keys()]
     only = [tuple(" ".join(key) for key in a if key not in b) for a, b in ((first, second), (second, first))]
@@ -149,7 +149,12 @@ def compare(runs_a: Sequence[Run], runs_b: Sequence[Run], *, replicates: int = R
     return Compared(tuple(_adjusted(differences)), only[0], only[1])
 
 
-def _by_place(runs: Sequence[Run]) -> dict[tuple[str, str], Run]:
+def by_place(runs: Sequence[Run]) -> dict[tuple[str, str], Run]:
+    """Runs by task and language, of each of which there is one.
+
+    Raises:
+        DataError: where there are two, or one has no predictions.
+    """
     places: dict[tuple[str, str], Run] = {}
     for run in runs:
         if run.split != "test":
