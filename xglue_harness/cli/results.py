@@ -215,3 +215,25 @@ def errors_command(
     PlainConsole().print(shown)
     for path in write(found, sample, output):
         typer.echo(f"written: {path}")
+
+
+@app.command(
+    "plot",
+    epilog="Examples: `xglue-harness results plot results`, `xglue-harness results plot a/results b/results --output "
+    "figures`",
+)
+def plot_command(
+    paths: Paths,
+    output: Annotated[Path, options.output("For PNG and SVG.")] = Path("analysis"),
+    tasks: Tasks = None,
+) -> None:
+    """Draw scores by language, learning curves, and scores against each diagnostic that was asked for.
+
+    Learning curves are the loss by step and the dev scores by epoch. Needs pip install 'xglue-harness[plots]'.
+    """
+    from xglue_harness.results.figures import draw
+    from xglue_harness.results.reading import read_runs
+    from xglue_harness.results.series import chosen
+
+    for path in draw(chosen(read_runs(paths), options.names(tasks) or ()), output):
+        typer.echo(f"written: {path}")
