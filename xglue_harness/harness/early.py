@@ -32,14 +32,18 @@ def checked_options(metadata: Mapping[str, Any], model_arguments: Collection[str
             "batch_size among the model's arguments would also be taken for the recipe's: give lm_eval's own as "
             "--batch_size (or simple_evaluate(batch_size=...)), and the recipe's in --metadata"
         )
-    return parse_options(metadata, foreign=OWN_METADATA | {*model_arguments})
+    task = metadata.get("xglue_task")  # not there before the task's YAML is read
+    return parse_options(metadata, foreign=OWN_METADATA | {*model_arguments}, task=task)
 
 
-def check(given: Mapping[str, Any]) -> None:
+def check(given: Mapping[str, Any]) -> Options:
     """Look at the arguments of a ``simple_evaluate`` that has a task of ours.
 
     Args:
         given: the arguments by name.
+
+    Returns:
+        The options of the run.
 
     Raises:
         RecipeError: for an unknown option or one out of range, a diagnostic that there is not, or a bad `XGLUE_TABLE`.
@@ -53,3 +57,4 @@ def check(given: Mapping[str, Any]) -> None:
     options = checked_options(metadata, arguments)
     open_source(options.data)
     find(options.diagnostics)
+    return options
