@@ -110,7 +110,7 @@ def _uncertain(null: Null, interval: Interval, change: torch.Tensor) -> dict[str
     }
 
 
-def known(value: torch.Tensor) -> float | None:
+def known(value: torch.Tensor | float) -> float | None:
     """A number for a table: ``None`` where it is NaN."""
     number = float(value)
     return number if math.isfinite(number) else None

@@ -1,4 +1,6 @@
-"""The diagnostics ``cka`` and ``spectra`` of the harness (entry points of the group ``xglue_harness.diagnostics``).
+"""The diagnostics ``alignment``, ``cka`` and ``spectra`` of the harness.
+
+They are entry points of the group ``xglue_harness.diagnostics``.
 
 Their context is what the harness hands over: it knows ``languages``, ``source``, ``encoders``, ``parallel``, ``seed``
 and ``device``, and gives ``states(encoder, language)`` (``[layers + 1, n, d]``) and ``weights(encoder)``, by name.
@@ -11,12 +13,19 @@ from typing import Any, Protocol
 
 import torch
 
+from xglue_analysis.calibration import calibrated, shuffled
 from xglue_analysis.cka import cka_grid
 from xglue_analysis.comparison import known, matched
+from xglue_analysis.isotropy import iso_score
+from xglue_analysis.neighbours import NEAREST, found, nearest, overlaps
 from xglue_analysis.resampling import Pairwise
 from xglue_analysis.result import DiagnosticResult, Metric
+from xglue_analysis.separability import FOLDS, separability
 from xglue_analysis.spectra import table, totals
 from xglue_analysis.weights import MemoryWeights
+
+PERMUTATIONS = 99
+"""For the nulls of `alignment`."""
 
 
 class DiagnosticContext(Protocol):
@@ -60,6 +69,75 @@ def cka(context: DiagnosticContext) -> DiagnosticResult:
         for name, other in others.items():
             languages[language][name], details[language][name] = compared(tuned, other, context.seed)
     return DiagnosticResult(languages, details=details)
+
+
+def alignment(context: DiagnosticContext) -> DiagnosticResult:
+    """How the languages of the fine-tuned encoder lie to each other; means over the layers above the embeddings.
+
+    - ``iso_score``: `isotropy.iso_score` of a language's sentences.
+    - where test sets are translations, with English: ``mutual_knn_en`` and ``mexa_en`` (`neighbours`), and
+      ``separability_en``, how well a probe tells the two apart (`separability.separability`).
+
+    The standard errors of the last three are over sentences. The details have them by layer, each beside its null.
+    """
+    tuned = {language: context.states("finetuned", language).to(context.device) for language in context.languages}
+    source = context.source if context.parallel else None
+    languages: dict[str, dict[str, Metric]] = {}
+    details: dict[str, Any] = {}
+    for language, states in tuned.items():
+        spread = [known(iso_score(layer)) for layer in states]
+        above = [value for value in spread[1:] if value is not None]
+        languages[language] = {"iso_score": Metric(sum(above) / len(above))} if above else {}
+        details[language] = {"n": states.shape[1], "iso_score": spread}
+        if source is not None and language != source:
+            metrics, rows = _beside(states.cpu(), tuned[source].cpu(), context.seed)
+            languages[language] |= {f"{name}_{source}": metric for name, metric in metrics.items()}
+            details[language] |= {
+                "columns": ["layer", *rows[0]],
+                "rows": [[i, *row.values()] for i, row in enumerate(rows)],
+            }
+    return DiagnosticResult(languages, details=details)
+
+
+def _beside(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[dict[str, Metric], list[dict[str, float | None]]]:
+    """Measures of two languages: means over layers with their standard errors over sentences, and values by layer.
+
+    Args:
+        x: ``[layers + 1, n, d]``.
+        y: the translations.
+        seed: of folds and permutations.
+    """
+    n = x.shape[1]
+    k, folds, orders = min(NEAREST, n - 2), min(FOLDS, n), shuffled(n, PERMUTATIONS, seed)
+    by_sentence: dict[str, list[torch.Tensor]] = {"mutual_knn": [], "mexa": [], "separability": []}
+    rows = []
+    for a, b in zip(x, y, strict=True):
+        one, other, meet = nearest(a, k), nearest(b, k), found(a, b)
+        member, sentences = one.member, torch.arange(n)
+        apart = separability({"x": a, "y": b}, folds=folds, permutations=PERMUTATIONS, seed=seed)
+        values = {
+            "mutual_knn": overlaps(member, other),
+            "mexa": meet.diagonal().double(),
+            "separability": torch.stack([*apart.right.values()]).double().mean(0),
+        }
+        null = {
+            "mutual_knn": calibrated(
+                float(values["mutual_knn"].mean()), torch.stack([overlaps(member, other, o).mean() for o in orders])
+            ),
+            "mexa": calibrated(
+                float(values["mexa"].mean()), torch.stack([meet[sentences, o].double().mean() for o in orders])
+            ),
+            "separability": apart.null,
+        }
+        row: dict[str, float | None] = {}
+        for name, value in values.items():
+            by_sentence[name].append(value)
+            beside = null[name]
+            assert beside is not None  # permutations were asked for
+            row |= {name: float(value.mean()), f"{name}_p": beside.p, f"{name}_calibrated": beside.score}
+        rows.append(row)
+    means = {name: torch.stack(layers[1:]).mean(0) for name, layers in by_sentence.items()}
+    return {name: Metric(float(mean.mean()), float(mean.std()) / n**0.5) for name, mean in means.items()}, rows
 
 
 def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[Metric, dict[str, Any]]:

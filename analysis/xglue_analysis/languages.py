@@ -8,7 +8,7 @@ linear probe, which is what Ji et al. 2024 blame. Report all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from xglue_analysis.cka import cka_grid, null_deviation
 from xglue_analysis.comparison import known
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.isotropy import iso_score, mean_cosine
-from xglue_analysis.neighbours import NEAREST, nearest
+from xglue_analysis.neighbours import NEAREST, dali, nearest
 from xglue_analysis.pairs import Pair
 from xglue_analysis.resampling import PAIRWISE_LIMIT, Pairwise
 from xglue_analysis.separability import FOLDS, Separability, separability
@@ -39,6 +39,7 @@ def compare_languages(
     replicates: int = 200,
     seed: int = 0,
     calibrate: bool = False,
+    samples: Sequence[int] | None = None,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """One row for each layer and ordered pair of languages.
@@ -50,6 +51,7 @@ def compare_languages(
       chance is ``1 / n``.
     - ``mutual_knn``, ``mexa``: as in `neighbours`, each with what it is by chance (``_null``).
     - ``separability``: how well a probe tells the two languages apart (`separability`); chance is a half.
+    - with ``samples``, ``dali`` and ``dali_strict``: as in `neighbours.dali`.
     - with ``calibrate``, for each of `CALIBRATED`, ``_p`` and ``_calibrated``: as in `calibration.calibrated`.
 
     Args:
@@ -57,6 +59,7 @@ def compare_languages(
         permutations: for the nulls.
         replicates: of the bootstrap.
         seed: of both, and of the folds.
+        samples: ``[n]``, which sample each text is an option of, as the premise of an XNLI pair.
         calibrate: whether each measure is compared with its null, which takes several times as long.
         progress: show bars.
 
@@ -79,9 +82,12 @@ def compare_languages(
             apart = _apart({names[i]: at[i], names[j]: at[j]}, permutations if calibrate else 0, seed)
             shared: dict[str, Any] = {"layer": layer, "n": n, "d": d}
             shared |= {name: known(values[i, j]) for name, values in columns.items()}
-            shared |= {name: known(torch.tensor(value)) for name, value in pair.values().items()}
+            shared |= {name: known(value) for name, value in pair.values().items()}
             shared["constant"] = int(shared["constant"] or 0)
             shared["separability"] = apart.accuracy
+            if samples is not None:
+                for name, strict in (("dali", False), ("dali_strict", True)):
+                    shared[name] = known(dali(at[i], at[j], samples, strict=strict))
             for a, b, backward in ((i, j, False), (j, i, True)):
                 row = {"language_a": names[a], "language_b": names[b], **shared, **pair.found(backward=backward)}
                 if calibrate:
@@ -122,7 +128,7 @@ def language_spaces(
             together |= {"separability_p": apart.null.p, "separability_calibrated": apart.null.score}
         for name, x in at.items():
             found = {"iso_score": iso_score(x), "mean_cosine": mean_cosine(x), "told": apart.languages[name]}
-            own = {key: known(torch.tensor(value)) for key, value in found.items()}
+            own = {key: known(value) for key, value in found.items()}
             rows.append({"language": name, "layer": layer, "n": len(x), "d": x.shape[1], **own, **together})
     return rows
 
@@ -156,8 +162,8 @@ def _beside(
     for measure, drawn in null.items():
         value = row[measure]
         got = calibrated(float("nan") if value is None else value, drawn)
-        yield f"{measure}_p", known(torch.tensor(got.p))
-        yield f"{measure}_calibrated", known(torch.tensor(got.score))
+        yield f"{measure}_p", known(got.p)
+        yield f"{measure}_calibrated", known(got.score)
     if apart.null is not None:
         yield "separability_p", apart.null.p
         yield "separability_calibrated", apart.null.score

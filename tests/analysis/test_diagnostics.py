@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from xglue_analysis import diagnostics
+from xglue_analysis.isotropy import iso_score
+from xglue_analysis.neighbours import mexa, mutual_knn
 from xglue_analysis.result import Metric
 
 
@@ -32,3 +34,43 @@ def test_cka_is_computed_where_the_encoder_is(device, monkeypatch):
     result = diagnostics.cka(context)
     assert seen == {device}
     assert sorted(result.languages["de"]) == ["cka_en", "cka_pretrained"]
+
+
+def _alignment(parallel):
+    generator = torch.Generator().manual_seed(0)
+    text = torch.randn(4, 40, 6, generator=generator)
+    states = {"en": text, "de": text + 0.1 * torch.randn(4, 40, 6, generator=generator)}
+    states["sw"] = torch.randn(4, 40, 6, generator=generator) + 5
+    return diagnostics.alignment(
+        SimpleNamespace(
+            languages=("en", "de", "sw"),
+            source="en",
+            parallel=parallel,
+            seed=3,
+            device=torch.device("cpu"),
+            states=lambda encoder, language: states[language],
+        )
+    ), states
+
+
+def test_alignment_is_the_mean_over_layers_above_the_embeddings():
+    result, states = _alignment(parallel=True)
+    near = [mutual_knn(states["en"][layer], states["de"][layer]) for layer in range(4)]
+    both = [mexa(states["en"][layer], states["de"][layer]) for layer in range(4)]
+    german = result.languages["de"]
+    assert german["mutual_knn_en"].value == pytest.approx(sum(near[1:]) / 3)
+    assert german["mexa_en"].value == pytest.approx(sum(both[1:]) / 3)
+    assert 0 < german["mutual_knn_en"].stderr < 0.1
+    assert german["separability_en"].value < 0.7
+    assert result.languages["sw"]["separability_en"].value > 0.95
+    assert result.languages["sw"]["mexa_en"].value < 0.1
+    rows = [dict(zip(result.details["de"]["columns"], row, strict=True)) for row in result.details["de"]["rows"]]
+    assert [row["layer"] for row in rows] == [0, 1, 2, 3]
+    assert all(row["mexa_p"] == 0.01 and row["mexa_calibrated"] > 0.5 for row in rows)
+    assert "mutual_knn_en" not in result.languages["en"]
+
+
+def test_without_translations_alignment_says_how_each_language_fills_its_space():
+    result, states = _alignment(parallel=False)
+    expected = sum(iso_score(states["sw"][layer]) for layer in range(1, 4)) / 3
+    assert result.languages["sw"] == {"iso_score": Metric(pytest.approx(expected, abs=1e-6))}

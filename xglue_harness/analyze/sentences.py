@@ -27,6 +27,8 @@ class Texts:
         description: where they come from.
         files: sha256 (hex) by path.
         data: what sort of data they are.
+        samples: which texts are options of one sample, by its number: pairs of XNLI that share their premise; ``None``
+            where none do.
     """
 
     by_language: dict[str, list[str]]
@@ -34,6 +36,7 @@ class Texts:
     description: str
     files: dict[str, str]
     data: DataMark
+    samples: list[int] | None = None
 
 
 def chosen_texts(
@@ -118,11 +121,14 @@ def task_texts(name: str, data: str | None, languages: Sequence[str] | None, row
     texts: dict[str, list[str]] = {}
     files: dict[str, str] = {}
     unlike: list[str] = []
+    firsts: list[str] = []
     for language in languages or there:
         loaded = source.load(spec, "test", language)
         unlike += unofficial(source, spec, "test", language, len(loaded.dataset))
         chosen = loaded.dataset if rows is None else loaded.dataset.select(range(min(rows, len(loaded.dataset))))
         texts[language] = [*map(kind_of(spec).row_text, chosen)]
+        if not firsts and spec.parallel and spec.text_b:
+            firsts = [" ".join(row[column] for column in spec.text_a) for row in chosen]
         files.update(loaded.files)
     least = min(map(len, texts.values()))
     kind: Kind = "SAMPLE" if source.is_sample else "UNOFFICIAL" if unlike else "XGLUE"
@@ -132,7 +138,15 @@ def task_texts(name: str, data: str | None, languages: Sequence[str] | None, row
         f"{spec.title} test, {source.name}: {source.description}",
         files,
         DataMark(kind, unlike),
+        _samples(firsts[:least]),
     )
+
+
+def _samples(firsts: Sequence[str]) -> list[int] | None:
+    """Numbers of the samples of pairs that share their first text."""
+    numbers: dict[str, int] = {}
+    samples = [numbers.setdefault(text, len(numbers)) for text in firsts]
+    return samples if len(numbers) < len(samples) else None
 
 
 def _known() -> set[str]:
