@@ -17,8 +17,8 @@ from xglue_harness.recipe import Options, resolve
 CPU = torch.device("cpu")
 
 
-def _model(checkpoints, family, task="xnli"):
-    backbone = load_backbone(str(checkpoints(family)), CPU)
+def _model(checkpoint, family, task="xnli"):
+    backbone = load_backbone(str(checkpoint(family)), CPU)
     pooling = default_pooling(backbone.config)
     recipe = resolve(Options(max_length=32), TASKS[task], seed=1, precision="fp32", pooling=pooling)
     with torch.random.fork_rng():
@@ -28,8 +28,8 @@ def _model(checkpoints, family, task="xnli"):
 
 
 @pytest.mark.parametrize("family", sorted(families.FAMILIES))
-def test_the_states_of_a_layer_are_what_is_changed(checkpoints, family):
-    backbone, _, model = _model(checkpoints, family)
+def test_the_states_of_a_layer_are_what_is_changed(checkpoint, family):
+    backbone, _, model = _model(checkpoint, family)
     ids = torch.tensor([backbone.tokenizer("a cat sees")["input_ids"][:6]])
     mask = torch.ones_like(ids)
     last = last_layer(model.encoder)
@@ -55,8 +55,8 @@ def test_the_states_of_a_layer_are_what_is_changed(checkpoints, family):
     assert torch.equal(again[-1], plain[-1])
 
 
-def test_what_has_no_list_of_layers_is_named(checkpoints):
-    backbone, _, model = _model(checkpoints, "xlmr")
+def test_what_has_no_list_of_layers_is_named(checkpoint):
+    _, _, model = _model(checkpoint, "xlmr")
     model.encoder.config.num_hidden_layers = 5
     with pytest.raises(EncoderError, match="has no list of 5 layers"), edited(model, 1, lambda states: states):
         pass
@@ -64,8 +64,8 @@ def test_what_has_no_list_of_layers_is_named(checkpoints):
 
 @pytest.mark.parametrize("task", ["xnli", "pos"])
 @pytest.mark.parametrize("layer", [1, 2])
-def test_moments_are_those_of_what_the_head_or_the_next_layer_reads(checkpoints, task, layer):
-    backbone, recipe, model = _model(checkpoints, "xlmr", task)
+def test_moments_are_those_of_what_the_head_or_the_next_layer_reads(checkpoint, task, layer):
+    backbone, recipe, model = _model(checkpoint, "xlmr", task)
     texts = families.texts()["en"][:6]
     if task == "pos":
         rows = [{"words": text.split(), "pos": [0] * len(text.split())} for text in texts]
