@@ -268,6 +268,43 @@ def mean_stderr(items: Sequence[float]) -> float:
     return math.sqrt(math.fsum((x - average) ** 2 for x in items) / (n * (n - 1)))
 
 
+def difference_stderr(before: Sequence[float] | Sequence[Ratio], after: Sequence[float] | Sequence[Ratio]) -> float:
+    r"""Standard error of the difference of two scores of the same examples, by linearisation.
+
+    With :math:`e_i = (num_i - r \, den_i) / \sum den` of each score, it is
+    :math:`\sqrt{\frac{n}{n-1} \sum_i (e_i^{after} - e_i^{before})^2}`: what the two have in common takes nothing away.
+
+    Args:
+        before: scores of the examples, ``[examples]``: numbers, or pairs as :func:`ratio` takes them.
+        after: the same.
+
+    Returns:
+        In the unit of the score; NaN for fewer than two examples and where denominators add up to 0.
+
+    Raises:
+        ValueError: the two differ in length, or there are no examples.
+
+    Source:
+        Cochran 1977, Sampling Techniques, 3rd edition, section 6.5.
+    """
+    _check_lengths(before, after)
+    parts = [_linearised(items) for items in (before, after)]
+    n = len(before)
+    if n < 2 or not all(parts):
+        return math.nan
+    return math.sqrt(n / (n - 1) * math.fsum((b - a) ** 2 for a, b in zip(*parts, strict=True)))
+
+
+def _linearised(items: Sequence[float] | Sequence[Ratio]) -> list[float]:
+    """What each example adds to its score, beside the mean; nothing where denominators add up to 0."""
+    pairs = [item if isinstance(item, tuple) else (float(item), 1.0) for item in items]
+    total = math.fsum(den for _, den in pairs)
+    if not total:
+        return []
+    r = ratio(pairs)
+    return [(num - r * den) / total for num, den in pairs]
+
+
 def group_stderr(errors: Sequence[float]) -> float:
     r"""Standard error of the plain mean of scores of independent test sets: :math:`\sqrt{\sum_i se_i^2} / n`.
 

@@ -113,6 +113,21 @@ class Options(BaseModel):
         str | None, Field(description="encoder that diagnostics compare with: a Hub id (@revision) or a folder")
     ] = None
 
+    intervene: Annotated[
+        tuple[Literal["center", "erase"], ...],
+        BeforeValidator(_names),
+        Field(
+            description="states that no longer tell their language, scored beside the others: center moves each "
+            "language's mean onto English's, erase removes what tells languages apart; as one word: center+erase"
+        ),
+    ] = ()
+    intervene_layer: Annotated[
+        int | None, Field(ge=0, description="layer whose states are changed; by default the last, which the head reads")
+    ] = None
+    intervene_rows: Annotated[
+        int, Field(ge=8, description="dev documents of each language that an intervention is fitted on, at most")
+    ] = 512
+
     @property
     def given(self) -> frozenset[str]:
         """Names of the options that were given one by one, and not by a recipe."""
@@ -123,6 +138,8 @@ class Options(BaseModel):
     def _diagnoses_one_encoder(self) -> Options:
         if self.diagnostics and self.select == "oracle":
             raise ValueError("diagnostics compare languages in one encoder; select oracle scores each with another")
+        if self.intervene and self.select == "oracle":
+            raise ValueError("intervene compares languages in one encoder; select oracle scores each with another")
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from typing import Any
 
 from xglue_harness.benchmark import ALL_GROUP
 from xglue_harness.metrics import group_stderr
+from xglue_harness.records.measures import measures
 
 SAMPLE_MARK = " [SAMPLE]"
 UNOFFICIAL_MARK = " [UNOFFICIAL]"
@@ -40,15 +41,17 @@ def means(children: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[s
 
 
 def diagnosed(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over languages of what diagnostics found; standard errors are not known, for languages share sentences.
+    """Means over languages of what diagnostics and interventions found.
+
+    Standard errors are not known, for languages share sentences.
 
     Args:
         runs: the record of each language's run.
     """
     values: dict[str, list[float]] = {}
     for run in runs:
-        for name, metric in ((run.get("diagnostics") or {}).get("metrics", {})).items():
-            values.setdefault(name, []).append(metric["value"])
+        for name, (value, _) in measures(run).items():
+            values.setdefault(name, []).append(value)
     averages = {f"{name},none": sum(numbers) / len(numbers) for name, numbers in values.items()}
     return {**averages, **{f"{name}_stderr,none": "N/A" for name in values}}
 

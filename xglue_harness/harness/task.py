@@ -24,6 +24,7 @@ from xglue_harness.harness.probing import Probing
 from xglue_harness.harness.prompting import Prompting
 from xglue_harness.harness.protocol import DOCUMENT, EvaluationProtocol, Metadata, Scored, protocol_of
 from xglue_harness.recipe import read_by
+from xglue_harness.records.measures import measures
 from xglue_harness.resources import tasks_folder
 from xglue_harness.transfer.leaf import Document
 
@@ -175,10 +176,10 @@ class TransferTask(LeafTask):
         return {**items, "official": scored, **self._diagnosed()}
 
     def _diagnosed(self) -> dict[str, Any]:
-        """Numbers of diagnostics with their standard errors, the same for every document."""
-        metrics = (self.run.get("diagnostics") or {}).get("metrics", {})
-        values = {name: metric["value"] for name, metric in metrics.items()}
-        errors = {f"{name}_stderr": metric["stderr"] for name, metric in metrics.items()}
+        """Numbers of diagnostics and interventions with their standard errors, the same for every document."""
+        found = measures(self.run)
+        values = {name: value for name, (value, _) in found.items()}
+        errors = {f"{name}_stderr": error for name, (_, error) in found.items()}
         return {**values, **{name: "N/A" if error is None else error for name, error in errors.items()}}
 
     def aggregation(self) -> dict[str, Function]:

@@ -13,6 +13,7 @@ from typing import Any
 from xglue_harness.benchmark import ALL_GROUP, SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.columns import aligned
 from xglue_harness.metrics import group_stderr
+from xglue_harness.records.measures import measures
 
 SAME = 1e-9
 """Two scores that differ by less are one number: they were summed in another order."""
@@ -43,9 +44,8 @@ class TaskRun:
 
     @property
     def measures(self) -> list[str]:
-        """Names of what diagnostics found in any language."""
-        found = ((record.get("diagnostics") or {}).get("metrics", {}) for record in self.records.values())
-        return list(dict.fromkeys(name for metrics in found for name in metrics))
+        """Names of what diagnostics and interventions found in any language."""
+        return list(dict.fromkeys(name for record in self.records.values() for name in measures(record)))
 
     @property
     def shared_measures(self) -> list[str]:

@@ -16,7 +16,7 @@ from xglue_harness.prediction.token_budget import bytes_a_token, tokens_for
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.heads import TransferModel
-    from xglue_harness.prediction.hidden_states import HiddenStateRecorder
+    from xglue_harness.prediction.hidden_states import Recorder
 
 
 class ForwardPass:
@@ -28,7 +28,7 @@ class ForwardPass:
         inputs: Inputs,
         pad: int,
         device: torch.device,
-        recorder: HiddenStateRecorder | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """Copy the inputs to the device.
 

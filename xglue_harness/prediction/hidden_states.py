@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,6 +14,22 @@ from xglue_harness.encoders.pooling import pool
 States = dict[int, torch.Tensor]
 """Mean over each input's subwords, ``[layers + 1, width]`` float32 on the CPU, by input. Layer 0 is what the embeddings
 give, the last one the encoder's own output, as the head reads it."""
+
+
+class Recorder(Protocol):
+    """Takes hidden states as batches go by; `xglue_harness.prediction.predict.predict` calls it in this order."""
+
+    def begin(self, sizes: Sequence[int], firsts: np.ndarray) -> None:
+        """Be told of all inputs, before any is computed."""
+
+    def wants(self, batch: np.ndarray) -> bool:
+        """Say whether the states of a batch are of use."""
+
+    def add(self, batch: np.ndarray, states: Sequence[torch.Tensor], mask: torch.Tensor) -> None:
+        """Take them."""
+
+    def finish(self) -> None:
+        """Be told that all batches are computed."""
 
 
 class HiddenStateRecorder:

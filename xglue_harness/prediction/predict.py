@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.heads import TransferModel
     from xglue_harness.kinds.base import Prediction
-    from xglue_harness.prediction.hidden_states import HiddenStateRecorder
+    from xglue_harness.prediction.hidden_states import Recorder
     from xglue_harness.recipe import Recipe
 
 
@@ -116,7 +116,7 @@ def predict(
     *,
     progress: bool = True,
     note: str = "",
-    recorder: HiddenStateRecorder | None = None,
+    recorder: Recorder | None = None,
 ) -> list[Predictions]:
     """Predict documents of any number of languages in one pass, inputs of similar length together.
 

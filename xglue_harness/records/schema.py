@@ -244,6 +244,39 @@ class Diagnostics(_Part):
     cost: Cost = Field(description="of all diagnostics of the task, over all languages")
 
 
+class Change(_Part):
+    """What a change of states does to a score."""
+
+    score: Share = Field(description="score (0..1) with the states changed")
+    gain: float = Field(description="that score less the score of the unchanged states")
+    gain_stderr: Amount | None = Field(description="its standard error over documents, paired; null: not defined")
+    better: Count = Field(description="documents that score more than before")
+    worse: Count = Field(description="documents that score less")
+    length: Amount = Field(description="root mean square of how far the dev texts' states are moved")
+
+
+class Intervention(_Part):
+    """The score of states that no longer tell their language (`xglue_analysis.erasure`), and of a control."""
+
+    layer: Count = Field(description="layer whose states were changed; 0: what the embeddings give")
+    states: Literal["pooled", "words", "subwords"] = Field(description="which states of dev texts it was fitted on")
+    documents: dict[str, Count] = Field(description="dev documents of each language that it was fitted on, unlabelled")
+    files: dict[str, Sha256] = Field(description="sha256 of the rows that they come from, by path")
+    rank: Count | None = Field(description="dimensions that were removed; null: none, states were moved")
+    seed: Count = Field(description="of the control")
+    change: Change = Field(description="the intervention")
+    control: Change = Field(description="the same with a random direction, or subspace, of the same length, or rank")
+    beyond_control: float = Field(description="gain of the intervention less that of the control")
+    beyond_control_stderr: Amount | None = Field(description="its standard error over documents, paired")
+
+
+class Interventions(_Part):
+    """What becomes of a score when states are changed at evaluation."""
+
+    of: dict[Literal["center", "erase"], Intervention] = Field(description="by name")
+    cost: Cost = Field(description="of all interventions of the task, over all languages")
+
+
 class Flags(_Part):
     """Signs that a number should not be trusted."""
 
@@ -294,6 +327,9 @@ class RunRecord(_Record):
     session: Session = Field(description="how this run came by the weights")
     evaluation: Evaluation = Field(description="the predictions on the target language")
     diagnostics: Diagnostics | None = Field(description="measures beside the score; null: none was asked")
+    interventions: Interventions | None = Field(
+        None, description="scores of changed states; null: none was asked for, or the language has none"
+    )
     predictions: PredictionsRef | None = Field(description="predictions of the test set; null: not put together yet")
     flags: Flags = Field(description="signs that the number should not be trusted")
     environment: Environment = Field(description="where the predictions were made")

@@ -20,6 +20,7 @@ from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.encoders.probe import Finding, check_length, probe_padding, with_batch_rule
 from xglue_harness.encoders.told_languages import check_languages
 from xglue_harness.errors import RecipeError
+from xglue_harness.interventions.run import DevTexts, dev_texts
 from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Prepared
 from xglue_harness.recipe import Options, Recipe, resolve
@@ -43,6 +44,7 @@ class Job:
         data: what the training reads.
         files: sha256 of the files that it comes from, by path.
         unofficial: what to say of those that have another number of rows than the official ones.
+        texts: dev texts that interventions are fitted on, where any was asked for.
     """
 
     backbone: Backbone
@@ -52,6 +54,7 @@ class Job:
     data: TrainingData
     files: dict[str, str]
     unofficial: tuple[str, ...]
+    texts: DevTexts | None = None
 
     @property
     def options(self) -> Options:
@@ -91,8 +94,11 @@ def prepare_job(backbone: Backbone, leaves: Sequence[Leaf], probes: dict[int, Fi
     lines = [*unofficial(source, spec, "train", SOURCE_LANGUAGE, len(train.dataset)), *dev_lines]
     warn_of_unofficial([*lines, *(line for leaf in leaves for line in leaf.unofficial)])
     data = TrainingData(_first_rows(train.dataset, recipe, spec.title), fingerprint(files), dev)
+    texts = None
+    if options.intervene:
+        texts = dev_texts(source, spec, [leaf.language for leaf in leaves], options.intervene_rows)
     check_languages(backbone, [SOURCE_LANGUAGE, *dev, *(leaf.language for leaf in leaves)])
-    return Job(_probed(backbone, recipe, probes), spec, recipe, leaves, data, files, tuple(lines))
+    return Job(_probed(backbone, recipe, probes), spec, recipe, leaves, data, files, tuple(lines), texts)
 
 
 def warn_of_sample(source: Source) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.encoders.unknown import unknown_shares, warn
 from xglue_harness.errors import DataError, StoreError
 from xglue_harness.files import cache_root, nearest_existing, no_room
+from xglue_harness.interventions.run import Scored, intervene
 from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Prepared, predict, prepare
 from xglue_harness.store.room import working_bytes
@@ -32,6 +33,7 @@ from xglue_harness.transfer.job import compared, context_builder
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.fingerprint import Identity
+    from xglue_harness.encoders.heads import TransferModel
     from xglue_harness.transfer.job import Job
 
 logger = logging.getLogger(__name__)
@@ -75,6 +77,8 @@ def try_out(identity: Identity, job: Job) -> Entry | None:
     builder = context_builder(job, few, world, wanted=LEAST) if diagnosed else None
     parts = [prepared for _, prepared in few.values()]
     predict(model, backbone, recipe, parts, progress=False, recorder=None if builder is None else builder.recorder)
+    if job.texts is not None and entry is None:
+        _try_interventions(job, model, few, world)
     if builder is not None:
         diagnose(job.options.diagnostics, builder.build(recipe, model, compared(job)))
     if entry is None:
@@ -83,6 +87,18 @@ def try_out(identity: Identity, job: Job) -> Entry | None:
         lambda: check_writable(cache_root() / "predictions", "set XGLUE_CACHE to a folder that can be written")
     )
     return entry
+
+
+def _try_interventions(
+    job: Job, model: TransferModel, few: Mapping[str, tuple[Documents, Prepared]], world: World
+) -> None:
+    """Change the states of a few documents."""
+    assert job.texts is not None
+    golds = {
+        language: [document[job.spec.label_column] for document in rows.values()] for language, (rows, _) in few.items()
+    }
+    scored = {language: Scored(few[language][1], own, own) for language, own in golds.items()}
+    intervene(job.options, model, job.backbone, job.recipe, job.spec, job.texts.first(LEAST), scored, world)
 
 
 def _check_texts(job: Job) -> None:

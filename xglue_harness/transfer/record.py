@@ -14,6 +14,7 @@ from xglue_harness.records.schema import (
     Diagnostics,
     Evaluation,
     Flags,
+    Interventions,
     RunRecord,
     Selection,
     Training,
@@ -36,6 +37,7 @@ def record(
     evaluation: Evaluation,
     constant: str | None,
     diagnostics: Diagnostics | None = None,
+    interventions: Interventions | None = None,
 ) -> dict[str, Any]:
     """All that a reader needs to judge, or to repeat, a leaf's number, as JSON.
 
@@ -48,6 +50,7 @@ def record(
         evaluation: what predicting took.
         constant: the class that all predictions are; ``None`` where they differ, as they should.
         diagnostics: measures beside the score, where any was asked for.
+        interventions: scores of changed states, where any was asked for.
     """
     backbone, recipe = job.backbone, job.recipe
     run = RunRecord(
@@ -65,6 +68,7 @@ def record(
         session=tuned.session,
         evaluation=evaluation,
         diagnostics=diagnostics,
+        interventions=interventions,
         predictions=None,
         flags=flags(tuned.training, selection.epoch, constant),
         environment=environment(backbone.device),

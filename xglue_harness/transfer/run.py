@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 from xglue_harness.collapse import constant
 from xglue_harness.diagnostics.run import diagnose
 from xglue_harness.encoders.unknown import count_unknown
+from xglue_harness.interventions.run import Scored, intervene
 from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Predictions, Prepared, predict, prepare
 from xglue_harness.records.cost_meter import CostMeter
-from xglue_harness.records.schema import Cost, Diagnostics, EpochScores, Evaluation, Rule, RuleScore, Selection
+from xglue_harness.records.schema import (
+    Cost,
+    Diagnostics,
+    EpochScores,
+    Evaluation,
+    Interventions,
+    Rule,
+    RuleScore,
+    Selection,
+)
 from xglue_harness.training.determinism import seeded
 from xglue_harness.training.finetune import FineTuned, finetune
 from xglue_harness.training.selection import RULES, selected
@@ -21,6 +31,7 @@ from xglue_harness.transfer.record import record
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.fingerprint import Identity
+    from xglue_harness.encoders.heads import TransferModel
     from xglue_harness.kinds.base import Prediction
     from xglue_harness.store.trainings import Entry
     from xglue_harness.training.distributed import World
@@ -78,6 +89,7 @@ def run_job(
     """
     backbone, spec, recipe, options = job.backbone, job.spec, job.recipe, job.options
     diagnostics: dict[str, Diagnostics] = {}
+    interventions: dict[str, Interventions] = {}
     seconds = 60 * options.checkpoint_minutes
     with seeded(recipe.seed, backbone.device):
         tuned = finetune(
@@ -112,7 +124,27 @@ def run_job(
                 _note(run, epoch, prediction, cost, tuned.world, backbone.tokenizer)
             if builder is not None and recorder is not None:
                 diagnostics = diagnose(options.diagnostics, builder.build(recipe, model, compared(job)))
-    return [_outcome(job, run, identity, tuned, diagnostics.get(run.leaf.language)) for run in runs]
+            if job.texts is not None and epoch == runs[0].headline:
+                interventions = _intervened(job, model, runs, tuned.world)
+    return [
+        _outcome(job, run, identity, tuned, diagnostics.get(run.leaf.language), interventions.get(run.leaf.language))
+        for run in runs
+    ]
+
+
+def _intervened(job: Job, model: TransferModel, runs: Sequence[_LeafRun], world: World) -> dict[str, Interventions]:
+    """Scores of changed states, in each language that is scored."""
+    assert job.texts is not None
+    scored = {
+        run.leaf.language: Scored(
+            run.prepared,
+            [document[job.spec.label_column] for document in run.leaf.documents.values()],
+            [*run.predictions.values()],
+        )
+        for run in runs
+        if not run.leaf.is_predicted_only
+    }
+    return intervene(job.options, model, job.backbone, job.recipe, job.spec, job.texts, scored, world)
 
 
 def _leaf_run(job: Job, tuned: FineTuned, leaf: Leaf, *, progress: bool) -> _LeafRun:
@@ -156,10 +188,19 @@ def _note(run: _LeafRun, epoch: float, part: Predictions, cost: Cost, world: Wor
     )
 
 
-def _outcome(job: Job, run: _LeafRun, identity: Identity, tuned: FineTuned, diagnostics: Diagnostics | None) -> Outcome:
+def _outcome(
+    job: Job,
+    run: _LeafRun,
+    identity: Identity,
+    tuned: FineTuned,
+    diagnostics: Diagnostics | None,
+    interventions: Interventions | None,
+) -> Outcome:
     assert run.evaluation is not None
     selection = _selection(run, tuned.training.epochs)
-    written = record(job, run.leaf, identity, tuned, selection, run.evaluation, run.constant, diagnostics)
+    written = record(
+        job, run.leaf, identity, tuned, selection, run.evaluation, run.constant, diagnostics, interventions
+    )
     return Outcome(run.predictions, run.scores, written)
 
 

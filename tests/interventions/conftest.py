@@ -1,0 +1,5 @@
+"""Small checkpoints of the families, as the tests of encoders have them."""
+
+from tests.encoders.conftest import checkpoint
+
+__all__ = ["checkpoint"]

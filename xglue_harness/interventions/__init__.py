@@ -1,0 +1,1 @@
+"""What becomes of a score when states no longer tell their language."""
