@@ -73,6 +73,8 @@ NO_TABLE = {
     "data prepare": "it writes files, and says where",
     "data prune": "a line for each file, before it asks",
     "cache verify": "a line for each problem",
+    "store export": "it writes files, and says where",
+    "results export": "it writes files, and says which",
     "store verify": "a line for each problem",
     "store prune": "a line for each training, before it asks",
     "backbone new": "it writes a file, and prints it",

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xglue_harness.cli import options
+from xglue_harness.cli import options, results_export
 from xglue_harness.cli.options import Json, Tasks
 
 if TYPE_CHECKING:
     from xglue_harness.results.comparing import Difference
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
+app.command("export")(results_export.export)
 
 _WHAT = "lm_eval's results files, or folders of them; a leaderboard's tree"
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help=f"{_WHAT}; the store, its entries, or their keys.")]

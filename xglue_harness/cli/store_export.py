@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
+from xglue_harness.cli.options import Key
+
 
 def export(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="of the entry, or its first digits: see store ls")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the checkpoint goes: a new or an empty folder")],
-    epoch: Annotated[float | None, typer.Option(metavar="N", help="epoch of the weights; by default the last")] = None,
+    key: Key,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the checkpoint goes: a new or an empty folder.")],
+    epoch: Annotated[float | None, typer.Option(metavar="N", help="Epoch of the weights; by default the last.")] = None,
     results: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RESULTS", help="results whose scores the model card shows; once for each"),
+        typer.Option(metavar="RESULTS", help="Results whose scores the model card shows; once for each."),
     ] = None,
     model_args: Annotated[
         str | None,
@@ -22,11 +24,12 @@ def export(
             "--model-args",
             "--model_args",
             metavar="ARGS",
-            help="the backbone as the run had it, as for lm_eval; by default pretrained=NAME",
+            help="The backbone as the run had it, as for lm_eval; by default pretrained=NAME.",
         ),
     ] = None,
     push: Annotated[
-        str | None, typer.Option(metavar="ORG/NAME", help="also bring it to the Hub; a new repository is private")
+        str | None,
+        typer.Option(metavar="NAME", help="Also bring it to the Hub, as ORG/NAME; a new repository is private."),
     ] = None,
 ) -> None:
     """Write a fine-tuned encoder as a checkpoint, with tokenizer and model card.
