@@ -36,11 +36,14 @@ def checked_options(metadata: Mapping[str, Any], model_arguments: Collection[str
     return parse_options(metadata, foreign=OWN_METADATA | {*model_arguments}, task=task)
 
 
-def check(given: Mapping[str, Any]) -> None:
+def check(given: Mapping[str, Any]) -> Options:
     """Look at the arguments of a ``simple_evaluate`` that has a task of ours.
 
     Args:
         given: the arguments by name.
+
+    Returns:
+        The options of the run.
 
     Raises:
         RecipeError: for an unknown option or one out of range, a diagnostic that there is not, or a bad `XGLUE_TABLE`.
@@ -54,3 +57,4 @@ def check(given: Mapping[str, Any]) -> None:
     options = checked_options(metadata, arguments)
     open_source(options.data)
     find(options.diagnostics)
+    return options
