@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import importlib.util
 import json
 import reprlib
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.errors import RecipeError
@@ -25,12 +26,22 @@ if TYPE_CHECKING:
 
 ChosenPrecision = Literal["fp32", "tf32", "bf16", "fp16"]
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+TrackerName = Literal["tensorboard", "wandb", "trackio"]
 PoolingName = Literal["auto", "first", "mean", "max", "eos"]
 
 
 def _names(value: Any) -> Any:
     """Names in one word, as ``key=value`` on the command line gives them, where a comma ends a value."""
     return tuple(filter(None, value.split("+"))) if isinstance(value, str) else value
+
+
+def _installed(names: tuple[TrackerName, ...]) -> tuple[TrackerName, ...]:
+    """Each tracker once; one that is not installed is refused before anything is loaded."""
+    for name in names:
+        found = importlib.util.find_spec(name)
+        if found is None or found.origin is None:  # a folder of that name, as wandb makes one for its logs
+            raise ValueError(f"{name} is not installed: pip install {name}")
+    return tuple(dict.fromkeys(names))
 
 
 class Options(BaseModel):
@@ -100,6 +111,12 @@ class Options(BaseModel):
     checkpoint_minutes: Annotated[
         float, Field(ge=0, description="time between checkpoints (there is one after each epoch, too)")
     ] = 10
+    report_to: Annotated[
+        tuple[TrackerName, ...],
+        BeforeValidator(_names),
+        AfterValidator(_installed),
+        Field(description="trackers that are told how a training goes: tensorboard, wandb, trackio; as one word: a+b"),
+    ] = ()
     diagnostics: Annotated[
         tuple[str, ...],
         BeforeValidator(_names),

@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # pydantic takes a while, which what reads a queue's jobs nee
 WEIGHTS = ("*.safetensors", "*.bin")
 """Files of a checkpoint with weights, whose bytes say how large the model is."""
 
+NO_RESULT = frozenset({"checkpoint_minutes", "report_to"})
+"""Options that decide no result."""
+
 USUAL_BYTES = 1_000_000_000
 """Size of a model of which nothing is known: about that of XLM-R base, in fp32."""
 
@@ -78,7 +81,7 @@ class Job:
             "seed": self.seed,
             "model": self.model,
             "model_args": dict(self.model_args),
-            "metadata": {key: value for key, value in self.metadata.items() if key != "checkpoint_minutes"},
+            "metadata": {key: value for key, value in self.metadata.items() if key not in NO_RESULT},
             "stamps": dict(self.stamps),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

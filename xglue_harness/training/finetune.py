@@ -18,6 +18,7 @@ from xglue_harness.store.trainings import Entry, Store, content_key
 from xglue_harness.training.checkpoint import CheckpointFolder
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
+from xglue_harness.training.reports import Reports
 from xglue_harness.training.trainer import Trainer, TrainingData
 from xglue_harness.training.weights import load_trained
 
@@ -115,6 +116,7 @@ def finetune(
     progress: bool = True,
     graphs: bool = True,
     place: str = "",
+    reports: Reports | None = None,
 ) -> FineTuned:
     """Fine-tune a copy of an encoder; the encoder itself stays as it was.
 
@@ -133,6 +135,7 @@ def finetune(
         progress: show bars.
         graphs: record steps as CUDA graphs where that can be done.
         place: among the trainings of a run, for the log.
+        reports: what is told how it goes.
 
     Raises:
         TrainingError: when the loss is not finite, memory runs out, or the processes were given different things.
@@ -150,7 +153,11 @@ def finetune(
         if entry is not None:
             logger.info("%s: taken from the store, nothing is trained: %s", spec.title, entry.folder)
             session = Session(from_store=True, resumed_from_step=None, trained_steps=0, cost=Cost(seconds=0.0))
-            return FineTuned(entry, Training.model_validate(entry.training), session, world)
+            training = Training.model_validate(entry.training)
+            if reports is not None and training.epochs:
+                last = training.epochs[-1].epoch
+                reports.follow(training.curve, training.epochs, training.steps / last)
+            return FineTuned(entry, training, session, world)
         with CostMeter(backbone.device) as meter:
             checkpoints = CheckpointFolder(store.working_folder(key))
             trainer = Trainer(
@@ -164,6 +171,7 @@ def finetune(
                 progress,
                 graphs=graphs,
                 place=place,
+                reports=reports,
             )
             trainer.train()
         training = trainer.training(meter, key)

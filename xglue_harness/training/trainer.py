@@ -28,6 +28,7 @@ from xglue_harness.training.dev_sets import DevSets
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
 from xglue_harness.training.outlook import Outlook
+from xglue_harness.training.reports import Reports
 from xglue_harness.training.selection import needed
 from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.weights import trained_tensors
@@ -75,10 +76,12 @@ class Trainer:
         *,
         graphs: bool = True,
         place: str = "",
+        reports: Reports | None = None,
     ) -> None:
         self._backbone, self._spec, self._recipe, self._data = backbone, spec, recipe, data
         self._checkpoints, self._world, self._checkpoint_seconds = checkpoints, world, checkpoint_seconds
         self._bars, self._graphs = progress and world.is_main_process, graphs
+        self._reports = reports or Reports()
         began = time.monotonic()
         self._inputs = self._tokenise()
         self._tokenising_seconds = time.monotonic() - began
@@ -105,6 +108,7 @@ class Trainer:
             while True:
                 if self.progress.epochs and self.progress.epochs[-1].epoch == counters.step / self._steps_per_epoch:
                     self._score_epoch()
+                    self._report()
                 if counters.step == self._steps:
                     return
                 self._train_epoch(bar)
@@ -182,12 +186,18 @@ class Trainer:
                     if self._world.broadcast(is_stop_requested()):
                         raise KeyboardInterrupt
                 self._train_step.step(batch)
+                self._report()
                 bar.update()
                 self._outlook.after(counters.step, self._memory)
                 if counters.final_loss is not None:
                     bar.set_postfix(loss=f"{counters.final_loss:.3f}", refresh=False)
             self.progress.epochs.append(EpochScores(epoch=counters.step / self._steps_per_epoch, dev={}))
             self._checkpoint()
+
+    def _report(self) -> None:
+        """Report what is new; all epochs are scored wherever this is called."""
+        curve = self.progress.counters.curve
+        self._reports.follow(None if curve is None else curve.points, self.progress.epochs, self._steps_per_epoch)
 
     def _is_due(self) -> bool:
         """Whether it is time for a checkpoint; all processes get the same answer."""

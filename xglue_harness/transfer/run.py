@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ from xglue_harness.records.schema import (
     Selection,
 )
 from xglue_harness.training.determinism import seeded
-from xglue_harness.training.finetune import FineTuned, finetune
+from xglue_harness.training.distributed import World
+from xglue_harness.training.finetune import FineTuned, finetune, training_key
+from xglue_harness.training.reports import Reports, reporting, run_name
 from xglue_harness.training.selection import RULES, selected
 from xglue_harness.transfer.job import Job, compared, context_builder
 from xglue_harness.transfer.record import record
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
     from xglue_harness.encoders.heads import TransferModel
     from xglue_harness.kinds.base import Prediction
     from xglue_harness.store.trainings import Entry
-    from xglue_harness.training.distributed import World
     from xglue_harness.transfer.leaf import Leaf
 
 
@@ -91,7 +93,7 @@ def run_job(
     diagnostics: dict[str, Diagnostics] = {}
     interventions: dict[str, Interventions] = {}
     seconds = 60 * options.checkpoint_minutes
-    with seeded(recipe.seed, backbone.device):
+    with _reporting(identity, job) as reports, seeded(recipe.seed, backbone.device):
         tuned = finetune(
             backbone,
             identity,
@@ -103,6 +105,7 @@ def run_job(
             progress=progress,
             graphs=options.graphs,
             place=place,
+            reports=reports,
         )
         bars = progress and tuned.world.is_main_process
         runs = [_leaf_run(job, tuned, leaf, progress=bars) for leaf in job.leaves]
@@ -126,6 +129,9 @@ def run_job(
                 diagnostics = diagnose(options.diagnostics, builder.build(recipe, model, compared(job)))
             if job.texts is not None and epoch == runs[0].headline:
                 interventions = _intervened(job, model, runs, tuned.world)
+        answers = {run.leaf.language: run.epoch_scores[run.headline] for run in runs}
+        scores = {language: score for language, score in answers.items() if score is not None}
+        reports.tested(scores, tuned.training.steps)
     return [
         _outcome(job, run, identity, tuned, diagnostics.get(run.leaf.language), interventions.get(run.leaf.language))
         for run in runs
@@ -145,6 +151,24 @@ def _intervened(job: Job, model: TransferModel, runs: Sequence[_LeafRun], world:
         if not run.leaf.is_predicted_only
     }
     return intervene(job.options, model, job.backbone, job.recipe, job.spec, job.texts, scored, world)
+
+
+def _reporting(identity: Identity, job: Job) -> AbstractContextManager[Reports]:
+    """The trackers that the options ask for, which are told what run this is."""
+    backbone, recipe, named = job.backbone, job.recipe, job.options.recipe
+    key = training_key(backbone, identity, recipe, job.data)
+    hyperparameters = {
+        **recipe.model_dump(),
+        "recipe": None if named is None else named.name,
+        "select": job.options.select,
+        "backbone": backbone.name,
+        "revision": backbone.revision,
+        "train_rows": len(job.data.train),
+        "data": job.leaves[0].source.name,
+        "store_key": key,
+    }
+    run = run_name(backbone.name, job.spec.name, recipe.seed, key)
+    return reporting(job.options.report_to, run, key, hyperparameters, job.spec.metric, World.current())
 
 
 def _leaf_run(job: Job, tuned: FineTuned, leaf: Leaf, *, progress: bool) -> _LeafRun:
