@@ -22,6 +22,8 @@ MEANINGS: Mapping[str, str] = {
     "sigma_distance": "distance of those singular values from the pretrained encoder's",
 }
 
+CKA = "debiased CKA"
+
 ROLES = ("K", "Q", "V", "Out", "FC up", "FC down")
 """The weight matrices of a layer."""
 
@@ -98,6 +100,7 @@ def _by_language(ident: str, languages: Sequence[str], metrics: Mapping[str, Map
         ink, shape = INKS[number % len(INKS)], OTHER_SYMBOLS[number % len(OTHER_SYMBOLS)]
         traces.append(scatter(metric, ink, means, marker={"symbol": shape, "size": 9}))
         traces.append(scatter(metric, ink, singles, marker={"symbol": f"{shape}-open", "size": 5}, showlegend=False))
+    measure = CKA if all(metric.startswith("cka") for metric in metrics) else ", ".join(metrics)
     layout = {
         "xaxis": {
             "tickvals": [*range(len(languages))],
@@ -107,11 +110,16 @@ def _by_language(ident: str, languages: Sequence[str], metrics: Mapping[str, Map
             "showgrid": False,
             "fixedrange": True,
         },
-        "yaxis": {"zeroline": True, "fixedrange": True},
+        "yaxis": {"title": {"text": label(measure)}, "zeroline": True, "fixedrange": True},
     }
+    chance = " Shuffled documents give 0." if all(metric.startswith("cka") for metric in metrics) else ""
     text = "; ".join(f"{metric}: {MEANINGS.get(metric, 'a diagnostic of its own')}" for metric in metrics)
     return Figure(
-        ident, "By language", f"{text}. Large: mean over seeds; small: each seed.", drawn(traces, layout), 340
+        ident,
+        f"{measure} by language",
+        f"{text}. Large: mean over seeds; small: each seed.{chance}",
+        drawn(traces, layout),
+        340,
     )
 
 
@@ -139,7 +147,7 @@ def _by_layer(ident: str, metric: str, results: Sequence[TaskResult]) -> Figure 
         "colorscale": "Cividis",
         "xgap": 1,
         "ygap": 1,
-        "colorbar": {"thickness": 10, "outlinewidth": 0},
+        "colorbar": {"thickness": 10, "outlinewidth": 0, "title": {"text": CKA, "side": "right"}},
         "hovertemplate": f"{label(metric)}, %{{x}}, layer %{{y}}: %{{z:.3f}}<extra></extra>",
         "hoverongaps": False,
     }
@@ -147,7 +155,7 @@ def _by_layer(ident: str, metric: str, results: Sequence[TaskResult]) -> Figure 
         "xaxis": {"type": "category", "fixedrange": True},
         "yaxis": {"type": "category", "title": {"text": "layer"}, "fixedrange": True},
     }
-    text = "Mean over seeds; layer 0 is the embeddings."
+    text = f"{MEANINGS[metric]}: mean over seeds; layer 0 is the embeddings. Shuffled documents give 0."
     return Figure(ident, f"{metric} by layer", text, drawn([trace], layout), 150 + 22 * len(layers))
 
 
@@ -171,7 +179,7 @@ def _spectra(ident: str, results: Sequence[TaskResult]) -> Figure | None:
         return None
     layout = {
         "xaxis": {"title": {"text": "layer"}, "tickvals": layers, "zeroline": False, "fixedrange": True},
-        "yaxis": {"title": {"text": "distance"}, "rangemode": "tozero", "fixedrange": True},
+        "yaxis": {"title": {"text": "distance of singular values"}, "rangemode": "tozero", "fixedrange": True},
     }
     text = "How far fine-tuning moved the singular values of each weight matrix, by layer; mean over seeds."
     return Figure(ident, "Distance from the pretrained weights", text, drawn(traces, layout), 340)

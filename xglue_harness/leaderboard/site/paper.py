@@ -84,11 +84,11 @@ class _Page:
     def href(self) -> str:
         return reference_path(self.reference.name)
 
-    def _name(self, system: PublishedSystem, what: str, first: bool) -> Cell:
-        """Heads a row; the rows of one backbone follow each other."""
+    def _name(self, system: PublishedSystem, what: str, first: bool, alone: bool = False) -> Cell:
+        """Heads a row; the rows of one backbone follow each other, and whose one stands alone needs no word."""
         href = page_of(system.name) if system.name in self.validated.backbones and first else None
         return Cell(
-            f"{system.title}, {what}" if first else what,
+            system.title if alone else f"{system.title}, {what}" if first else what,
             href,
             note=f"{system.name}, {what}",
             kind="name" if first else "name sub",
@@ -104,8 +104,9 @@ class _Page:
             system: the backbone.
             cells: for each column the paper's number in percent, our estimate, its JSON, and why not to trust it.
         """
-        yield (self._name(system, "paper", True), *(point_cell(printed, PAPER_JSON) for printed, *_ in cells))
-        if any(ours for _, ours, *_ in cells):
+        own = any(ours for _, ours, *_ in cells)
+        yield (self._name(system, "paper", True, not own), *(point_cell(printed, PAPER_JSON) for printed, *_ in cells))
+        if own:
             yield (
                 self._name(system, "ours", False),
                 *(estimate_cell(ours, href, more=True, warning=warning) for _, ours, href, warning in cells),
@@ -197,10 +198,12 @@ class _Page:
             for name in MODELS:
                 pairs = [spectrum(checkpoints[name], layer, role) for role in ROLES]
                 cells = [point_cell(value, self.href, digits=2) for pair in pairs for value in (pair or (None, None))]
-                rows.append((Cell(f"{layer}, {titles[name]}, paper", kind="name", head=True, note=name), *cells))
                 norms = pretrained_norms(self.validated, name)
                 our_norms = [point_cell(norms.get((layer, role)), PAPER_JSON, digits=2) for role in ROLES]
-                if any(cell is not NONE for cell in our_norms):
+                own = any(cell is not NONE for cell in our_norms)
+                title = f"{layer}, {titles[name]}{', paper' if own else ''}"
+                rows.append((Cell(title, kind="name", head=True, note=name), *cells))
+                if own:
                     head = Cell("ours", kind="name sub", head=True, note=f"{layer}, {name}, ours")
                     rows.append((head, *(cell for norm in our_norms for cell in (norm, NONE))))
         return Table(caption, heads, tuple(rows))

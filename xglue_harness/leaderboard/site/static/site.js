@@ -40,7 +40,10 @@
         trace.line = { ...trace.line, color: colour };
         for (const bars of ["error_x", "error_y"]) if (trace[bars]) trace[bars].color = colour;
       }
-      if (trace.colorbar) trace.colorbar.tickfont = { color: text };
+      if (trace.colorbar) {
+        trace.colorbar.tickfont = { color: text };
+        trace.colorbar.title = { ...trace.colorbar.title, font: { color: text } };
+      }
     }
     for (const axis of ["xaxis", "yaxis"]) {
       layout[axis] = { ...layout[axis], color: muted, gridcolor: line, zerolinecolor: muted, linecolor: line, automargin: true };
