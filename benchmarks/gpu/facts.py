@@ -12,12 +12,12 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.gpu.results import LeftOutError, arguments, measure
+from xglue_harness.encoders.cpu_precision import processor
 from xglue_harness.records.cost_meter import now
 from xglue_harness.records.provenance import code_sha256, git_revision, versions
 
@@ -59,15 +59,6 @@ def card(device: torch.device) -> tuple[Mapping[str, Any], str]:
         "nvidia-smi": nvidia_smi(),
     }
     return figures, properties.name
-
-
-def processor() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def nvidia_smi() -> dict[str, str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,6 +11,7 @@ import transformers
 
 import xglue_harness.hook  # noqa: F401  (teaches lm_eval's hf)
 from tests.helpers import families, tokenizers
+from tests.helpers.torchrun import two_processes
 from xglue_harness.encoders.backbone import encoder_of, merged, weights_sha256
 from xglue_harness.errors import EncoderError
 from xglue_harness.harness.encoder_lm import EncoderLM
@@ -177,10 +176,7 @@ with open(f"{sys.argv[2]}/{lm.rank}.json", "w") as file:
 @pytest.mark.processes
 def test_each_of_several_processes_knows_its_rank(checkpoint, tmp_path):
     (tmp_path / "process.py").write_text(PROCESS)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    arguments = [str(tmp_path / "process.py"), str(checkpoint("mbert")), str(tmp_path)]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    done = two_processes([str(tmp_path / "process.py"), str(checkpoint("mbert")), str(tmp_path)])
     assert "Traceback" not in done.stderr, done.stderr  # what fails at exit leaves the exit status as it is
     for rank in (0, 1):
         assert (tmp_path / f"left-{rank}").read_text() == "[False]", "a thread that is left may abort the process"

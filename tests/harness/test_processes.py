@@ -16,6 +16,7 @@ import torch
 
 from tests.helpers.process import Run, command
 from tests.helpers.runs import QUICK
+from tests.helpers.torchrun import two_processes
 from xglue_harness.errors import EncoderError
 from xglue_harness.harness.processes import prepare_multiprocess
 from xglue_harness.records import predictions
@@ -65,10 +66,7 @@ def together(tiny, decoder, tmp_path_factory):
         "hf": _run(tiny, folder, "hf", model="hf", tasks=LEAVES[:1]),
         "prompt": _run(decoder, folder, "prompt", model="hf", metadata={"data": "sample"}),
     }
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    whole = [*launcher, *command(list(runs.values()))]
-    done = subprocess.run(whole, cwd=ROOT, env=_environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    two_processes(command(list(runs.values())), env=_environment())
     return runs
 
 
@@ -81,6 +79,10 @@ def test_two_processes_give_the_scores_of_one(model, alone, together):
         assert two["training"]["world_size"] == 2
         assert two["training"]["store_key"] == one["training"]["store_key"]
         assert two["training"]["final_loss"] == pytest.approx(one["training"]["final_loss"], abs=1e-6)
+        curves = [run["training"]["curve"] for run in (one, two)]
+        assert curves[1]["step"] == curves[0]["step"] != []
+        for name, values in curves[0].items():
+            assert curves[1][name] == pytest.approx(values, rel=1e-4), name
         assert both["results"][leaf]["score,none"] == pytest.approx(alone["results"][leaf]["score,none"], abs=1e-6)
         assert two["selection"]["scores"]["en_dev"]["score"] == pytest.approx(
             one["selection"]["scores"]["en_dev"]["score"], abs=1e-6

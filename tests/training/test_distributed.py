@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
+from tests.helpers.torchrun import two_processes
 from xglue_harness.training.distributed import World
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.processes
 def test_two_processes_agree():
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "-m",
-        "tests.helpers.ranks",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = two_processes(["-m", "tests.helpers.ranks"])
     assert done.stdout.count("all is well") == 2
 
 

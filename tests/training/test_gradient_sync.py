@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 import weakref
-from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 import torch
 
+from tests.helpers.torchrun import two_processes
 from tests.training.test_train_step import _train_step
 from xglue_harness.training import gradient_sync
 from xglue_harness.training.distributed import World
 from xglue_harness.training.gradient_sync import GradientSync, _Bucket, _buckets
 
-ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 
 
@@ -28,18 +25,7 @@ def _parameters(*sizes):
 
 @pytest.mark.processes
 def test_two_processes_sum_their_gradients():
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "-m",
-        "tests.helpers.summing_ranks",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = two_processes(["-m", "tests.helpers.summing_ranks"])
     assert done.stdout.count("all is well") == 2
 
 

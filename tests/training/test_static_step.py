@@ -14,8 +14,9 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.device_inputs import DeviceInputs
 from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.errors import TrainingError
-from xglue_harness.training import step_graphs, train_step
-from xglue_harness.training.checkpoint import Counters
+from xglue_harness.training import train_step
+from xglue_harness.training.checkpoint import Counters, generators
+from xglue_harness.training.curve import LearningCurve
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
 from xglue_harness.training.optimisation import Optimisation
@@ -219,6 +220,31 @@ def test_recorded_steps_count_their_tokens_and_end_as_eager_ones(recorded, monke
         assert torch.allclose(weight, graphed.model.get_parameter(name), atol=1e-5), name
 
 
+def test_the_curve_of_recorded_steps_comes_with_one_look_and_is_that_of_eager_ones(recorded, monkeypatch):
+    graphed, looks = recorded(), []
+    monkeypatch.undo()
+    look = TrainStep.check
+    eager = _eager("xnli", recipe("xnli", learning_rate=1e-3))
+    rates = []
+    for step in (graphed, eager):
+        step.counters.curve = LearningCurve.of(STEPS)
+    with monkeypatch.context() as patch:  # as on a GPU, where steps are looked at together
+        patch.setattr(TrainStep, "check", lambda self: looks.append(len(self._unchecked)))
+        for batch in BATCHES[:32]:
+            graphed.step(batch)
+            rates.append(float(graphed._optimisation._rate))
+    assert looks[-1] == 32
+    assert graphed.counters.curve.points.step == []
+    look(graphed)
+    for batch in BATCHES[:32]:
+        eager.step(batch)
+    points, others = graphed.counters.curve.points, eager.counters.curve.points
+    assert points.step == others.step == [16, 32]
+    for name in ("loss", "gradient_norm", "learning_rate"):
+        assert getattr(points, name) == pytest.approx(getattr(others, name), rel=1e-4), name
+    assert points.learning_rate == pytest.approx([rates[15], rates[31]], rel=1e-5)  # that which the device has used
+
+
 def test_a_step_that_does_not_fit_is_split_and_the_others_stay_recorded(recorded, monkeypatch, caplog):
     graphed, whole = recorded("pos"), recorded("pos")
     run = _Graphs.run
@@ -317,9 +343,9 @@ def test_why_steps_are_not_recorded(change, why):
 
 
 def test_numbers_drawn_on_the_host_are_seen():
-    before = step_graphs._host_generators()
-    assert step_graphs._host_generators() == before
+    before = generators(CPU)
+    assert generators(CPU) == before
     for draw in (lambda: torch.rand(1), random.random, np.random.rand):
-        before = step_graphs._host_generators()
+        before = generators(CPU)
         draw()
-        assert step_graphs._host_generators() != before
+        assert generators(CPU) != before

@@ -143,6 +143,10 @@ class FrozenEncoder:
             raise EncoderError(f"layers {shown}: {self.backbone.name} has the layers 0 to {self.last}")
         return sorted({*wanted})
 
+    def after_pooling(self, layer: int) -> str | None:
+        """Hash (hex) of what is done with a layer's pooled vectors; ``None``: nothing."""
+        return steps_sha256(self._steps) if self._steps is not None and layer == self.last else None
+
     def texts(self, texts: Sequence[str], language: str, title: str = "texts") -> Part:
         """Texts that are pooled, each to one vector."""
         inputs = self._inputs(texts, language)

@@ -148,7 +148,7 @@ def _check(results: Sequence[RescoredResult], one_recipe: bool) -> None:
     if problems:
         shown = "\n- ".join([*problems[:10], *(f"and {len(problems) - 10} more" for _ in problems[10:11])])
         raise SweepError(
-            f"these results can't stand in one table (choose some that can, by --backbone or --task):\n- {shown}"
+            f"these results can't stand in one table (choose some that can, by --backbones and --tasks):\n- {shown}"
         )
 
 

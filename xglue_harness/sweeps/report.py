@@ -100,8 +100,8 @@ def chosen(sweep: SweepFile, backbones: Collection[str], tasks: Collection[str])
     """
     jobs = expand(sweep)
     for what, names, there in (
-        ("--backbone", backbones, {job.backbone for job in jobs}),
-        ("--task", tasks, {job.task for job in jobs}),
+        ("--backbones", backbones, {job.backbone for job in jobs}),
+        ("--tasks", tasks, {job.task for job in jobs}),
     ):
         if unknown := [name for name in names if name not in there]:
             raise SweepError(f"{what} {unknown[0]}: not in the sweep's file; it has {', '.join(sorted(there))}")

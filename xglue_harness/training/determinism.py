@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from xglue_harness.encoders.device import undisturbed
 from xglue_harness.exclusive import one_thread
 
 
@@ -28,22 +29,16 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     settings: Any = torch.utils.deterministic
-    before = (random.getstate(), np.random.get_state(), torch.are_deterministic_algorithms_enabled())
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
     filling = settings.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with undisturbed(device), deterministic(strict=False):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(True, warn_only=True)
         settings.fill_uninitialized_memory = False  # a search aid that costs a pass over all memory
         try:
             yield
         finally:
-            random.setstate(before[0])
-            np.random.set_state(before[1])
-            torch.use_deterministic_algorithms(before[2], warn_only=warned)
             settings.fill_uninitialized_memory = filling
 
 

@@ -16,7 +16,6 @@ import torch
 
 from xglue_harness.encoders.device import free_memory, is_out_of_memory
 from xglue_harness.errors import TrainingError, XGlueError
-from xglue_harness.training.checkpoint import generators, set_generators
 
 if TYPE_CHECKING:
     import torch.distributed as dist
@@ -129,7 +128,8 @@ class GradientSync:
     def run(self, compute: Callable[[], torch.Tensor], *, passes: int, hopeless: str | None) -> torch.Tensor:
         """Sum gradients, and the loss, over all processes; every one calls this for every step.
 
-        Where another process runs out of memory, ``compute`` is repeated, with the random numbers of the first time.
+        Where another process runs out of memory, ``compute`` is repeated, with the random numbers of torch that it had
+        the first time.
 
         Args:
             compute: accumulates this process's gradients, from none, and returns its loss ``[]``.
@@ -145,7 +145,7 @@ class GradientSync:
             MemoryError: likewise.
         """
         while True:
-            before = generators(self._device)
+            before = self._generators()
             failure, attempt = self._try(compute, passes)
             lacking = failure is not None and is_out_of_memory(failure)
             if failure is not None and lacking and hopeless is not None:
@@ -156,9 +156,19 @@ class GradientSync:
             sums = attempt.sums()
             if not lacked:
                 return self._finish(sums, present, complete)
-            set_generators(before, self._device)
+            self._set_generators(before)
             if failure is not None:
                 raise failure
+
+    def _generators(self) -> list[torch.Tensor]:
+        """State of torch's generators, the host's and the device's: models draw from no other; others take longer."""
+        states = [torch.get_rng_state()]
+        return [*states, torch.cuda.get_rng_state(self._device)] if self._device.type == "cuda" else states
+
+    def _set_generators(self, states: Sequence[torch.Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        for state in states[1:]:
+            torch.cuda.set_rng_state(state, self._device)
 
     def _try(self, compute: Callable[[], torch.Tensor], passes: int) -> tuple[Exception | None, _Attempt]:
         """Compute and send all; what went wrong, where something did, and zeros were sent for the rest."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from xglue_harness.encoders.device import undisturbed
+from xglue_harness.training.checkpoint import generators
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import BatchRule
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from xglue_harness.training.static_step import StaticStep
 
 logger = logging.getLogger(__name__)
+
+_HOST = torch.device("cpu")
 
 
 class NotRecordableError(Exception):
@@ -105,7 +106,7 @@ class StepGraphs:
     def _try_out(self, length: int) -> None:
         """Refuse an encoder that waits for the device or draws numbers on the host: a graph would repeat one course."""
         self._step.warm_up(length)
-        before = _host_generators()
+        before = generators(_HOST)
         mode = torch.cuda.get_sync_debug_mode()
         torch.cuda.set_sync_debug_mode("error" if self._asks_nothing else mode)
         try:
@@ -116,10 +117,5 @@ class StepGraphs:
             raise NotRecordableError(f"the encoder's forward or backward pass waits for the device: {error}") from error
         finally:
             torch.cuda.set_sync_debug_mode(mode)
-        if _host_generators() != before:
+        if generators(_HOST) != before:
             raise NotRecordableError("the encoder draws random numbers on the host (LayerDrop)")
-
-
-def _host_generators() -> tuple[Any, ...]:
-    name, values, *rest = np.random.get_state()
-    return torch.get_rng_state().numpy().tobytes(), random.getstate(), (name, bytes(values), *rest)  # type: ignore[arg-type]
