@@ -75,8 +75,8 @@ def _record(run: Run) -> RunRecord:
         raise DataError(f"{run}: dev scores of the store; the tables hold test scores: give lm_eval's results")
     if not isinstance(run.record, RunRecord):
         raise DataError(
-            f"{run}: protocol {run.protocol!r}; the tables hold fine-tuned encoders, which prompted models don't "
-            "compare with: see `xglue-harness results show`"
+            f"{run}: protocol {run.protocol!r}; the tables hold fine-tuned encoders, which others don't compare "
+            "with: see `xglue-harness results show`"
         )
     return run.record
 
