@@ -109,7 +109,7 @@ def _common_languages(spec: TaskSpec, all_series: Sequence[Series]) -> list[str]
         return []
     common = set.intersection(*of_seed.values())
     if not common:
-        raise DataError(f"{spec.title}: these runs have no language in common: give some that have, by --task")
+        raise DataError(f"{spec.title}: these runs have no language in common: give some that have, by --tasks")
     if left_out := [language for language in spec.languages if language in set.union(*of_seed.values()) - common]:
         logger.warning("%s: %s left out, which not all of the runs have", spec.title, ", ".join(left_out))
     return [language for language in spec.languages if language in common]

@@ -87,8 +87,8 @@ def chosen(runs: Sequence[Run], tasks: Collection[str], backbones: Collection[st
     """
     names = short_names([run.backbone for run in runs])
     for what, wanted, there in (
-        ("--task", tasks, {run.task for run in runs}),
-        ("--backbone", backbones, {*names, *names.values()}),
+        ("--tasks", tasks, {run.task for run in runs}),
+        ("--backbones", backbones, {*names, *names.values()}),
     ):
         if unknown := [name for name in wanted if name not in there]:
             raise DataError(f"{what} {unknown[0]}: no run here is of it; there are {', '.join(sorted(there))}")
