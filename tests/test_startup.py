@@ -85,6 +85,8 @@ def test_the_version_imports_what_looks_it_up_only():
         (["leaderboard", "--help"], {"xglue_harness.cli.leaderboard"}),
         (["leaderboard", "build", "--help"], {"xglue_harness.cli.leaderboard"}),
         (["backbone", "--help"], {"xglue_harness.cli.backbone"}),
+        (["results", "--help"], {"xglue_harness.cli.results"}),
+        (["results", "compare", "--help"], {"xglue_harness.cli.results"}),
         (["sweep", "run", "--help"], {"xglue_harness.cli.sweep", "xglue_harness.sweeps", *ENGINES}),
     ],
 )

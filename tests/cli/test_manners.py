@@ -77,6 +77,7 @@ NO_TABLE = {
     "results export": "it writes files, and says which",
     "store verify": "a line for each problem",
     "store prune": "a line for each training, before it asks",
+    "results plot": "it writes files, and says which",
     "backbone new": "it writes a file, and prints it",
     "backbone check": "a line for each backbone",
     "sweep run": "a line for each job; sweep status has JSON",

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tests.helpers.sweeps import EXAMPLE, write_results
 from xglue_harness.cli.results import app
+from xglue_harness.records.schema import Curve, EpochScores
 from xglue_harness.results import figures
 from xglue_harness.results.reading import read_runs
 
@@ -34,23 +35,12 @@ def test_intervals_are_normal_ones_of_the_standard_error():
         assert ("chance" in row) is (run.language == "en" and run.training.chance is not None)
 
 
-class _Trained:
-    """A training with a curve, which records before it do not have."""
-
-    def __init__(self, training, **facts):
-        self._training = training
-        vars(self).update(facts)
-
-    def __getattr__(self, name):
-        return getattr(self._training, name)
-
-
 def test_losses_stand_at_the_epoch_of_their_step_once_a_training():
-    curve = SimpleNamespace(step=[2, 4, 8], loss=[3.0, 2.0, 1.0])
-    epochs = [SimpleNamespace(epoch=1.0, dev={"de": 0.5, "en": 0.25}), SimpleNamespace(epoch=2.0, dev={"en": 0.75})]
+    curve = Curve(step=[2, 4, 8], loss=[3.0, 2.0, 1.0], learning_rate=[0.1] * 3, gradient_norm=[1.0] * 3)
+    epochs = [EpochScores(epoch=1.0, dev={"de": 0.5, "en": 0.25}), EpochScores(epoch=2.0, dev={"en": 0.75})]
     runs = []
     for run in _runs():
-        trained = _Trained(run.training, curve=curve, steps=8, epochs=epochs)
+        trained = run.training.model_copy(update={"curve": curve, "steps": 8, "epochs": epochs})
         runs.append(replace(run, training=trained, recipe={**run.recipe, "epochs": 2.0}))
     rows = [*figures.loss_rows(_titled(runs))]
     assert [(row["epoch"], row["loss"]) for row in rows] == [(0.5, 3.0), (1.0, 2.0), (2.0, 1.0)]

@@ -145,9 +145,9 @@ def test_tasks_and_backbones_can_be_chosen():
     few = chosen(runs, ["ner", "wpr"], ["tiny-lm"])
     assert {(run.task, run.backbone) for run in few} == {("ner", "tiny-lm"), ("wpr", "tiny-lm")}
     assert chosen(runs, []) == runs
-    with pytest.raises(DataError, match="--task xnl: no run here is of it; there are"):
+    with pytest.raises(DataError, match="--tasks xnl: no run here is of it; there are"):
         chosen(runs, ["xnl"])
-    with pytest.raises(DataError, match="--backbone x: no run"):
+    with pytest.raises(DataError, match="--backbones x: no run"):
         chosen(runs, [], ["x"])
 
 

@@ -10,7 +10,9 @@ import pytest
 from tests.helpers.sweeps import DATE, EXAMPLE, example_result, write_results
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import DataError, LeaderboardError, StoreError
+from xglue_harness.results.paper_tables import tables_of
 from xglue_harness.results.reading import read_runs
+from xglue_harness.results.showing import shown_tasks
 from xglue_harness.store.trainings import Store, content_key
 
 
@@ -142,6 +144,32 @@ def test_a_tree_is_checked_against_its_schema(tmp_path):
     path.write_text(json.dumps({"backbone": "x", "languages": {}}))
     with pytest.raises(LeaderboardError, match=r"pawsx\.json: no result of the leaderboard"):
         read_runs([path])
+
+
+def _asked(record):
+    """The record of a model that was prompted, out of that of an encoder that was fine-tuned."""
+    model = {"name": "org/lm", "backend": "HFLM", "revision": "abc", "weights_sha256": None, "adapter": None}
+    prompt = dict.fromkeys(("language", "description", "question", "delimiter"), "x") | {"file_sha256": "0" * 64}
+    prompt |= {"choices": None, "num_fewshot": 2, "fewshot_seed": 7, "generation": None, "system_instruction": None}
+    prompt |= dict.fromkeys(("chat_template", "fewshot_as_multiturn"), False)
+    evaluation = {"documents": record["evaluation"]["documents"], "single_row_queries_left_out": None}
+    for name in ("recipe", "named_recipe", "backbone", "selection", "training", "session", "diagnostics"):
+        del record[name]
+    record.update(protocol="prompt", model={**model, "dtype": None, "parameters": 9}, prompt=prompt)
+    record.update(evaluation=evaluation)
+
+
+def test_a_prompted_model_has_what_it_was_asked_with_for_a_recipe(folder):
+    for leaf in map(TASKS["pawsx"].leaf, TASKS["pawsx"].languages):
+        _changed(folder, lambda c, leaf=leaf: _asked(c["configs"][leaf]["metadata"]["xglue"]))
+    runs = read_runs([folder])
+    assert {(run.protocol, run.backbone, run.seed, run.training) for run in runs} == {("prompt", "org/lm", None, None)}
+    assert {run.recipe["num_fewshot"] for run in runs} == {2}
+    (task,) = shown_tasks(runs)
+    assert task.title == "PAWS-X (acc, prompt)"
+    assert task.heads[:2] == ("model", "mean")
+    with pytest.raises(DataError, match="protocol 'prompt'; the tables hold fine-tuned encoders"):
+        tables_of(runs, EXAMPLE)
 
 
 # The store

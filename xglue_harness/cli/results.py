@@ -116,7 +116,7 @@ def compare_command(
     seed: Annotated[int, options.seed("Of the bootstrap.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Compare two runs row by row: is A better than B, how surely, and on what do they disagree?
+    """Compare two runs row by row: whether A is better than B, how surely, and where they disagree.
 
     For accuracies of rows p is McNemar's, exact; for words, entities and queries that of a paired bootstrap over
     documents, as are all intervals. p (Holm) is adjusted for the number of languages. Two trainings from other seeds

@@ -109,11 +109,10 @@ def loss_rows(titled: Sequence[tuple[Run, str]]) -> Iterator[Row]:
     """The losses of each training that has kept them, for `xglue_analysis.results_plots.learning_curves`."""
     for run, title in _trainings(titled):
         training = run.training
-        curve = getattr(training, "curve", None)  # older records have none
-        if training is None or curve is None or not training.steps:
+        if training is None or training.curve is None:  # older records have none
             continue
         epochs = float(run.recipe["epochs"])
-        for step, loss in zip(curve.step, curve.loss, strict=True):
+        for step, loss in zip(training.curve.step, training.curve.loss, strict=True):
             yield {**_facts(run, title), "epoch": epochs * step / training.steps, "loss": loss}
 
 

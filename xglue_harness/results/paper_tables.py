@@ -75,8 +75,8 @@ def _record(run: Run) -> RunRecord:
         raise DataError(f"{run}: dev scores of the store; the tables hold test scores: give lm_eval's results")
     if not isinstance(run.record, RunRecord):
         raise DataError(
-            f"{run}: protocol {run.protocol!r}; the tables hold fine-tuned encoders, which prompted models don't "
-            "compare with: see `xglue-harness results show`"
+            f"{run}: protocol {run.protocol!r}; the tables hold fine-tuned encoders, which others don't compare "
+            "with: see `xglue-harness results show`"
         )
     return run.record
 
@@ -109,7 +109,7 @@ def _common_languages(spec: TaskSpec, all_series: Sequence[Series]) -> list[str]
         return []
     common = set.intersection(*of_seed.values())
     if not common:
-        raise DataError(f"{spec.title}: these runs have no language in common: give some that have, by --task")
+        raise DataError(f"{spec.title}: these runs have no language in common: give some that have, by --tasks")
     if left_out := [language for language in spec.languages if language in set.union(*of_seed.values()) - common]:
         logger.warning("%s: %s left out, which not all of the runs have", spec.title, ", ".join(left_out))
     return [language for language in spec.languages if language in common]

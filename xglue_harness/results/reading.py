@@ -28,16 +28,20 @@ from xglue_harness.records.results_files import (
     results_files,
     runs_in,
 )
-from xglue_harness.records.schema import PromptRecord, RunRecord, Training
+from xglue_harness.records.schema import ProbeRecord, PromptRecord, RunRecord, Training
 from xglue_harness.store.trainings import MANIFEST, Entry, Store, read_entry
 from xglue_harness.untrusted.problems import problems_of
 
 logger = logging.getLogger(__name__)
 
-Record: TypeAlias = RunRecord | PromptRecord
-Protocol = Literal["finetune", "prompt"]
+Record: TypeAlias = RunRecord | PromptRecord | ProbeRecord
+Protocol = Literal["finetune", "prompt", "probe"]
 
-_RECORDS: Mapping[str, type[RunRecord] | type[PromptRecord]] = {"finetune": RunRecord, "prompt": PromptRecord}
+_RECORDS: Mapping[str, type[RunRecord] | type[PromptRecord] | type[ProbeRecord]] = {
+    "finetune": RunRecord,
+    "prompt": PromptRecord,
+    "probe": ProbeRecord,
+}
 _KEY = re.compile("[0-9a-f]{6,32}")
 _STDERR = "_stderr"
 
@@ -67,13 +71,13 @@ class Run:
         split: whose scores they are: an entry of the store knows dev sets only.
         protocol: how the model was used.
         backbone: name on the Hub, or path; of a tree its name there.
-        seed: of the training; ``None``: nothing was trained.
-        recipe: all options of the training; of a prompted model all that it was asked with.
+        seed: of the training or the probe; ``None``: a model was prompted.
+        recipe: all options of the training or the probe; of a prompted model all that it was asked with.
         scores: by measure: the task's metric, ``score``, diagnostics; empty where there are predictions only, and for
             an entry of the store whose recipe has no dev sets.
         official: score by XGLUE's own evaluator; ``None``: not known.
         record: where the number comes from; ``None`` for an entry of the store.
-        training: the fine-tuning; ``None``: nothing was trained.
+        training: the fine-tuning; ``None``: the model was prompted, or a frozen encoder probed.
         predictions: file of the predictions; ``None``: not kept, or not there.
     """
 
@@ -242,9 +246,9 @@ def _of_lm_eval(run: WrittenRun) -> Run:
         language=record.target_language,
         split="test",
         protocol=record.protocol,
-        backbone=record.backbone.name if isinstance(record, RunRecord) else record.model.name,
-        seed=_seed(record.recipe, f"{run}: recipe.seed") if isinstance(record, RunRecord) else None,
-        recipe=_fixed(record.recipe if isinstance(record, RunRecord) else record.prompt.model_dump()),
+        backbone=record.model.name if isinstance(record, PromptRecord) else record.backbone.name,
+        seed=None if isinstance(record, PromptRecord) else _seed(record.recipe, f"{run}: recipe.seed"),
+        recipe=_fixed(record.prompt.model_dump() if isinstance(record, PromptRecord) else record.recipe),
         scores=_scores(run),
         official=record.official,
         record=record,
@@ -268,7 +272,7 @@ def _record(run: WrittenRun) -> Record:
     """
     protocol = str(run.record.get("protocol")) if isinstance(run.record, Mapping) else "none"
     if protocol not in _RECORDS:
-        raise DataError(f"{run}: protocol: {protocol!r}; expected {' or '.join(_RECORDS)}")
+        raise DataError(f"{run}: protocol: {protocol!r}; expected one of {', '.join(_RECORDS)}")
     try:
         record = _RECORDS[protocol].model_validate(run.record, strict=True, context="json")
     except ValidationError as error:

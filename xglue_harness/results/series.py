@@ -10,7 +10,7 @@ from typing import Any
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.errors import DataError
-from xglue_harness.records.schema import RunRecord
+from xglue_harness.records.schema import PromptRecord, RunRecord
 from xglue_harness.results.reading import Run
 
 _OF_THE_RUN = ("task", "seed", "key", "dev", "compile")
@@ -87,8 +87,8 @@ def chosen(runs: Sequence[Run], tasks: Collection[str], backbones: Collection[st
     """
     names = short_names([run.backbone for run in runs])
     for what, wanted, there in (
-        ("--task", tasks, {run.task for run in runs}),
-        ("--backbone", backbones, {*names, *names.values()}),
+        ("--tasks", tasks, {run.task for run in runs}),
+        ("--backbones", backbones, {*names, *names.values()}),
     ):
         if unknown := [name for name in wanted if name not in there]:
             raise DataError(f"{what} {unknown[0]}: no run here is of it; there are {', '.join(sorted(there))}")
@@ -111,11 +111,11 @@ def _terms(run: Run) -> dict[str, Any]:
         return terms
     kept = record.predictions
     terms["limited"] = kept is not None and kept.rows != kept.total
-    if isinstance(record, RunRecord):
-        train = record.data.files.get(run.spec.path("train", record.source_language))
-        terms |= {"select": record.selection.rule, "weights": record.backbone.encoder_sha256[:8]}
-        return terms | {"training data": train and train[:8]}
-    return terms | {"weights": record.model.weights_sha256, "revision": record.model.revision}
+    if isinstance(record, PromptRecord):
+        return terms | {"weights": record.model.weights_sha256, "revision": record.model.revision}
+    train = record.data.files.get(run.spec.path("train", record.source_language))
+    terms |= {"weights": record.backbone.encoder_sha256[:8], "training data": train and train[:8]}
+    return terms | {"select": record.selection.rule} if isinstance(record, RunRecord) else terms
 
 
 def _words(terms: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
