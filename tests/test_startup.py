@@ -79,7 +79,7 @@ def test_the_version_imports_what_looks_it_up_only():
     ("arguments", "theirs"),
     [
         (["schema"], {"xglue_harness.records", "xglue_harness.records.schema"}),
-        (["store", "--help"], {"xglue_harness.cli.store"}),
+        (["store", "--help"], {"xglue_harness.cli.store", "xglue_harness.cli.store_export"}),
         (["cache", "--help"], {"xglue_harness.cli.cache"}),
         (["demo", "--help"], set()),
         (["leaderboard", "--help"], {"xglue_harness.cli.leaderboard"}),

@@ -95,6 +95,9 @@ def build_command(
     site: Annotated[Path, typer.Argument(metavar="DIR", help="Where the pages go; a site that is there is replaced.")],
     tree: TreeToRead = None,
     example: Example = False,
+    repository: Annotated[
+        str | None, typer.Option(metavar="URL", help="of the repository on the web, for links; by default none")
+    ] = None,
 ) -> None:
     """Build the site: static pages, for no server and no network. Needs pip install 'xglue-harness[site]'."""
     from xglue_harness.leaderboard.site.build import build
@@ -103,7 +106,7 @@ def build_command(
     folder = _to_read(tree)
     if folder.resolve() in site.resolve().parents:
         raise LeaderboardError(f"{site}: lies in {folder}, where nothing but contributions may; give another folder")
-    typer.echo(build(validate(folder, example=example), site))
+    typer.echo(build(validate(folder, example=example), site, repository=repository))
 
 
 @app.command("compare", epilog="Example: `xglue-harness leaderboard compare A B --tasks xnli` (two that have results)")

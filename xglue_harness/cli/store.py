@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from xglue_harness.cli import store_export
 from xglue_harness.cli.options import DryRun, Json, Yes, store_keys
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
+app.command("export")(store_export.export)
 
 
 @app.command("ls", epilog="Example: `xglue-harness store ls --json | jq '.[].task'`")

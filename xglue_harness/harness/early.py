@@ -32,7 +32,8 @@ def checked_options(metadata: Mapping[str, Any], model_arguments: Collection[str
             "batch_size among the model's arguments would also be taken for the recipe's: give lm_eval's own as "
             "--batch_size (or simple_evaluate(batch_size=...)), and the recipe's in --metadata"
         )
-    return parse_options(metadata, foreign=OWN_METADATA | {*model_arguments})
+    task = metadata.get("xglue_task")  # not there before the task's YAML is read
+    return parse_options(metadata, foreign=OWN_METADATA | {*model_arguments}, task=task)
 
 
 def check(given: Mapping[str, Any]) -> Options:

@@ -106,7 +106,7 @@ class TransferTask(LeafTask):
         self.protocol = ways[name]()
         self.OUTPUT_TYPE = self.protocol.output_type
         notes = []
-        if given := sorted(self.options.model_fields_set - read_by(name) - names_of_last()):
+        if given := sorted(self.options.given - read_by(name) - names_of_last()):
             if name == "probe":
                 read = ", ".join(sorted(read_by(name)))
                 raise RecipeError(
