@@ -21,10 +21,10 @@ CPU = torch.device("cpu")
             20,
             0.5,
             2100.0,
-            "XNLI (task 2 of 8): step 20 of 1,220, 10 minutes more, about, and dev sets beside, 2.1 GB of",
+            "XNLI (task 2 of 8): step 20 of 1,220, about 10 minutes to go without dev sets, 2.1 GB of",
         ),
-        (20, 0.01, None, "XNLI (task 2 of 8): step 20 of 1,220, 12 s more, about, and dev sets beside"),
-        (620, 60.0, None, "XNLI (task 2 of 8): step 620 of 1,220, 10.0 hours more, about, and dev sets beside"),
+        (20, 0.01, None, "XNLI (task 2 of 8): step 20 of 1,220, about 12 s to go without dev sets"),
+        (620, 60.0, None, "XNLI (task 2 of 8): step 620 of 1,220, about 10.0 hours to go without dev sets"),
     ],
 )
 def test_steps_time_and_memory_are_in_one_line(step, seconds, megabytes, expected):
@@ -49,9 +49,9 @@ def _said(caplog, monkeypatch, *, first, last, total):
 
 def test_it_is_said_once_and_not_by_the_first_steps_time(caplog, monkeypatch):
     [line] = _said(caplog, monkeypatch, first=1, last=200, total=220)
-    assert line.startswith(f"QAM: step {LAST} of 220, 2 minutes more")
+    assert line.startswith(f"QAM: step {LAST} of 220, about 2 minutes to go")
     [line] = _said(caplog, monkeypatch, first=101, last=200, total=320)
-    assert line.startswith(f"QAM: step {100 + LAST} of 320, 2 minutes more")
+    assert line.startswith(f"QAM: step {100 + LAST} of 320, about 2 minutes to go")
 
 
 def test_a_training_of_few_steps_says_nothing(caplog, monkeypatch):

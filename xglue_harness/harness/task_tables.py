@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import Any
 
 from xglue_harness.benchmark import ALL_GROUP, SOURCE_LANGUAGE, TASKS, TaskSpec
@@ -146,7 +147,7 @@ def _table(run: TaskRun, limit: object, width: int, *, named: bool) -> Iterator[
     title = f"{run.spec.title}: {run.spec.metric} in %, {count}, {protocol}"
     recipe = f", recipe {run.key}" if named and run.key else ""
     limited = "" if limit is None else f" [--limit {limit}]"
-    yield f"{title}{recipe}{run.marks}{limited}"
+    yield from wrap(f"{title}{recipe}{run.marks}{limited}", width, subsequent_indent="  ")
     yield from aligned(_rows(run), width)
 
 
@@ -198,7 +199,7 @@ def _overall(metrics: Mapping[str, Mapping[str, Any]], runs: Sequence[TaskRun], 
     marks = [mark for mark in ("[SAMPLE]", "[UNOFFICIAL]") if any(mark in run.marks for run in runs)]
     collapsed = [run.spec.title for run in runs if "COLLAPSED" in run.marks]
     marks += [f"[COLLAPSED: {', '.join(collapsed)}]"] if collapsed else []
-    yield " ".join([f"XGLUE: mean of {len(TASKS)} tasks in %", *marks])
+    yield from wrap(" ".join([f"XGLUE: mean of {len(TASKS)} tasks in %", *marks]), width, subsequent_indent="  ")
     rows = [heads]
     for name, title in (("score", "score"), ("score_stderr", "± s.e."), ("official", "official")):
         found = [metrics.get(group, {}).get(f"{name},none") for group in groups]

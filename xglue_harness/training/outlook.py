@@ -55,9 +55,8 @@ class Outlook:
         left = (self._steps - step) * seconds
         where = "GPU memory" if self._device.type == "cuda" else "memory"
         held = "" if megabytes is None else f", {megabytes / 1000:.1f} GB of {where} so far"
-        return (
-            f"{self._title}: step {step:,} of {self._steps:,}, {_duration(left)} more, about, and dev sets beside{held}"
-        )
+        whole = f"step {step:,} of {self._steps:,}, about {_duration(left)} to go without dev sets"
+        return f"{self._title}: {whole}{held}"
 
 
 def _duration(seconds: float) -> str:
