@@ -9,9 +9,10 @@ from xglue_analysis.languages import compare_languages
 from xglue_harness.analyze.output import Output
 from xglue_harness.analyze.sentences import Texts
 from xglue_harness.analyze.settings import Settings
-from xglue_harness.analyze.states import facts_of, layer_or_last, load, states_by_language
+from xglue_harness.analyze.states import every_layer, facts_of, layer_or_last, load, parts_of
 from xglue_harness.analyze.summary import Summary, mean, short_name
 from xglue_harness.errors import DataError
+from xglue_harness.probing.states import keep_states
 
 
 def analyze_languages(name: str, texts: Texts, settings: Settings, layer: int | None, out: Output) -> Summary:
@@ -25,7 +26,8 @@ def analyze_languages(name: str, texts: Texts, settings: Settings, layer: int | 
         out: where to.
 
     Raises:
-        DataError: where the sentences are not parallel, there is no such layer, or a language is not known.
+        DataError: where the sentences are not parallel, there is no such layer, a language is not known, or states
+            can't be kept.
         EncoderError: where the encoder can't be used.
     """
     out.data = texts.data
@@ -35,8 +37,10 @@ def analyze_languages(name: str, texts: Texts, settings: Settings, layer: int | 
             "files, or --task xnli or pawsx"
         )
     encoder = load(name, settings)
-    states = states_by_language(encoder, texts.by_language, pooling=settings.pooling, max_length=settings.max_length)
-    at = layer_or_last(layer, next(iter(states.values())).shape[0] - 1)
+    at = layer_or_last(layer, encoder.last)
+    parts = parts_of(encoder, texts.by_language)
+    keep_states([(encoder, [*parts.values()], range(encoder.last + 1))], max_disk=settings.max_disk)
+    states = {language: every_layer(encoder, part) for language, part in parts.items()}
     rows = compare_languages(
         states,
         permutations=settings.permutations,
@@ -52,7 +56,7 @@ def analyze_languages(name: str, texts: Texts, settings: Settings, layer: int | 
     pivot = "en" if "en" in states else next(iter(states))
     out.figure("languages_layers", "language_lines", table, pivot=pivot, title=short_name(name))
     facts = {"encoders": [facts_of(encoder)], "layer_of_matrices": at, "pivot": pivot}
-    out.record("languages", encoder.device, {**facts, **settings.facts(texts)})
+    out.record("languages", encoder.backbone.device, {**facts, **settings.facts(texts)})
     return _summary(table, pivot)
 
 

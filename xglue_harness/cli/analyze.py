@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from xglue_harness.cli.options import MaxDisk
+
 if TYPE_CHECKING:
     from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.sentences import Texts
@@ -46,6 +48,7 @@ def cka_command(
     permutations: Permutations = 200,
     replicates: Replicates = 500,
     seed: Seed = 0,
+    max_disk: MaxDisk = None,
     device: Device = None,
     output: Folder = Path("analysis"),
     form: Form = "csv",
@@ -64,7 +67,8 @@ def cka_command(
     from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.settings import Settings
 
-    out, settings = Output(output, form), Settings(pooling, max_length, permutations, replicates, seed, device)
+    out = Output(output, form)
+    settings = Settings(pooling, max_length, permutations, replicates, seed, device, max_disk)
     _print(analyze_cka(a, b, _texts(text, data, task, languages, rows), settings, drop, out), out)
 
 
@@ -82,6 +86,7 @@ def languages_command(
     permutations: Permutations = 100,
     replicates: Replicates = 200,
     seed: Seed = 0,
+    max_disk: MaxDisk = None,
     device: Device = None,
     output: Folder = Path("analysis"),
     form: Form = "csv",
@@ -99,7 +104,8 @@ def languages_command(
     from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.settings import Settings
 
-    out, settings = Output(output, form), Settings(pooling, max_length, permutations, replicates, seed, device)
+    out = Output(output, form)
+    settings = Settings(pooling, max_length, permutations, replicates, seed, device, max_disk)
     _print(analyze_languages(encoder, _texts(text, data, task, languages, rows), settings, layer, out), out)
 
 

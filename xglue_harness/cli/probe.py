@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from xglue_harness.cli.options import MaxDisk
+
 
 def probe(
     model: Annotated[str, typer.Option("--model", help="an encoder: Hub id (@revision) or folder")],
@@ -30,7 +32,7 @@ def probe(
     train_rows: Annotated[
         int, typer.Option("--train-rows", min=2, help="English rows that a probe is fitted on; the seed draws them")
     ] = 10_000,
-    max_disk: Annotated[float | None, typer.Option("--max-disk", help="GB that states may take on disk")] = None,
+    max_disk: MaxDisk = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="draws the training rows")] = 0,
     device: Annotated[str | None, typer.Option("--device", help="cuda, cpu, ...; a GPU where there is one")] = None,
     output: Annotated[
