@@ -119,7 +119,7 @@ def problems(tree: Path, base: Path, site: Path) -> Iterator[tuple[str, str]]:
     yield "validated" if outcome == "ok" else "refused", ""
     results = {"validate": outcome}
     results["validate --base"], guarded = ran("validate", *options, "--base", str(base))
-    results["show"], _ = ran("show", *options, "--markdown", "--base", str(base))
+    results["show"], _ = ran("show", *options, "--format", "markdown", "--base", str(base))
     results["build"], _ = ran("build", str(site), *options)
     for command, result in results.items():
         if result not in ("ok", "refused"):

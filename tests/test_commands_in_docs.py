@@ -48,7 +48,7 @@ STAND_INS = {
 """Longer names first."""
 FEWER_DRAWS = {
     ("analyze", "cka"): ("--permutations", "20", "--replicates", "20"),
-    ("leaderboard", "compare"): ("--bootstrap", "100"),
+    ("leaderboard", "compare"): ("--replicates", "100"),
 }
 
 pytestmark = [
@@ -246,7 +246,7 @@ def test_so_do_commands_in_a_sentence(path):
     ("line", "reason"),
     [
         ("xglue-harness leaderbord show", "no command leaderbord"),
-        ("xglue-harness leaderboard show --tasks pos", "--tasks"),
+        ("xglue-harness leaderboard show --task pos", "--task"),
         ("xglue-harness export results", "Missing parameter|DIR"),
         ("lm_eval --model hf --tasks xglue_pos_zs --tsk x", "2"),
         ("lm_eval --model hf --tasks xglue_poss_zs", "no task xglue_poss_zs"),

@@ -19,8 +19,8 @@ HEAVY = {
 }
 HOOK = {"xglue_harness", "xglue_harness.hook"}
 REGISTERING = HOOK | {
-    *(f"xglue_harness.harness.{name}" for name in ("plugin", "patches", "hf", "processes", "evaluation")),
-    *(f"xglue_harness.{name}" for name in ("harness", "resources", "exclusive", "interrupt", "threads")),
+    *(f"xglue_harness.harness.{name}" for name in ("plugin", "patches", "hf", "processes", "evaluation", "showing")),
+    *(f"xglue_harness.{name}" for name in ("harness", "resources", "exclusive", "interrupt", "threads", "bars")),
 }
 """What registers the tasks with lm_eval."""
 _CLI = ("cli", "cli.app", "cli.options", "cli.probe", "cli.run", "cli.submission")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PREFIX = "xglue-harness: "
+"""Before every error, warning and other remark of ours on the standard error stream, in lm_eval's command line, too."""
+
 
 class XGlueError(Exception):
     """Base of all errors that the harness raises on purpose."""

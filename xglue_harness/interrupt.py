@@ -95,10 +95,10 @@ def told_in_one_line() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        from xglue_harness.errors import XGlueError  # a run without our tasks does not import it
+        from xglue_harness.errors import PREFIX, XGlueError  # a run without our tasks does not import it
 
         if not (isinstance(error, XGlueError) and is_lm_eval()):
             raise
         logging.getLogger("lm_eval.xglue_harness").debug("here it was raised", exc_info=True)
-        print(f"xglue-harness: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{PREFIX}{error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None

@@ -23,6 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerLine2D
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -38,6 +39,10 @@ COLUMN, PAGE = 3.35, 6.9
 TEXT, SMALL = 7.0, 6.0
 """Sizes of labels and legends, and of tick labels, in points."""
 BLACK, YELLOW = "#000000", "#F0E442"
+CHANCE: dict[str, Any] = {"color": "0.4", "linewidth": 0.7, "linestyle": "--", "zorder": 2}
+"""How what is reached by chance is drawn, in every figure."""
+METRICS = {"acc": "accuracy", "f1": "F1", "ndcg": "nDCG"}
+"""Names of the metrics of tasks, on axes."""
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK, YELLOW)
 MARKERS = {"o": 3.0, "s": 2.8, "^": 3.4, "D": 2.6, "v": 3.4, "P": 3.8, "X": 3.8, "<": 3.4, ">": 3.4, "p": 3.6, "*": 5.0}
 """Markers and their sizes in points, so that they look equally large."""
@@ -195,7 +200,7 @@ def looks_beside_black(names: Sequence[str], coloured: Collection[str]) -> dict[
     return {name: free[name not in coloured].pop(0) for name in names}
 
 
-def legend_below(figure: Figure, handles: Sequence[Line2D]) -> None:
+def legend_below(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
     """Put one legend under all panels, in as many columns as the width holds, and make room for it."""
     labels = [str(handle.get_label()) for handle in handles]
     length = 2.4 if any(handle.get_linestyle() != "None" for handle in handles) else 1.0

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from xglue_analysis.figures import (
+    METRICS,
     PAGE,
     Row,
     blank,
@@ -28,7 +29,7 @@ COLUMNS = 3
 
 @paper_style
 def probe_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
-    """Draw the score of every language, layer by layer.
+    """Draw the score of every language, layer by layer; each panel names its metric.
 
     Args:
         rows: of keys ``task``, ``metric``, ``language``, ``layer`` and ``score``, of one encoder.
@@ -57,6 +58,8 @@ def probe_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
             (drawn,) = axes.plot(layers, heights, label=language, clip_on=False, **look(languages.index(language)))
             shown.setdefault(language, drawn)
         layer_axis(axes, layers)
-        axes.set(title=task, ylabel=metric, xlabel="layer" if place >= len(panels) - across else "")
+        axes.set(
+            title=task, ylabel=METRICS.get(metric, metric), xlabel="layer" if place >= len(panels) - across else ""
+        )
     legend_below(figure, [shown[language] for language in languages])
     return figure

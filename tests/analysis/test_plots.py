@@ -239,11 +239,12 @@ def test_cka_lines_are_the_matched_layers_of_every_language() -> None:
     figure = plots.cka_lines(cka_rows(["de", "fr"], 3, 5), title="A and B")
     (axes,) = figure.axes
     drawn = lines(axes)
-    assert list(drawn) == ["de", "fr", "null, 95%"]
+    assert list(drawn) == ["de", "fr", "by chance, 95%"]
     np.testing.assert_allclose(drawn["de"].get_xydata(), [[0, 0.9], [1, 0.88], [2, 0.86]])
     np.testing.assert_allclose(drawn["fr"].get_ydata(), [0.89, 0.87, 0.85])
-    np.testing.assert_allclose(drawn["null, 95%"].get_ydata(), [0.06] * 3)  # the highest of the two languages
-    assert legend(figure) == ["de", "fr", "null, 95%"]
+    np.testing.assert_allclose(drawn["by chance, 95%"].get_ydata(), [0.06] * 3)  # the highest of the two languages
+    assert legend(figure) == ["de", "fr", "95% interval", "by chance, 95%"]
+    assert axes.get_ylabel() == "CKA (debiased)"
     assert figure.get_suptitle() == "A and B"
     assert axes.get_ylim() == (0, 1)
 
@@ -300,7 +301,7 @@ def test_cka_heatmaps_are_the_mean_and_every_language() -> None:
     figure = plots.cka_heatmaps(cka_rows(["de", "fr"], 2, 3), name_a="base", name_b="large")
     *panels, bar = figure.axes
     assert [axes.get_title() for axes in panels] == ["mean", "de", "fr"]
-    assert bar.get_ylabel() == "CKA"
+    assert bar.get_ylabel() == "CKA (debiased)"
     de = [[0.9, 0.8, 0.7], [0.78, 0.88, 0.78]]
     np.testing.assert_allclose(panels[1].images[0].get_array(), de)
     np.testing.assert_allclose(panels[0].images[0].get_array(), np.array(de) - 0.005)
@@ -351,7 +352,7 @@ def test_cka_heatmaps_need_values() -> None:
 def test_language_matrix_fills_both_halves_of_what_is_symmetric(measure: str) -> None:
     rows = pair_rows(["en", "de", "fr"])
     rows[0][measure] = 0.456  # en, de, layer 0
-    (axes,) = plots.language_matrix(rows, measure=measure, layer=0).axes
+    axes, _ = plots.language_matrix(rows, measure=measure, layer=0).axes
     texts = cells(axes)
     assert texts[0, 1] == texts[1, 0] == ".46"
     assert set(texts) == set(itertools.permutations(range(3), 2))
@@ -373,7 +374,7 @@ def test_language_matrix_takes_a_pair_in_one_direction_alone() -> None:
 def test_language_matrix_keeps_the_direction_of_retrieval() -> None:
     rows = pair_rows(["en", "de", "fr"])
     rows[0]["p1_csls"], rows[6]["p1_csls"] = 1.0, None  # en asks de, de asks en
-    (axes,) = plots.language_matrix(rows, measure="p1_csls", layer=0).axes
+    axes, _ = plots.language_matrix(rows, measure="p1_csls", layer=0).axes
     texts = cells(axes)
     assert texts == {(0, 1): "1.00", (0, 2): ".50", (1, 2): ".50", (2, 0): ".30", (2, 1): ".30"}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["en", "de", "fr"]
@@ -386,7 +387,7 @@ def test_language_matrix_draws_one_layer_and_fits_its_texts() -> None:
     for count in (5, 19):
         figure = plots.language_matrix(pair_rows(CODES[:count]), measure="cka", layer=2)
         figure.draw_without_rendering()
-        (axes,) = figure.axes
+        axes, _ = figure.axes
         assert set(cells(axes).values()) == {".60"}
         assert len(axes.texts) == count * (count - 1)
         assert max(text.get_window_extent().width for text in axes.texts) < axes.bbox.width / count
@@ -397,14 +398,14 @@ def test_language_matrix_draws_one_layer_and_fits_its_texts() -> None:
 def test_language_matrix_centres_colours_on_zero_for_negative_anc_only() -> None:
     rows = pair_rows(["en", "de", "fr"])
     rows[0] |= {"anc": -0.256, "cka": -0.03}
-    (anc,) = plots.language_matrix(rows, measure="anc", layer=0).axes
+    anc, _ = plots.language_matrix(rows, measure="anc", layer=0).axes
     assert anc.images[0].get_clim() == (-1, 1)
     assert cells(anc)[0, 1] == "−.26"
     assert min(anc.images[0].to_rgba(0.0)[:3]) > 0.95
-    (cka,) = plots.language_matrix(rows, measure="cka", layer=0).axes
+    cka, _ = plots.language_matrix(rows, measure="cka", layer=0).axes
     assert cka.images[0].get_clim() == (0, 1)
     rows[0]["anc"] = -0.001
-    (anc,) = plots.language_matrix(rows, measure="anc", layer=0).axes
+    anc, _ = plots.language_matrix(rows, measure="anc", layer=0).axes
     assert anc.images[0].get_clim() == (0, 1)
     assert cells(anc)[0, 1] == ".00"
 
@@ -419,12 +420,52 @@ def test_language_matrix_needs_a_measure_a_layer_and_values() -> None:
         plots.language_matrix([row | {"anc": None} for row in rows], measure="anc", layer=1)
 
 
+CHANCE = {"null_p95": 0.04, "null_mean_biased": 0.3, "anc_null": 0.07, "n": 50}
+
+
+@pytest.mark.parametrize(
+    ("measure", "name", "chance"),
+    [
+        ("cka", "CKA (debiased)", "▲ by chance (95%): .06"),
+        ("cka_biased", "CKA (biased)", "▲ by chance: .30"),
+        ("anc", "ANC", "▲ by chance: .07"),
+        ("p1_csls", "P@1 (CSLS)", "▲ by chance: .02"),
+    ],
+)
+def test_language_matrix_names_its_measure_and_what_it_is_by_chance(measure: str, name: str, chance: str) -> None:
+    rows = [{**row, **CHANCE} for row in pair_rows(["en", "de", "fr"])]
+    rows[1] |= {"null_p95": 0.06}  # the highest in layer 1
+    rows[2] |= {"null_p95": 0.5}  # another layer
+    figure = plots.language_matrix(rows, measure=measure, layer=1, title="e5, layer 1")
+    _, bar = figure.axes
+    assert figure.get_suptitle() == f"{name}: e5, layer 1"
+    assert bar.get_xlabel() == f"{name}   {chance}"
+    (mark,) = (line for line in bar.lines if line.get_marker() == "^")
+    assert f"{mark.get_xdata()[0]:.2f}"[1:] == chance[-3:]
+
+
+def test_language_matrix_says_nothing_of_chance_where_the_rows_do_not() -> None:
+    _, bar = plots.language_matrix(pair_rows(["en", "de"]), measure="cka", layer=0).axes
+    assert bar.get_xlabel() == "CKA (debiased)"
+    assert not [line for line in bar.lines if line.get_marker() == "^"]
+
+
 # language_lines
+
+
+def test_language_lines_show_what_is_reached_by_chance() -> None:
+    rows = [{**row, **CHANCE} for row in pair_rows(["de", "en", "fr"])]
+    rows[1] |= {"null_p95": 0.09}  # de and en, layer 1
+    rows[4] |= {"null_p95": 0.5}  # de and fr: without the pivot
+    figure = plots.language_lines(rows)
+    for axes, expected in zip(figure.axes, ([0.04, 0.09, 0.04], [0.07] * 3, [0.02] * 3), strict=True):
+        np.testing.assert_allclose(lines(axes)["by chance (CKA: 95%)"].get_ydata(), expected)
+    assert legend(figure) == ["de", "fr", "by chance (CKA: 95%)"]
 
 
 def test_language_lines_are_three_measures_against_the_pivot() -> None:
     figure = plots.language_lines(pair_rows(["de", "en", "fr"]))
-    assert [axes.get_ylabel() for axes in figure.axes] == ["CKA", "ANC", "P@1 (CSLS)"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["CKA (debiased)", "ANC", "P@1 (CSLS)"]
     for axes, expected in zip(figure.axes, ([0.8, 0.7, 0.6], [0.25] * 3, [0.4] * 3), strict=True):
         drawn = lines(axes)
         assert list(drawn) == ["de", "fr"]
@@ -529,7 +570,7 @@ def test_correlation_is_a_panel_a_task_and_a_point_a_model() -> None:
         np.testing.assert_allclose(points["m3"].get_xydata(), [[0.3, 63]])
         assert len({(line.get_color(), line.get_marker()) for line in points.values()}) == 4
         assert {line.get_linestyle() for line in points.values()} == {"None"}
-    assert legend(figure) == ["m0", "m1", "m2", "m3"]
+        assert [text.get_text() for text in axes.texts[1:]] == ["m0", "m1", "m2", "m3"]
     labels = [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes]
     assert labels == [("", "score"), ("cka", ""), ("cka", "score")]
 
@@ -541,11 +582,48 @@ def test_correlation_counts_the_points_that_it_shows() -> None:
         assert axes.texts[0].get_text() == f"ρ = −.50, p = .042, {text}"
 
 
-@pytest.mark.parametrize(("models", "named"), [(12, True), (13, False)])
-def test_correlation_names_up_to_twelve_models(models: int, named: bool) -> None:
-    figure = plots.correlation(*score_rows(["nc"], models), x="cka")
-    assert len(figure.axes[0].lines) == models
-    assert bool(figure.legends) == named
+@pytest.mark.parametrize(("models", "colours", "named"), [(12, 8, True), (13, 1, True), (40, 1, True), (41, 1, False)])
+def test_correlation_names_up_to_forty_points(models: int, colours: int, named: bool) -> None:
+    axes = plots.correlation(*score_rows(["nc"], models), x="cka").axes[0]
+    assert len(axes.lines) == models
+    assert len({line.get_color() for line in axes.lines}) == colours
+    assert len(axes.texts) == 1 + models * named
+
+
+def test_correlation_puts_names_where_they_cover_nothing() -> None:
+    rows, correlations = score_rows(["nc"], 6)
+    for row, (x, y) in zip(rows, [(0.5, 60), (0.5, 61), (0.52, 60), (0.9, 64), (0.1, 64), (0.1, 60)], strict=True):
+        row |= {"model": f"encoder-of-{row['model']}", "cka": x, "score": y}
+    figure = plots.correlation(rows, correlations, x="cka")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    for one, other in itertools.combinations(boxes, 2):
+        assert min(one.x1, other.x1) <= max(one.x0, other.x0) or min(one.y1, other.y1) <= max(one.y0, other.y0)
+    for text, line in zip(axes.texts[1:], axes.lines, strict=True):
+        assert text.xy == (line.get_xdata()[0], line.get_ydata()[0])
+        assert axes.bbox.x0 <= text.get_window_extent().x0
+        assert text.get_window_extent().x1 <= axes.bbox.x1
+
+
+def test_correlation_names_quantity_and_metric() -> None:
+    rows, correlations = score_rows(["nc"], 4)
+    named = [{**row, "cka_en": row["cka"]} for row in rows]
+    (axes,) = plots.correlation(named, [{**correlations[0], "metric": "acc"}], x="cka_en").axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("cka_en: CKA with English", "score (accuracy)")
+
+
+def test_correlation_of_long_names_in_several_panels_takes_two_columns() -> None:
+    rows, correlations = score_rows(["nc", "pos"], 3)
+    assert plots.correlation(rows, correlations, x="cka").get_figwidth() == 3.35
+    long = [{**row, "model": f"an-encoder-{row['model']}"} for row in rows]
+    assert plots.correlation(long, correlations, x="cka").get_figwidth() == 6.9
+
+
+def test_one_point_is_no_scatter() -> None:
+    rows, correlations = score_rows(["nc", "pos"], 1)
+    with pytest.raises(ValueError, match="a scatter of cka and score needs two points at least, and no task has more"):
+        plots.correlation(rows, correlations, x="cka")
 
 
 def test_correlation_keeps_its_text_above_the_points() -> None:
@@ -561,8 +639,8 @@ def test_correlation_leaves_out_models_without_a_value() -> None:
     rows[0] |= {"score": None}
     rows[1] |= {"cka": math.nan}
     del rows[-1]
-    nc, pos = plots.correlation(rows, correlations, x="cka").axes
-    assert list(lines(nc)) == ["m2"]
+    (pos,) = plots.correlation(rows, correlations, x="cka").axes  # nc has one point
+    assert pos.get_title() == "pos"
     assert list(lines(pos)) == ["m0", "m1"]
 
 
@@ -658,7 +736,7 @@ def test_probe_lines_are_a_panel_a_task_where_a_language_looks_the_same() -> Non
     figure = plots.probe_lines(rows, title="an encoder")
     nc, pos = figure.axes
     assert [nc.get_title(), pos.get_title()] == ["NC", "POS"]
-    assert nc.get_ylabel() == "acc"
+    assert nc.get_ylabel() == "accuracy"
     assert list(lines(nc)) == ["de", "en"]
     np.testing.assert_allclose(lines(nc)["en"].get_xydata(), [[0, 1 / 40], [1, 2 / 40], [2, 3 / 40]])
     np.testing.assert_allclose(lines(pos)["fr"].get_ydata(), [1 / 40, 2 / 40])

@@ -10,11 +10,13 @@ import torch
 from benchmarks.padding import backbone_of
 from tests.helpers import families, tokenizers
 from xglue_analysis import compare_languages, layer_states
-from xglue_harness.analyze.states import every_layer, facts_of, frozen, parts_of
+from xglue_harness.analyze.settings import Settings
+from xglue_harness.analyze.states import every_layer, facts_of, load, parts_of
 from xglue_harness.cli import app as cli
 from xglue_harness.encoders.languages import MBART_CODES, NLLB_CODES
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import DataError, EncoderError
+from xglue_harness.probing.opening import frozen_encoder
 from xglue_harness.probing.states import FrozenEncoder, keep_states
 
 TEXTS = ["the dog", "the cat and the dog", "a", "the dog and the cat and the dog and a cat", "one more sentence"]
@@ -30,6 +32,10 @@ def checkpoint(tmp_path_factory):
     return families.Checkpoints(tmp_path_factory.mktemp("families"))
 
 
+def frozen(backbone):
+    return frozen_encoder(backbone, backbone.name, pooling="mean", max_length=32, progress=False)
+
+
 def states(encoder, language, texts=TEXTS):
     part = parts_of(encoder, {language: texts})[language]
     keep_states([(encoder, [part], range(encoder.last + 1))])
@@ -39,7 +45,7 @@ def states(encoder, language, texts=TEXTS):
 @pytest.mark.parametrize(("family", "batches"), [("convbert", "one length"), ("bert", "any length")])
 def test_a_sentence_has_the_states_that_it_has_alone(family, batches):
     body = backbone_of(family, tokenizers.bert())
-    encoder = frozen(body, "mean", 32)
+    encoder = frozen(body)
     assert facts_of(encoder)["batches"] == encoder.backbone.batch_rule == batches
     found = states(encoder, "de")
     alone = [states(encoder, "de", [text]) for text in TEXTS]
@@ -54,7 +60,7 @@ def test_a_sentence_has_the_states_that_it_has_alone(family, batches):
 
 @pytest.mark.parametrize("family", ["xlm", "xmod"])
 def test_the_encoder_is_told_the_language(family):
-    encoder = frozen(backbone_of(family, tokenizers.bert()), "mean", 32)
+    encoder = frozen(backbone_of(family, tokenizers.bert()))
     assert not torch.allclose(states(encoder, "en"), states(encoder, "de"), atol=1e-2)
     with pytest.raises(EncoderError, match="does not know 'sw'"):
         parts_of(encoder, {"sw": TEXTS})
@@ -66,7 +72,7 @@ def test_the_encoder_is_told_the_language(family):
 )
 def test_states_are_the_librarys_up_to_float16(family, codes, pooling, checkpoint):
     body = load_backbone(str(checkpoint(family)), torch.device("cpu"))
-    found = states(frozen(body, pooling, 32), "de")
+    found = states(load(str(checkpoint(family)), Settings(pooling, 32, 20, 20, 0, "cpu")), "de")
     code = None if codes is None else codes["de"]
     expected = layer_states(body.encoder, body.tokenizer, TEXTS, pooling=pooling, max_length=32, language_code=code)
     limits = 2**-11 * expected.abs().amax(dim=-1) + 1e-6
@@ -74,14 +80,14 @@ def test_states_are_the_librarys_up_to_float16(family, codes, pooling, checkpoin
 
 
 def test_a_code_that_is_not_known_is_refused(checkpoint):
-    encoder = frozen(load_backbone(str(checkpoint("nllb")), torch.device("cpu")), "mean", 32)
+    encoder = frozen(load_backbone(str(checkpoint("nllb")), torch.device("cpu")))
     with pytest.raises(DataError, match="none is known for 'xx'"):
         parts_of(encoder, {"xx": TEXTS})
 
 
 def test_float16_leaves_three_decimals_of_a_measure_alone(checkpoint):
     body = load_backbone(str(checkpoint("xlmr")), torch.device("cpu"))
-    encoder = frozen(body, "mean", 32)
+    encoder = frozen(body)
     texts = {"en": [f"{a} and {b}" for a in TEXTS for b in TEXTS], "de": [f"{b} {a}" for a in TEXTS for b in TEXTS]}
     found = {language: states(encoder, language, lines) for language, lines in texts.items()}
     exact = {
@@ -123,7 +129,7 @@ def test_what_one_command_has_computed_the_other_reads(first, checkpoint, tmp_pa
 
 
 def test_an_analysis_may_be_refused_disk(checkpoint, tmp_path, capsys):
-    command = ["analyze", "languages", str(checkpoint("mbert")), "--data", "sample", "--task", "xnli"]
+    command = ["analyze", "languages", "--model", str(checkpoint("mbert")), "--data", "sample", "--task", "xnli"]
     with pytest.raises(SystemExit) as end:
         cli.main([*command, "--max-disk", "0.000001", "--output", str(tmp_path / "out")])
     assert end.value.code == 2

@@ -105,7 +105,7 @@ def test_encoders_of_different_depth_have_no_lines_but_a_map(analyze, checkpoint
 
 @pytest.mark.parametrize("family", ["mbart50", "nllb", "t5"])
 def test_languages_of_one_encoder(family, analyze, checkpoints):
-    printed = analyze("languages", checkpoints(family), *SAMPLE, "xnli", "--languages", "en,de,bg", *QUICK)
+    printed = analyze("languages", "--model", checkpoints(family), *SAMPLE, "xnli", "--languages", "en,de,bg", *QUICK)
     assert "de-en" in printed
     rows = _csv(analyze.out / "languages.csv")
     assert len(rows) == 3 * 3 * 2
@@ -137,7 +137,7 @@ def test_figures_say_what_they_rest_on(analyze, monkeypatch, tmp_path):
 
 
 def test_languages_need_translations(analyze, checkpoints):
-    printed = analyze("languages", checkpoints("mbert"), *SAMPLE, "nc", status=2)
+    printed = analyze("languages", "--model", checkpoints("mbert"), *SAMPLE, "nc", status=2)
     assert "sentences must be translations of each other" in printed
     assert not (analyze.out / "languages.csv").exists()
 
@@ -153,7 +153,7 @@ def test_spectra_in_the_papers_columns_beside_the_papers_values(analyze, checkpo
         model.get_encoder().layers[1].fc1.weight *= 1.5
         model.get_decoder().layers[1].fc2.weight *= 9
     model.save_pretrained(tuned)
-    printed = analyze("spectra", base, tuned, "--paper", "--layer", 1)
+    printed = analyze("spectra", base, tuned, "--published", "--layer", 1)
     rows = [row for row in _csv(analyze.out / "spectra.csv") if row["model"] == str(tuned)]
     assert len(rows) == 12
     distances = {(int(row["layer"]), row["role"]): float(row["distance"]) for row in rows}
@@ -245,6 +245,26 @@ def test_recipes_of_one_model_are_told_apart_in_print_and_record(analyze, tmp_pa
     assert [(point["recipe"], point["cka_en"]) for point in points] == [("epochs 3", 0), ("epochs 4", 1)]
 
 
+def test_one_point_has_no_figure_but_a_message(analyze, tmp_path):
+    _results(tmp_path / "results" / "a", "a", [("de", 0.1, 0.2), ("fr", 0.2, 0.3)])
+    printed = " ".join(analyze("correlate", tmp_path / "results").split())
+    assert "no figure of cka_en, sigma_norm: a scatter needs two points, and no task has more than one" in printed
+    assert "or --over languages" in printed
+    assert _names(analyze.out) == {"correlate.csv", "correlate.json"}
+
+
+def test_text_that_the_tokenizer_does_not_know_is_told(analyze, checkpoints, tmp_path):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "en.txt").write_text("the same words\n" * 8 + "\n".join(f"a line {n}" for n in range(8)))
+    (texts / "th.txt").write_text("\n".join(f"ꙮ ꙮ ꙮ {n}" for n in range(16)))
+    printed = " ".join(analyze("languages", checkpoints("mbert"), "--text", texts, *QUICK).split())
+    assert "reads much text as unknown" in printed
+    assert printed.partition("share of unknown subwords: ")[2].startswith("th 100%")
+    (encoder,) = json.loads((analyze.out / "languages.json").read_text())["encoders"]
+    assert encoder["unknown"]["th"] > 0.5
+
+
 def test_a_measure_of_the_task_is_not_correlated_over_languages(analyze, tmp_path):
     for number, model in enumerate("ab"):
         _results(
@@ -263,7 +283,7 @@ def test_a_measure_of_the_task_is_not_correlated_over_languages(analyze, tmp_pat
         (["cka", "A", "A", "--text", "x", "--task", "nc"], "not both"),
         (["cka", "A", "none", "--data", "sample", "--task", "nc"], "the configuration of none can't be loaded"),
         (
-            ["languages", "A", "--data", "sample", "--task", "xnli", "--layer", "7", "--languages", "en,de"],
+            ["languages", "--model", "A", "--data", "sample", "--task", "xnli", "--layer", "7", "--languages", "en,de"],
             "layers 0 to 2",
         ),
         (["correlate", "none.json"], "none.json is no results file"),
@@ -299,7 +319,7 @@ def test_without_matplotlib_there_are_table_and_record_and_a_word_about_the_figu
         _results(tmp_path / "results" / model, model, [("de", 0.1 * number, 0.2 * number)])
     arguments = {
         "cka": (a, b, *SAMPLE, "nc", "--languages", "en", *QUICK),
-        "languages": (a, *SAMPLE, "xnli", "--languages", "en,de", *QUICK),
+        "languages": ("--model", a, *SAMPLE, "xnli", "--languages", "en,de", *QUICK),
         "spectra": (a, b),
         "correlate": (tmp_path / "results",),
     }[command]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from tests.helpers import families
+from tests.helpers import fairseq, families
 from tests.leaderboard.spoiled import described
 from xglue_harness.cli import backbone as backbone_commands
 from xglue_harness.encoders.fingerprint import identify
@@ -82,7 +82,7 @@ def settings(**changes):
 
 
 def new(tree, source, *options, name="tiny-lm", text=""):
-    return invoke("new", name, "--from-hub", source, "--tree", tree, *options, text=text)
+    return invoke("new", name, "--model", source, "--tree", tree, *options, text=text)
 
 
 def refused(result, tree, match=r""):
@@ -254,7 +254,7 @@ def terminal(monkeypatch):
 
 def test_at_a_terminal_the_rest_is_asked_and_bad_answers_again(tree, tiny, checkpoint, terminal):
     assert new(tree, tiny, *settings(pretraining__languages="de,en"), name="base").exit_code == 0
-    lines = ["Tiny", "", "XX", "CP", "nobody", "base", "data", "tlh", "en,fr", "de,en,fr", "<i>", "a source"]
+    lines = ["", "Tiny", "", "XX", "CP", "nobody", "base", "data", "tlh", "en,fr", "de,en,fr", "<i>", "a source"]
     lines += ["all of it", "MIT", "ftp://x", "https://a.b/c", "me"]
     result = new(tree, tiny, "--set", "pooling=mean", text="\n".join([*lines, ""]))
     assert result.exit_code == 0, (result.exception, result.output)
@@ -262,10 +262,11 @@ def test_at_a_terminal_the_rest_is_asked_and_bad_answers_again(tree, tiny, check
     assert (backbone.hub, backbone.family, backbone.continued_from, backbone.pooling) == (None, "CP", "base", "mean")
     assert backbone.pretraining.languages == ("de", "en", "fr")
     assert (backbone.title, backbone.paper, backbone.contributor) == ("Tiny", "https://a.b/c", "me")
-    assert result.output.count("not taken: ") == 6
+    assert result.output.count("not taken: ") == 7
     for line in (
         "name in tables\n",
         "; leave it empty for null\n",
+        "not taken: nothing was answered, and there is no default; Ctrl-C ends this",
         "not taken: Input should be 'LM', 'MT' or 'CP'",
         "name of the backbone that its pretraining began with; there are: base\n",
         "not taken: there is no nobody.yaml; there are: base",
@@ -387,3 +388,14 @@ def test_help_imports_nothing_of_the_leaderboard(command):
         "yaml",
         "xglue_harness.leaderboard.contributions.backbones",
     }
+
+
+def test_a_checkpoint_of_fairseq_is_converted_at_the_command_line(tmp_path):
+    made = fairseq.make(tmp_path / "fairseq", "bart-mt", [f"sentence number {number}" for number in range(90)])
+    arguments = ["convert", "fairseq", *map(str, made.files), str(tmp_path / "out")]
+    done = CliRunner().invoke(backbone_commands.app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "mbart, 3 layers" in done.output
+    assert "ar, en, es, fr, ru, zh; all others are read as English" in done.output
+    assert "2 pieces of" in done.output
+    assert (tmp_path / "out" / "model.safetensors").is_file()

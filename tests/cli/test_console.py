@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.table import Table
 
 import xglue_harness
-from xglue_harness.cli.console import PlainConsole, printable
+from xglue_harness.cli.console import PlainConsole, print_json, printable
 
 NAMES = ["org/[bold]model[/bold]", "[link=x]", "[/]", ":warning:", r"\[a]", "a\x1b[31mb", "a\rb", "\ud800", "‮a", "\0"]
 
@@ -41,3 +44,18 @@ def test_there_is_no_other_console() -> None:
         path.name for path in folder.rglob("*.py") if re.search(r"rich\.(console|markup)", path.read_text("utf-8"))
     ]
     assert users == ["console.py"]
+
+
+@dataclass(frozen=True)
+class _Row:
+    place: Path
+    score: object
+
+
+def test_json_holds_what_tables_do_and_nothing_that_is_no_json(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = (_Row(Path("a/b"), np.float64(0.25)), _Row(Path("ü\ud800\x9b"), float("nan")))
+    print_json({"rows": rows, 3: {np.int64(4)}, "no": None, "yes": True})
+    text = capsys.readouterr().out
+    assert text.isascii()
+    expected = [{"place": "a/b", "score": 0.25}, {"place": "ü\ud800\x9b", "score": None}]
+    assert json.loads(text, parse_constant=pytest.fail) == {"rows": expected, "3": [4], "no": None, "yes": True}

@@ -106,7 +106,7 @@ def test_cancelling_stops_workers_and_a_run_goes_on(file: Path, monkeypatch: pyt
         yield Reply("stopped")
 
     monkeypatch.setattr(ScriptedChild, "script", script)
-    assert "The same command goes on" in _sweep("run", file, status=MORE).stderr
+    assert "xglue-harness: stopped; the same command goes on" in _sweep("run", file, status=MORE).stderr
     assert "cancelled" in _sweep("status", file).output
     assert "begins" not in _sweep("work", file, status=MORE).output
     monkeypatch.setattr(ScriptedChild, "script", writing_results)

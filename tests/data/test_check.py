@@ -8,11 +8,10 @@ import os
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.helpers.cli import command
 from tests.helpers.layout import pack, sentence_file, tagging_file, write_file, write_layout, write_task
 from xglue_harness.benchmark import TASKS, TaskSpec, task
-from xglue_harness.cli.data import app
 from xglue_harness.data import check as check_module
 from xglue_harness.data.check import check
 from xglue_harness.data.manifest import manifest_rows, official_archive
@@ -45,8 +44,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*args: object) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    return result.exit_code, result.stdout, result.stderr
+    return command("data", *args)
 
 
 def one(report: Report, path: str) -> check_module.FileReport:
@@ -196,13 +194,13 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     code, out, err = run("check", tmp_path / "nowhere")
     assert (code, out) == (2, "")
     assert err == (
-        f"error: {tmp_path}/nowhere: no such file or folder; "
+        f"xglue-harness: {tmp_path}/nowhere: no such file or folder; "
         "expected a folder in the official layout or the official archive\n"
     )
     (tmp_path / "x.tar.gz").write_bytes(b"no archive")
     code, _, err = run("check", tmp_path / "x.tar.gz")
     assert code == 2
-    assert err.startswith(f"error: {tmp_path}/x.tar.gz: not a complete gzip tar archive")
+    assert err.startswith(f"xglue-harness: {tmp_path}/x.tar.gz: not a complete gzip tar archive")
 
 
 def test_help_shows_examples() -> None:
@@ -230,8 +228,9 @@ def test_prepare_refuses_another_archive(tmp_path: Path) -> None:
     digest = hashlib.sha256(b"other").hexdigest()
     assert code == 2
     assert err == (
-        f"error: {tmp_path}/x.tar.gz: sha256 {digest} (5 bytes); expected {official_archive().sha256} of the official "
-        "xglue_full_dataset.tar.gz (875905871 bytes): fetch it again, or give --sha256 if you mean another archive\n"
+        f"xglue-harness: {tmp_path}/x.tar.gz: sha256 {digest} (5 bytes); expected "
+        f"{official_archive().sha256} of the official xglue_full_dataset.tar.gz (875905871 bytes): "
+        "fetch it again, or give --sha256 if you mean another archive\n"
     )
     assert not (tmp_path / "target").exists()
 

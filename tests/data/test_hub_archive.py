@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.helpers.cli import command
 from tests.helpers.hub import COMMIT, FakeHub, as_official, serving, use
 from tests.helpers.layout import pack, write_layout
 from xglue_harness.benchmark import TASKS, task
-from xglue_harness.cli.data import app
 from xglue_harness.data import fingerprint, open_source
 from xglue_harness.data.hub_archive import LICENCES, fetch_folder, get, official_folder
 from xglue_harness.data.unpacked import MANIFEST
@@ -62,8 +61,7 @@ def refused() -> str:
 
 
 def run(*args: object) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    return result.exit_code, result.stdout, result.stderr
+    return command("data", *args)
 
 
 def test_downloaded_checked_and_unpacked_once(hub: FakeHub, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -263,7 +261,10 @@ def test_get(hub: FakeHub, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert files_of(tmp_path / "mine") == OFFICIAL
     assert hub.ranges == [""]
     code, _, err = run("get", tmp_path / "mine")
-    assert (code, err) == (2, f"error: {tmp_path}/mine: the folder is not empty; expected a new or an empty one\n")
+    assert (code, err) == (
+        2,
+        f"xglue-harness: {tmp_path}/mine: the folder is not empty; expected a new or an empty one\n",
+    )
 
 
 def test_get_into_a_folder_of_ones_own(hub: FakeHub, tmp_path: Path) -> None:
@@ -276,15 +277,15 @@ def test_get_into_a_folder_of_ones_own(hub: FakeHub, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "hub")
     code, _, err = run("get", tmp_path / "other")
     assert (code, (tmp_path / "other").exists()) == (2, False)
-    assert err.startswith(f"error: cannot download {FILE}")
+    assert err.startswith(f"xglue-harness: cannot download {FILE}")
 
 
 def test_check_of_what_is_there(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = run("check")
     assert (code, hub.heads) == (2, [])
-    assert err.startswith("error: no data on this machine yet: `xglue-harness data get` fetches them")
+    assert err.startswith("xglue-harness: no data on this machine yet: `xglue-harness data get` fetches them")
     monkeypatch.setenv("XGLUE_DATA", str(tmp_path / "nowhere"))
-    assert run("check")[2].startswith(f"error: {tmp_path}/nowhere: no such file or folder")
+    assert run("check")[2].startswith(f"xglue-harness: {tmp_path}/nowhere: no such file or folder")
     monkeypatch.setenv("XGLUE_DATA", "sample")
     code, out, _ = run("check", "--allow-partial")
     assert (code, out.splitlines()[-1].endswith("sample: all is well")) == (0, True)

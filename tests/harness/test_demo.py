@@ -76,7 +76,7 @@ def _contributed(folder):
     (folder / "rehearsal" / "backbones").mkdir(parents=True)
     answers = {**EXAMPLES, "hub": "", "pretraining.languages": "en"}
     options = [word for key, value in answers.items() for word in ("--set", f"{key}={value}")]
-    _run("backbone", "new", "tiny", "--from-hub", folder / "tiny", *tree, *options)
+    _run("backbone", "new", "tiny", "--model", folder / "tiny", *tree, *options)
     _run("leaderboard", "add", folder / "results", *tree, "--example", "--recipe", "demo")
     added = {path.stem for path in (folder / "rehearsal" / "results" / "tiny" / "demo").rglob("*.json")}
     assert added == TASKS.keys()

@@ -79,6 +79,10 @@ def test_two_processes_give_the_scores_of_one(model, alone, together):
         assert two["training"]["world_size"] == 2
         assert two["training"]["store_key"] == one["training"]["store_key"]
         assert two["training"]["final_loss"] == pytest.approx(one["training"]["final_loss"], abs=1e-6)
+        curves = [run["training"]["curve"] for run in (one, two)]
+        assert curves[1]["step"] == curves[0]["step"] != []
+        for name, values in curves[0].items():
+            assert curves[1][name] == pytest.approx(values, rel=1e-4), name
         assert both["results"][leaf]["score,none"] == pytest.approx(alone["results"][leaf]["score,none"], abs=1e-6)
         assert two["selection"]["scores"]["en_dev"]["score"] == pytest.approx(
             one["selection"]["scores"]["en_dev"]["score"], abs=1e-6

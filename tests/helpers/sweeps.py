@@ -37,9 +37,12 @@ def write_results(folder: Path, backbone: str, task: str, seed: int) -> None:
     path, result = example_result(backbone, task, seed)
     inner = folder / backbone
     inner.mkdir(parents=True)
-    configs = {}
+    configs, results = {}, {}
+    metric = TASKS[task].metric
     for language, item in result.languages.items():
         leaf = TASKS[task].leaf(language)
         configs[leaf] = {"metadata": {"xglue": item.record.model_dump(mode="json", by_alias=True)}}
+        stderr = "N/A" if item.stderr is None else item.stderr
+        results[leaf] = {"alias": leaf, f"{metric},none": item.score, f"{metric}_stderr,none": stderr}
         shutil.copyfile(predictions_path(path, language), inner / f"predictions_{leaf}_{DATE}.parquet")
-    (inner / f"results_{DATE}.json").write_text(json.dumps({"configs": configs}))
+    (inner / f"results_{DATE}.json").write_text(json.dumps({"configs": configs, "results": results}))

@@ -31,6 +31,7 @@ RECORD = {
     "official_seqeval1": 0.4,
     "official_rule": "seqeval 0.0.12",
     "recipe": {"learning_rate": 5e-6, "epochs": 2, "key": "0123456789ab"},
+    "named_recipe": {"name": "mine", "sha256": "8" * 64, "options": {"epochs": 3}, "changed": {"epochs": 2}},
     "data": {
         "source": "sample",
         "description": "a toy",
@@ -71,6 +72,12 @@ RECORD = {
         "nondeterministic": None,
         "recording_cost": COST,
         "world_size": 1,
+        "curve": {
+            "step": [3, 4],
+            "loss": [0.9, 0.7],
+            "learning_rate": [2e-5, 0.0],
+            "gradient_norm": [1.5, None],
+        },
         "epochs": [
             {"epoch": 1.0, "dev": {"en": 0.4}, "constant": False},
             {"epoch": 2.0, "dev": {}, "constant": None},
@@ -88,6 +95,7 @@ RECORD = {
         "documents": 10,
         "truncated": 0,
         "missing_words": 0,
+        "unknown": 0.25,
         "duplicates": 2,
         "real_tokens": 80,
         "padded_tokens": 100,
@@ -139,7 +147,20 @@ PROMPTED = {
     },
     "evaluation": {"documents": 10, "single_row_queries_left_out": None},
 }
-FREE = {"recipe", "files", "versions", "hardware", "dev", "scores", "unavailable", "encoders", "metrics", "details"}
+FREE = {
+    "recipe",
+    "options",
+    "changed",
+    "files",
+    "versions",
+    "hardware",
+    "dev",
+    "scores",
+    "unavailable",
+    "encoders",
+    "metrics",
+    "details",
+}
 """Objects whose keys are no fields."""
 
 

@@ -287,7 +287,7 @@ def test_the_table_and_the_json(tmp_path: Path) -> None:
 def test_table_and_json_say_what_is_partial(tmp_path: Path) -> None:
     write_gold(tmp_path, NER)
     (tmp_path / "NER/de.prediction").unlink()
-    arguments = ("--predictions", tmp_path, "--data", "sample", "--task", "ner", "--allow-partial")
+    arguments = ("--predictions", tmp_path, "--data", "sample", "--tasks", "ner", "--allow-partial")
     output = run(*arguments).output
     assert "(test, partial, SAMPLE)" in output
     assert "mean of 3 of 4" in output

@@ -103,7 +103,7 @@ def _with_recipe(item, **options):
 
 def test_two_recipes_are_refused(results):
     mixed = [*results[:-1], _with_recipe(results[-1], learning_rate=0.5)]
-    with pytest.raises(SweepError, match=r"one table .*--backbone(.|\n)*learning_rate is 0.5"):
+    with pytest.raises(SweepError, match=r"one table .*--backbones(.|\n)*learning_rate is 0.5"):
         compare(BACKBONES, SPECS, 3, mixed)
 
 

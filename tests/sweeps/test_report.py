@@ -92,14 +92,14 @@ def test_backbones_that_no_tree_describes_are_named(file):
 
 
 def test_backbones_and_tasks_can_be_chosen(file):
-    printed = _invoke(file, "--tree", EXAMPLE, "--backbone", "Tiny_LM", "--task", "ner")
+    printed = _invoke(file, "--tree", EXAMPLE, "--backbones", "Tiny_LM", "--tasks", "ner")
     assert "Tiny\\_LM" in printed.stdout
     assert "PAWS-X" not in printed.stdout
     assert "Tiny\\_MT" not in printed.stdout
     sweep = load(file)
-    with pytest.raises(SweepError, match="--task xnli: not in the sweep's file; it has ner, pawsx"):
+    with pytest.raises(SweepError, match="--tasks xnli: not in the sweep's file; it has ner, pawsx"):
         chosen(sweep, (), ["xnli"])
-    with pytest.raises(SweepError, match="--backbone mbert"):
+    with pytest.raises(SweepError, match="--backbones mbert"):
         chosen(sweep, ["mbert"], ())
 
 
@@ -186,7 +186,7 @@ def test_a_sweep_of_some_languages_has_a_mean_over_those(file):
 def test_results_go_into_a_tree_as_add_puts_them(file, tmp_path):
     tree = tmp_path / "tree"
     shutil.copytree(EXAMPLE / "backbones", tree / "backbones")
-    added = _invoke(file, "--add", "--tree", tree, "--recipe", "toy", "--example", "--backbone", "Tiny_LM")
+    added = _invoke(file, "--add", "--tree", tree, "--recipe", "toy", "--example", "--backbones", "Tiny_LM")
     lines = sorted(line.partition("/results/")[2] for line in added.stdout.splitlines())
     assert lines == [f"tiny-lm/toy/{seed}/{task}.json" for seed in (1, 2) for task in ("ner", "pawsx")]
     with pytest.raises(LeaderboardError, match="--recipe"):

@@ -254,6 +254,7 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(kill, 
     assert resumed.session.trained_steps == 15 - resumed.session.resumed_from_step
     assert resumed.training.epochs == unbroken.training.epochs
     assert resumed.training.final_loss == unbroken.training.final_loss
+    assert resumed.training.curve == unbroken.training.curve
     assert resumed.training.real_tokens == unbroken.training.real_tokens
     peaks = [cost.peak_memory_mb for cost in (resumed.training.steps_cost, resumed.training.dev_cost)]
     assert 0 < min(peaks) <= max(peaks) <= resumed.training.cost.peak_memory_mb

@@ -16,6 +16,7 @@ from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.errors import TrainingError
 from xglue_harness.training import train_step
 from xglue_harness.training.checkpoint import Counters, generators
+from xglue_harness.training.curve import LearningCurve
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
 from xglue_harness.training.optimisation import Optimisation
@@ -217,6 +218,31 @@ def test_recorded_steps_count_their_tokens_and_end_as_eager_ones(recorded, monke
     assert eager.mode == "eager: the device is no CUDA GPU (cpu)"
     for name, weight in eager.model.named_parameters():
         assert torch.allclose(weight, graphed.model.get_parameter(name), atol=1e-5), name
+
+
+def test_the_curve_of_recorded_steps_comes_with_one_look_and_is_that_of_eager_ones(recorded, monkeypatch):
+    graphed, looks = recorded(), []
+    monkeypatch.undo()
+    look = TrainStep.check
+    eager = _eager("xnli", recipe("xnli", learning_rate=1e-3))
+    rates = []
+    for step in (graphed, eager):
+        step.counters.curve = LearningCurve.of(STEPS)
+    with monkeypatch.context() as patch:  # as on a GPU, where steps are looked at together
+        patch.setattr(TrainStep, "check", lambda self: looks.append(len(self._unchecked)))
+        for batch in BATCHES[:32]:
+            graphed.step(batch)
+            rates.append(float(graphed._optimisation._rate))
+    assert looks[-1] == 32
+    assert graphed.counters.curve.points.step == []
+    look(graphed)
+    for batch in BATCHES[:32]:
+        eager.step(batch)
+    points, others = graphed.counters.curve.points, eager.counters.curve.points
+    assert points.step == others.step == [16, 32]
+    for name in ("loss", "gradient_norm", "learning_rate"):
+        assert getattr(points, name) == pytest.approx(getattr(others, name), rel=1e-4), name
+    assert points.learning_rate == pytest.approx([rates[15], rates[31]], rel=1e-5)  # that which the device has used
 
 
 def test_a_step_that_does_not_fit_is_split_and_the_others_stay_recorded(recorded, monkeypatch, caplog):

@@ -42,6 +42,7 @@ for one, other in zip(before, after):
     assert one.scores == other.scores
     assert one.predictions.keys() == one.scores.keys() == {0, 1, 2, 3}
     assert one.record["selection"]["rule"] == "en_dev"
+    assert one.record["evaluation"]["unknown"] == other.record["evaluation"]["unknown"] == 0
 assert "lm_eval" not in sys.modules
 """
 

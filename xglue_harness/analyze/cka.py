@@ -11,6 +11,7 @@ from xglue_harness.analyze.sentences import Texts
 from xglue_harness.analyze.settings import Settings
 from xglue_harness.analyze.states import every_layer, facts_of, load, parts_of
 from xglue_harness.analyze.summary import Summary, mean, short_name
+from xglue_harness.encoders.unknown import unknown_shares, warning
 from xglue_harness.probing.states import keep_states
 
 
@@ -54,8 +55,13 @@ def analyze_cka(a: str, b: str, texts: Texts, settings: Settings, dropped: int, 
     if len(xs) == len(ys):
         out.figure("cka_lines", "cka_lines", table, title=title)
     out.figure("cka_layers", "cka_heatmaps", table, title=title, name_a=names[0], name_b=names[1])
-    out.record("cka", one.backbone.device, {"encoders": [facts_of(one), facts_of(other)], **settings.facts(texts)})
-    return _summary(table)
+    unknown = [unknown_shares(encoder.backbone.tokenizer, texts.by_language) for encoder in (one, other)]
+    encoders = [{**facts_of(one), "unknown": unknown[0]}, {**facts_of(other), "unknown": unknown[1]}]
+    out.record("cka", one.backbone.device, {"encoders": encoders, **settings.facts(texts)})
+    summary = _summary(table)
+    lines = (warning(name, shares) for name, shares in zip((a, b), unknown, strict=True))
+    summary.remark = "\n".join(filter(None, lines))
+    return summary
 
 
 def _summary(table: Sequence[dict[str, Any]]) -> Summary:

@@ -191,11 +191,17 @@ def _differs(part: Sequence[dict[str, Any]], diagnostic: str) -> bool:
 
 
 def labels(means: Sequence[dict[str, Any]]) -> list[str]:
-    """A name for each point in a figure: the last part of the model's name if that is unique, recipe and language."""
+    """A name for each point in a figure: the last part of the model's name if that is unique, recipe and language.
+
+    Where languages are the points of one model, its name is left out.
+    """
     short = {row["model"]: short_name(row["model"]) for row in means}
     unique = len(set(short.values())) == len(short)
-    parts = [(short[row["model"]] if unique else row["model"], row["recipe"], row["language"]) for row in means]
-    return [" ".join(part for part in named if part) for named in parts]
+    named = len({(row["model"], row["recipe"]) for row in means}) > 1 or any(row["language"] is None for row in means)
+    models = [(short[row["model"]] if unique else row["model"], row["recipe"]) if named else () for row in means]
+    return [
+        " ".join(part for part in (*model, row["language"]) if part) for model, row in zip(models, means, strict=True)
+    ]
 
 
 def rank_correlation(

@@ -10,7 +10,8 @@ import torch
 
 from xglue_harness.analyze.correlate import FACTS, Over, correlate, labels, points, read_results
 from xglue_harness.analyze.output import DataMark, Output
-from xglue_harness.analyze.summary import Summary, number
+from xglue_harness.analyze.summary import Summary, number, short_name
+from xglue_harness.benchmark import TASKS
 
 
 def analyze_correlations(results: Sequence[Path], over: Over, seed: int, out: Output) -> Summary:
@@ -37,12 +38,34 @@ def analyze_correlations(results: Sequence[Path], over: Over, seed: int, out: Ou
         correlations = correlate(means, diagnostic, seed=seed)
         table += correlations
         shown[diagnostic] = means
+        if not _is_scatter(means):
+            continue
         named = [{**row, "model": name} for row, name in zip(means, labels(means), strict=True)]
-        out.figure(f"correlate_{diagnostic}", "correlation", named, correlations, x=diagnostic)
+        measured = [{**row, "metric": TASKS[row["task"]].metric} for row in correlations]
+        out.figure(f"correlate_{diagnostic}", "correlation", named, measured, x=diagnostic, title=_title(means))
     out.table("correlate", table)
     facts = {"over": over, "results": [str(path) for path in results], "seed": seed, "points": shown}
     out.record("correlate", torch.device("cpu"), facts)
-    return _summary(table, sorted({f"{row['model']} ({row['recipe']})" for row in rows if row["recipe"]}))
+    summary = _summary(table, sorted({f"{row['model']} ({row['recipe']})" for row in rows if row["recipe"]}))
+    if alone := [name for name, means in shown.items() if not _is_scatter(means)]:
+        way = "give results of more models" + (", or --over languages" if over == "models" else "")
+        line = f"no figure of {', '.join(alone)}: a scatter needs two points, and no task has more than one; {way}"
+        summary.remark = "\n".join(filter(None, (summary.remark, line)))
+    return summary
+
+
+def _is_scatter(means: Sequence[dict[str, Any]]) -> bool:
+    """Whether any task has two points."""
+    tasks = [row["task"] for row in means]
+    return len(tasks) > len({*tasks})
+
+
+def _title(means: Sequence[dict[str, Any]]) -> str:
+    """What the points of a figure are, where their names don't say it."""
+    models = {row["model"] for row in means}
+    if any(row["language"] is None for row in means):
+        return "Models: means over the languages but that of the training"
+    return f"Languages of {short_name(models.pop())}" if len(models) == 1 else "Languages of each model"
 
 
 def _same_in_all_languages(means: Sequence[dict[str, Any]], diagnostic: str) -> bool:

@@ -21,20 +21,20 @@ from xglue_harness.data import Source, fingerprint, open_source, unofficial
 from xglue_harness.encoders.checks import device_of
 from xglue_harness.encoders.languages import NLLB_CODES
 from xglue_harness.encoders.loading import load_backbone
-from xglue_harness.encoders.probe import position_limit
 from xglue_harness.errors import DataError
 from xglue_harness.kinds import kind_of
 from xglue_harness.probing.bitext import BitextProbe, ParallelTexts, xnli_premises
+from xglue_harness.probing.opening import check_packages, frozen_encoder
 from xglue_harness.probing.recipe import probe_recipe
 from xglue_harness.probing.run import TaskProbe, prepare_probe
-from xglue_harness.probing.sentence_models import pooling_of, steps_of
-from xglue_harness.probing.states import FrozenEncoder, keep_states
+from xglue_harness.probing.states import keep_states
 from xglue_harness.records.predictions import Header, RowPredictions, encoded
 
 if TYPE_CHECKING:
     from xglue_harness.benchmark import TaskSpec
     from xglue_harness.probing.files import ResultFiles
     from xglue_harness.probing.run import ProbeScore
+    from xglue_harness.probing.states import FrozenEncoder
 
 BITEXT = "bitext"
 _NO_MTEB = "no result files of mteb: they need pip install 'xglue-harness[mteb]' (Python 3.11 or later)"
@@ -109,10 +109,11 @@ def probe_model(name: str, data: str | None, parallel: Path | None, wishes: Wish
     """
     device = device_of(wishes.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     source, tasks = _tasks(data, parallel, wishes)
+    if tasks != [BITEXT]:
+        check_packages()
     backbone = load_backbone(name, device)
-    length = min(wishes.max_length, position_limit(backbone, wishes.max_length) or wishes.max_length)
-    pooling, steps = pooling_of(name, wishes.pooling), steps_of(name, device) if wishes.pooling == "auto" else None
-    encoder = FrozenEncoder(backbone, pooling=pooling, max_length=length, steps=steps, progress=True)
+    ways: Any = {"pooling": wishes.pooling, "max_length": wishes.max_length}
+    encoder = frozen_encoder(backbone, name, **ways, progress=True)
     layers = wishes.numbers(encoder)
     work = _prepared(source, tasks, parallel, encoder, wishes)
     out.data = _mark(work)

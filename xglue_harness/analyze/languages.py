@@ -11,6 +11,7 @@ from xglue_harness.analyze.sentences import Texts
 from xglue_harness.analyze.settings import Settings
 from xglue_harness.analyze.states import every_layer, facts_of, layer_or_last, load, parts_of
 from xglue_harness.analyze.summary import Summary, mean, short_name
+from xglue_harness.encoders.unknown import unknown_shares, warning
 from xglue_harness.errors import DataError
 from xglue_harness.probing.states import keep_states
 
@@ -54,10 +55,19 @@ def analyze_languages(name: str, texts: Texts, settings: Settings, layer: int | 
         title = f"{short_name(name)}, layer {at}"
         out.figure(f"languages_{measure}", "language_matrix", table, measure=measure, layer=at, title=title)
     pivot = "en" if "en" in states else next(iter(states))
-    out.figure("languages_layers", "language_lines", table, pivot=pivot, title=short_name(name))
-    facts = {"encoders": [facts_of(encoder)], "layer_of_matrices": at, "pivot": pivot}
+    out.figure(
+        "languages_layers",
+        "language_lines",
+        table,
+        pivot=pivot,
+        title=f"{short_name(name)}: each language with {pivot}",
+    )
+    unknown = unknown_shares(encoder.backbone.tokenizer, texts.by_language)
+    facts = {"encoders": [{**facts_of(encoder), "unknown": unknown}], "layer_of_matrices": at, "pivot": pivot}
     out.record("languages", encoder.backbone.device, {**facts, **settings.facts(texts)})
-    return _summary(table, pivot)
+    summary = _summary(table, pivot)
+    summary.remark = warning(name, unknown)
+    return summary
 
 
 def _summary(table: Sequence[dict[str, Any]], pivot: str) -> Summary:

@@ -73,6 +73,8 @@ class Output:
             raise DataError(f"{folder} can't be made ({error.strerror}): choose another --output") from error
         self.folder, self.form = folder, form
         self.written: list[Path] = []
+        self.rows: list[dict[str, Any]] = []
+        """Of the table."""
         self.data: DataMark | None = None
         """What the numbers rest on, once it is known: every table, record and figure says so."""
 
@@ -84,13 +86,19 @@ class Output:
 
         path = self.folder / f"{name}.{self.form}"
         said = {} if self.data is None else {"data": self.data.kind}
-        columns = pa.Table.from_pylist([{**row, **said} for row in rows])
+        self.rows = [{**row, **said} for row in rows]
+        columns = pa.Table.from_pylist(self.rows)
         with replacing(path) as temporary:
             if self.form == "csv":
                 pyarrow.csv.write_csv(columns, temporary)
             else:
                 pyarrow.parquet.write_table(columns, temporary)
         self.written.append(path)
+
+    def as_json(self) -> dict[str, Any]:
+        """The table, what it rests on and which files there are, for programs."""
+        mark = {} if self.data is None else {"data": self.data.kind, "unofficial": self.data.unofficial}
+        return {**mark, "rows": self.rows, "files": self.written}
 
     def text(self, name: str, content: str) -> None:
         """Write a text file."""

@@ -43,7 +43,8 @@ def analyze_spectra(base: str, models: Sequence[str], layer: int | None, out: Ou
     table: list[dict[str, Any]] = [dict(row) for row in rows]
     out.table("spectra", table)
     out.text("spectra.md", _markdown(table))
-    out.figure("spectra", "spectra_lines", [{**row, "model": short_name(row["model"])} for row in table])
+    drawn = [{**row, "model": short_name(row["model"])} for row in table]
+    out.figure("spectra", "spectra_lines", drawn, title="Singular values of the weights, by layer")
     out.record("spectra", torch.device("cpu"), {"base": base, "models": [*models], "totals": totals(rows)})
     return _summary(table, layer_or_last(layer, max(row["layer"] for row in table)), paper=paper)
 

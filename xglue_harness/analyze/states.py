@@ -12,18 +12,15 @@ from xglue_harness.encoders.backbone import weights_sha256
 from xglue_harness.encoders.checks import device_of
 from xglue_harness.encoders.languages import NLLB_CODES
 from xglue_harness.encoders.loading import load_backbone
-from xglue_harness.encoders.probe import position_limit
 from xglue_harness.errors import DataError
-from xglue_harness.probing.states import FrozenEncoder
+from xglue_harness.probing.opening import frozen_encoder
 from xglue_harness.threads import line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from xglue_analysis.representations import Pooling
     from xglue_harness.analyze.settings import Settings
-    from xglue_harness.encoders.backbone import Backbone
-    from xglue_harness.probing.states import Part
+    from xglue_harness.probing.states import FrozenEncoder, Part
 
 _POOLING = {"last": "eos"}
 """What the last real subword is called where states are computed."""
@@ -42,23 +39,8 @@ def load(name: str, settings: Settings) -> FrozenEncoder:
     device = device_of(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if device.type == "cpu":
         print(f"{name}: {line(torch.get_num_threads())}", file=sys.stderr)  # noqa: T201
-    return frozen(load_backbone(name, device), settings.pooling, settings.max_length, progress=True)
-
-
-def frozen(backbone: Backbone, pooling: Pooling, max_length: int, *, progress: bool = False) -> FrozenEncoder:
-    """A backbone whose states are wanted.
-
-    Args:
-        backbone: encoder and tokenizer.
-        pooling: of the subwords, as `xglue_analysis.representations.pooled` has it.
-        max_length: subwords; fewer where the encoder can't read as many.
-        progress: show bars.
-
-    Raises:
-        EncoderError: where the encoder can't be used.
-    """
-    length = min(max_length, position_limit(backbone, max_length) or max_length)
-    return FrozenEncoder(backbone, pooling=_POOLING.get(pooling, pooling), max_length=length, progress=progress)
+    ways: Any = {"pooling": _POOLING.get(settings.pooling, settings.pooling), "max_length": settings.max_length}
+    return frozen_encoder(load_backbone(name, device), name, **ways, progress=True)
 
 
 def layer_or_last(layer: int | None, last: int) -> int:

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xglue_harness.cli.options import MaxDisk
+from xglue_harness.cli.options import (
+    Device,
+    Json,
+    Languages,
+    MaxDisk,
+    Results,
+    data,
+    form,
+    model,
+    names,
+    output,
+    seed,
+    task,
+)
 
 if TYPE_CHECKING:
     from xglue_harness.analyze.output import Output
@@ -16,27 +29,28 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
 
-Folder = Annotated[Path, typer.Option("--output", help="folder for table, record and figures")]
-Form = Annotated[Literal["csv", "parquet"], typer.Option("--format", help="of the table")]
+Folder = Annotated[Path, output("Folder for table, record and figures.")]
+Form = Annotated[Literal["csv", "parquet"], form("Of the table that is written.")]
 TextPath = Annotated[
-    Path | None, typer.Option("--text", help="a file, or a folder of parallel files <language>.txt, a sentence a line")
+    Path | None,
+    typer.Option(
+        "--text", metavar="PATH", help="A file, or a folder of parallel files <language>.txt, a sentence a line."
+    ),
 ]
-Data = Annotated[str | None, typer.Option("--data", help="'sample', 'hub', a folder or the archive, with --task")]
-Task = Annotated[str | None, typer.Option("--task", help="whose test sets are read, with --data: nc, xnli, pawsx, ...")]
-Languages = Annotated[str | None, typer.Option("--languages", help="e.g. en,de,sw; by default all there are")]
-Rows = Annotated[int, typer.Option("--rows", min=8, help="sentences of each language, the first ones")]
-Pool = Annotated[Literal["mean", "first", "last"], typer.Option("--pooling", help="of a sentence's subwords")]
-Length = Annotated[int, typer.Option("--max-length", min=8, help="subwords of a sentence")]
-Device = Annotated[str | None, typer.Option("--device", help="cuda, cpu, ...; a GPU where there is one")]
-Seed = Annotated[int, typer.Option("--seed", help="of permutations and bootstrap")]
-Permutations = Annotated[int, typer.Option("--permutations", min=20, help="for the null")]
-Replicates = Annotated[int, typer.Option("--replicates", min=20, help="of the bootstrap")]
+Data = Annotated[str | None, data("'sample', 'hub', a folder or the archive, with --task.")]
+Task = Annotated[str | None, task("Whose test sets are read, with --data: nc, xnli, pawsx, ...")]
+Rows = Annotated[int, typer.Option("--rows", metavar="N", min=8, help="Sentences of each language, the first ones.")]
+Pool = Annotated[Literal["mean", "first", "last"], typer.Option("--pooling", help="Of a sentence's subwords.")]
+Length = Annotated[int, typer.Option("--max-length", metavar="N", min=8, help="Subwords of a sentence.")]
+Seed = Annotated[int, seed("Of permutations and bootstrap.")]
+Permutations = Annotated[int, typer.Option("--permutations", metavar="N", min=20, help="For the null.")]
+Replicates = Annotated[int, typer.Option("--replicates", metavar="N", min=20, help="Of the bootstrap.")]
 
 
 @app.command("cka")
 def cka_command(
-    a: Annotated[str, typer.Argument(help="an encoder: Hub id (@revision) or folder")],
-    b: Annotated[str, typer.Argument(help="the encoder to compare it with")],
+    a: Annotated[str, typer.Argument(metavar="MODEL_A", help="An encoder: Hub id (@revision) or folder.")],
+    b: Annotated[str, typer.Argument(metavar="MODEL_B", help="The encoder to compare it with.")],
     text: TextPath = None,
     data: Data = None,
     task: Task = None,
@@ -44,7 +58,9 @@ def cka_command(
     rows: Rows = 1000,
     pooling: Pool = "mean",
     max_length: Length = 256,
-    drop: Annotated[int, typer.Option("--drop", min=0, help="dominant features left out in one column")] = 3,
+    drop: Annotated[
+        int, typer.Option("--drop", metavar="N", min=0, help="Dominant features left out in one column.")
+    ] = 3,
     permutations: Permutations = 200,
     replicates: Replicates = 500,
     seed: Seed = 0,
@@ -52,6 +68,7 @@ def cka_command(
     device: Device = None,
     output: Folder = Path("analysis"),
     form: Form = "csv",
+    as_json: Json = False,
 ) -> None:
     """CKA of all layers of two encoders, in each language (Figure 1 of Ji et al. 2024).
 
@@ -59,8 +76,9 @@ def cka_command(
 
     \b
     Examples:
-      xglue-harness analyze cka facebook/mbart-large-50 facebook/mbart-large-50-many-to-many-mmt \\
-          --data xglue_full_dataset.tar.gz --task nc --rows 80         # the paper's setting
+      xglue-harness analyze cka facebook/mbart-large-50 \\
+          facebook/mbart-large-50-many-to-many-mmt \\
+          --data hub --task nc --rows 80                # the paper's setting
       xglue-harness analyze cka DIR1 DIR2 --text parallel/ --languages en,de
     """
     from xglue_harness.analyze.cka import analyze_cka
@@ -69,12 +87,12 @@ def cka_command(
 
     out = Output(output, form)
     settings = Settings(pooling, max_length, permutations, replicates, seed, device, max_disk)
-    _print(analyze_cka(a, b, _texts(text, data, task, languages, rows), settings, drop, out), out)
+    _print(analyze_cka(a, b, _texts(text, data, task, languages, rows), settings, drop, out), out, as_json=as_json)
 
 
 @app.command("languages")
 def languages_command(
-    encoder: Annotated[str, typer.Argument(help="Hub id (@revision) or folder")],
+    encoder: Annotated[str, model("An encoder: Hub id (@revision) or folder.")],
     text: TextPath = None,
     data: Data = None,
     task: Task = None,
@@ -82,7 +100,9 @@ def languages_command(
     rows: Rows = 1000,
     pooling: Pool = "mean",
     max_length: Length = 256,
-    layer: Annotated[int | None, typer.Option("--layer", help="of the matrices; by default the last")] = None,
+    layer: Annotated[
+        int | None, typer.Option("--layer", metavar="N", help="Of the matrices; by default the last.")
+    ] = None,
     permutations: Permutations = 100,
     replicates: Replicates = 200,
     seed: Seed = 0,
@@ -90,6 +110,7 @@ def languages_command(
     device: Device = None,
     output: Folder = Path("analysis"),
     form: Form = "csv",
+    as_json: Json = False,
 ) -> None:
     """How alike an encoder represents translations: CKA, neuron-wise correlation and retrieval (Figure 2).
 
@@ -97,8 +118,8 @@ def languages_command(
 
     \b
     Examples:
-      xglue-harness analyze languages FacebookAI/xlm-roberta-base --text parallel/
-      xglue-harness analyze languages DIR --data hub --task xnli --rows 500 --layer 8
+      xglue-harness analyze languages --model ORG/MODEL --text parallel/
+      xglue-harness analyze languages --model DIR --data hub --task xnli --layer 8
     """
     from xglue_harness.analyze.languages import analyze_languages
     from xglue_harness.analyze.output import Output
@@ -106,17 +127,26 @@ def languages_command(
 
     out = Output(output, form)
     settings = Settings(pooling, max_length, permutations, replicates, seed, device, max_disk)
-    _print(analyze_languages(encoder, _texts(text, data, task, languages, rows), settings, layer, out), out)
+    _print(
+        analyze_languages(encoder, _texts(text, data, task, languages, rows), settings, layer, out),
+        out,
+        as_json=as_json,
+    )
 
 
 @app.command("spectra")
 def spectra_command(
-    base: Annotated[str, typer.Argument(help="the encoder that distances are from: Hub id (@revision) or folder")],
-    models: Annotated[list[str], typer.Argument(help="encoders of the same shapes")],
-    layer: Annotated[int | None, typer.Option("--layer", help="of the printed table; by default the last")] = None,
-    paper: Annotated[bool, typer.Option("--paper", help="print the paper's values beside ours")] = False,
+    base: Annotated[
+        str, typer.Argument(metavar="BASE", help="The encoder that distances are from: Hub id (@revision) or folder.")
+    ],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Encoders of the same shapes.")],
+    layer: Annotated[
+        int | None, typer.Option("--layer", metavar="N", help="Of the printed table; by default the last.")
+    ] = None,
+    published: Annotated[bool, typer.Option("--published", help="Print the paper's values beside ours.")] = False,
     output: Folder = Path("analysis"),
     form: Form = "csv",
+    as_json: Json = False,
 ) -> None:
     """Singular values of K, Q, V, Out, FC up and FC down in every encoder layer (Tables 2 and 5).
 
@@ -124,26 +154,28 @@ def spectra_command(
 
     \b
     Example:
-      xglue-harness analyze spectra facebook/mbart-large-50 facebook/mbart-large-50-many-to-many-mmt \\
-          facebook/mbart-large-50-many-to-one-mmt facebook/mbart-large-50-one-to-many-mmt --paper
+      xglue-harness analyze spectra facebook/mbart-large-50 \\
+          facebook/mbart-large-50-many-to-many-mmt \\
+          facebook/mbart-large-50-one-to-many-mmt --published
     """
     from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.spectra import analyze_spectra
 
     out = Output(output, form)
-    _print(analyze_spectra(base, models, layer, out, paper=paper), out)
+    _print(analyze_spectra(base, models, layer, out, paper=published), out, as_json=as_json)
 
 
 @app.command("correlate")
 def correlate_command(
-    results: Annotated[list[Path], typer.Argument(help="lm_eval's results files, or folders of them")],
+    results: Results,
     over: Annotated[
         Literal["models", "languages"],
-        typer.Option("--over", help="what a point is: a model, or a language of a model"),
+        typer.Option("--over", help="What a point is: a model, or a language of a model."),
     ] = "models",
     seed: Seed = 0,
     output: Folder = Path("analysis"),
     form: Form = "csv",
+    as_json: Json = False,
 ) -> None:
     """Does a diagnostic go with the transfer score? Spearman's rho with a permutation p-value, task by task.
 
@@ -158,20 +190,22 @@ def correlate_command(
     from xglue_harness.analyze.output import Output
 
     out = Output(output, form)
-    _print(analyze_correlations(results, over, seed, out), out)
+    _print(analyze_correlations(results, over, seed, out), out, as_json=as_json)
 
 
 def _texts(text: Path | None, data: str | None, task: str | None, languages: str | None, rows: int) -> Texts:
     from xglue_harness.analyze.sentences import chosen_texts
 
-    names = None if languages is None else [name.strip() for name in languages.split(",")]
-    return chosen_texts(text, data, task, names, rows)
+    return chosen_texts(text, data, task, names(languages), rows)
 
 
-def _print(summary: Summary, out: Output) -> None:
-    """The short form of a table, what a reader must know of the data, and which files there are."""
-    from xglue_harness.cli.console import PlainConsole, table
+def _print(summary: Summary, out: Output, *, as_json: bool) -> None:
+    """The short form of a table, what a reader must know of the data, and which files there are; or all as JSON."""
+    from xglue_harness.cli.console import PlainConsole, print_json, table
 
+    if as_json:
+        print_json(out.as_json())
+        return
     shown = table(summary.heads, "l" + "r" * (len(summary.heads) - 1))
     for cells, published in summary.rows:
         shown.add_row(*cells, style="dim" if published else None)

@@ -15,11 +15,35 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from xglue_harness.cli import probe, run, submission
-from xglue_harness.errors import XGlueError
+from xglue_harness.errors import PREFIX, XGlueError
 from xglue_harness.threads import settle
 
+_UsageError: Any = typer.BadParameter.__base__  # of click, which newer releases of typer have inside
+_Refusal: Any = _UsageError.__base__
 
-class _Commands(TyperGroup):
+
+class _Listing(TyperGroup):
+    """Commands, whose list says of each what the first paragraph of its help says, not cut at the width."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, _first_paragraph(command.help)) for name, command in commands if command and not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does; but the help of a group that no command was named of is no error's message."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+
+def _first_paragraph(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split())
+
+
+class _Commands(_Listing):
     """All commands: one that is ended by Ctrl-C says how to go on, in a line."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -32,7 +56,7 @@ class _Commands(TyperGroup):
             raise typer.Exit(STATUS) from None
 
 
-class _Group(TyperGroup):
+class _Group(_Listing):
     """A group of commands: its module is imported when one of its commands is asked for, or its own help."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -61,8 +85,6 @@ app = typer.Typer(
       lm_eval --model hf --model_args pretrained=FacebookAI/xlm-roberta-base \\
           --tasks xglue_xnli_zs --output_path results
     """,
-    no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -108,6 +130,13 @@ _GROUPS = {
 
     Needs pip install 'xglue-harness[plots]' for the figures. The library behind it is xglue_analysis.
     """,
+    "results": """What runs came to: tables, figures, comparisons and errors.
+
+    \b
+    Examples:
+      xglue-harness results show results
+      xglue-harness results table results --format latex
+    """,
     "backbone": "Describe a backbone for the leaderboard, and check its description.",
     "sweep": """Many trainings from one file: backbones, tasks and seeds, on one machine or many.
 
@@ -128,7 +157,7 @@ _GROUPS = {
 """Help of each group, which shows without its module."""
 
 for _name, _help in _GROUPS.items():
-    app.add_typer(typer.Typer(cls=_Group), name=_name, help=_help, no_args_is_help=True)
+    app.add_typer(typer.Typer(cls=_Group), name=_name, help=_help)
 
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
@@ -138,15 +167,36 @@ for _command in (run.demo, probe.probe, submission.score, submission.export, run
     app.command()(_command)
 
 
-def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line; an error of ours, or of the system, is one message and exit status 2, not a traceback."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line.
+
+    An error of ours, of the system, or of whoever typed is one message, the last line, and exit status 2; no traceback.
+
+    Args:
+        arguments: by default those of the process.
+
+    Raises:
+        SystemExit: always, with the exit status.
+    """
     if arguments is None:  # the process is this command, and not another program that calls it
         settle()
     try:
-        return app(arguments)
-    except _our_errors() as error:
-        print(f"xglue-harness: {_told(error)}", file=sys.stderr)  # noqa: T201
+        sys.exit(app(arguments, prog_name=app.info.name, standalone_mode=False) or 0)
+    except typer.Abort:
+        _say("nothing was done")
+        sys.exit(1)
+    except _Refusal as error:
+        if (context := getattr(error, "ctx", None)) is not None:
+            print(f"{context.get_usage()}\nTry '{context.command_path} --help'.", file=sys.stderr)  # noqa: T201
+        _say(error.format_message())
         sys.exit(2)
+    except _our_errors() as error:
+        _say(_told(error))
+        sys.exit(2)
+
+
+def _say(message: str) -> None:
+    print(f"{PREFIX}{message}", file=sys.stderr)  # noqa: T201
 
 
 def _told(error: Exception) -> str:

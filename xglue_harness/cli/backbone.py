@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xglue_harness.cli.options import TREE, Tree
+from xglue_harness.cli.options import TREE, Tree, model
 from xglue_harness.errors import LeaderboardError
 
 if TYPE_CHECKING:
@@ -21,16 +21,18 @@ app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports
 
 @app.command(
     "new",
-    epilog="Examples: `xglue-harness backbone new xlmr-base --from-hub FacebookAI/xlm-roberta-base`, "
-    "`xglue-harness backbone new my-encoder --from-hub out/encoder --set family=LM --set licence=MIT`",
+    epilog="Examples: `xglue-harness backbone new xlmr-base --model FacebookAI/xlm-roberta-base`, "
+    "`xglue-harness backbone new my-encoder --model out/encoder --set family=LM --set licence=MIT`",
 )
 def new_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="of the file and of the folder of results")],
-    from_hub: Annotated[str, typer.Option(metavar="ID|PATH", help="Hub id (ID@REVISION for a commit), or a folder")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the file and of the folder of results.")],
+    source: Annotated[str, model()],
     tree: Tree = TREE,
     answers: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="an answer, or another value than the checkpoint's"),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="An answer, or another value than the checkpoint's; once for each."
+        ),
     ] = None,
 ) -> None:
     """Write backbones/NAME.yaml: the facts from the checkpoint, the rest asked at the terminal.
@@ -41,9 +43,9 @@ def new_command(
     from xglue_harness.leaderboard.contributions.new_backbone import new_backbone
 
     ask = _ask if sys.stdin.isatty() else None
-    path, backbone = new_backbone(name, from_hub, tree, _settings(answers or []), ask)
+    path, backbone = new_backbone(name, source, tree, _settings(answers or []), ask)
     typer.echo(f"written: {path}\n\n{render(backbone)}")
-    typer.echo("\n".join(_next_steps(backbone, from_hub, tree)))
+    typer.echo("\n".join(_next_steps(backbone, source, tree)))
 
 
 @app.command(
@@ -52,15 +54,54 @@ def new_command(
 )
 def check_command(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="of backbones; by default all of the tree")
+        list[str] | None, typer.Argument(metavar="NAME", help="Of backbones; by default all of the tree.")
     ] = None,
     tree: Tree = TREE,
-    offline: Annotated[bool, typer.Option("--offline", help="don't compare with the checkpoints on the Hub")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Don't compare with the checkpoints on the Hub.")] = False,
 ) -> None:
     """Check descriptions of backbones: schema, base, and the numbers of the checkpoint on the Hub (no weights)."""
     from xglue_harness.leaderboard.contributions.backbone_checks import check_backbones
 
     check_backbones(names or [], tree, offline=offline, tell=typer.echo)
+
+
+convert_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Make checkpoints of other toolkits into ones for transformers."
+)
+app.add_typer(convert_app, name="convert")
+
+
+@convert_app.callback()
+def _convert() -> None:
+    """Keep the name of the toolkit on the command line, though there is one only."""
+
+
+@convert_app.command(
+    "fairseq",
+    epilog="Example: `xglue-harness backbone convert fairseq mlm/checkpoint_best.pt mlm/dict.txt spm.model mlm-hf`",
+)
+def convert_fairseq_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="the checkpoint")],
+    dictionary: Annotated[Path, typer.Argument(metavar="DICT", help="its dict.txt")],
+    sentencepiece: Annotated[Path, typer.Argument(metavar="SPM", help="the sentencepiece model that cut its text")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder that is to appear")],
+) -> None:
+    """Convert a Transformer of fairseq: BART, masked language models, translation and language models.
+
+    The pickle is read without running anything that it holds. Hidden states stay as they were; a language model is read
+    from left to right, as it was trained.
+    """
+    from xglue_harness.conversion.fairseq import convert
+
+    made = convert(model, dictionary, sentencepiece, out)
+    typer.echo(f"written: {out} ({made.architecture}, {made.layers} layers, {made.parameters:,} parameters)")
+    if made.languages:
+        typer.echo(f"languages that it is told: {', '.join(made.languages)}; all others are read as English")
+    if made.unknown_pieces:
+        typer.echo(f"{made.unknown_pieces:,} pieces of {sentencepiece} are not in {dictionary}: read as unknown")
+    typer.echo(
+        f"next:\n  lm_eval --model hf-encoder --model_args pretrained={shlex.quote(str(out))} --tasks xglue_xnli_zs"
+    )
 
 
 def _settings(given: Sequence[str]) -> dict[str, str]:
@@ -78,7 +119,8 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
 
 def _ask(key: str, explanation: str, default: str | None) -> str:
     typer.echo(explanation)
-    return str(typer.prompt(key, default=default, show_default=bool(default)))
+    # with an empty default, an empty answer comes back to whoever asks, who says why it is not taken
+    return str(typer.prompt(key, default=default or "", show_default=bool(default)))
 
 
 def _next_steps(backbone: Backbone, source: str, tree: Path) -> Iterator[str]:

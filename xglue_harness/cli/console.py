@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from unicodedata import category
 
@@ -55,3 +59,29 @@ def table(heads: Sequence[str], align: str, *, title: str | None = None) -> Tabl
         else:
             empty.add_column(head, justify="right" if letter == "r" else "left", no_wrap=True)
     return empty
+
+
+def print_json(value: Any) -> None:
+    """Print what a command's table says, for programs: the one form of ``--json``.
+
+    Args:
+        value: numbers, texts, sequences, mappings, dataclasses, paths, and numpy's numbers; a number that is not finite
+            becomes ``null``, which JSON can say.
+    """
+    print(json.dumps(_plain(value), indent=1, allow_nan=False))  # noqa: T201
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item") and not isinstance(value, (str, bytes)):  # a number of numpy
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

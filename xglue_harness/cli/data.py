@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from xglue_harness.cli.options import DryRun, Yes
-
-if TYPE_CHECKING:
-    from xglue_harness.errors import DataError
+from xglue_harness.cli.options import DryRun, Json, Yes
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
 
@@ -45,18 +42,14 @@ def get_command(
     import logging
 
     from xglue_harness.data.hub_archive import fetch_folder, get
-    from xglue_harness.errors import DataError
 
     logging.basicConfig(format="%(message)s")
-    try:
-        if folder is None:
-            there = fetch_folder()
-            typer.echo(f'{there}: ready; data "hub", the default, finds it, offline too')
-        else:
-            get(folder)
-            _tell_how_to_use(folder)
-    except DataError as error:
-        raise _refused(error) from error
+    if folder is None:
+        there = fetch_folder()
+        typer.echo(f'{there}: ready; data "hub", the default, finds it, offline too')
+    else:
+        get(folder)
+        _tell_how_to_use(folder)
 
 
 @app.command("check", epilog=_CHECK_EPILOG)
@@ -75,30 +68,23 @@ def check_command(
             "--allow-partial", help="Accept absent languages and tasks, and other numbers of rows than the official."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Read every file: rows against the official ones, label counts, and each bad line with what was expected.
 
     Nothing is downloaded. Exit status: 0 if all is well, 1 if there are problems, 2 if PATH can't be read at all.
     """
-    import json
     from dataclasses import asdict
 
-    from xglue_harness.cli.console import PlainConsole, table
+    from xglue_harness.cli.console import PlainConsole, print_json, table
     from xglue_harness.data.check import check, what_is_there
     from xglue_harness.data.report import HEADS
-    from xglue_harness.errors import DataError
 
-    try:
-        path = what_is_there() if path is None else path
-        report = check(path)
-    except DataError as error:
-        raise _refused(error) from error
+    path = what_is_there() if path is None else path
+    report = check(path)
     problems = report.problems(allow_partial)
     if as_json:
-        typer.echo(
-            json.dumps({**asdict(report), "problems": problems, "ok": not problems}, ensure_ascii=False, indent=1)
-        )
+        print_json({**asdict(report), "problems": problems, "ok": not problems})
     else:
         shown = table(HEADS, "lllrrpp", title=report.path)
         for rows in report.tables():
@@ -119,7 +105,7 @@ def prepare_command(
     archive: Annotated[Path, typer.Argument(help="The official xglue_full_dataset.tar.gz.", metavar="ARCHIVE")],
     folder: Annotated[Path, typer.Argument(help="Where the files go: a new or an empty folder.", metavar="DIR")],
     sha256: Annotated[
-        str | None, typer.Option(metavar="HEX", help="sha256 that the archive must have instead of the official one.")
+        str | None, typer.Option("--sha256", metavar="HEX", help="Of the archive, instead of the official one's.")
     ] = None,
 ) -> None:
     """Verify the archive's sha256 and unpack the files of the eight tasks (not MLQA, QG and NTG).
@@ -127,12 +113,8 @@ def prepare_command(
     Exit status: 0 if DIR is complete, 2 if nothing was done.
     """
     from xglue_harness.data.prepare import prepare
-    from xglue_harness.errors import DataError
 
-    try:
-        prepare(archive, folder, sha256)
-    except DataError as error:
-        raise _refused(error) from error
+    prepare(archive, folder, sha256)
     _tell_how_to_use(folder)
 
 
@@ -165,8 +147,3 @@ def prune_command(
 def _tell_how_to_use(folder: Path) -> None:
     place = folder.absolute()
     typer.echo(f'{folder}: ready; now: export XGLUE_DATA={place}  (or --metadata \'{{"data": "{place}"}}\')')
-
-
-def _refused(error: DataError) -> typer.Exit:
-    typer.echo(f"error: {error}", err=True)
-    return typer.Exit(2)

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xglue_harness.cli.options import TREE, Results, Tree
-from xglue_harness.errors import LeaderboardError
+from xglue_harness.cli.options import TREE, Json, Results, Tasks, Tree, form, names
+from xglue_harness.errors import PREFIX, LeaderboardError
 
 if TYPE_CHECKING:
     from xglue_harness.leaderboard.ranking.tables import Table
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
 
+_FRAME, _GAP = 4, 3
+"""Characters of rich's frame beside a table's cells, and between two of them."""
+
 TreeToRead = Annotated[
     Path | None,
     typer.Option(
         "--tree",
         metavar="DIR",
-        help="folder with backbones, results and reference; by default leaderboard, else what came with this version",
+        help="Folder with backbones, results and reference; by default leaderboard, else what came with this version.",
     ),
 ]
 Example = Annotated[
-    bool, typer.Option("--example", help="the data are the packaged toy (and no others); pages say EXAMPLE")
+    bool, typer.Option("--example", help="The data are the packaged toy (and no others); pages say EXAMPLE.")
 ]
-Recipe = Annotated[str | None, typer.Option(metavar="NAME", help="of the recipe; by default all, or the first")]
-Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="nc, xnli, ..., once for each")]
+Recipe = Annotated[str | None, typer.Option("--recipe", metavar="NAME", help="By default all.")]
 
 
 @app.command(
@@ -37,9 +39,11 @@ Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help=
 def add_command(
     results: Results,
     tree: Tree = TREE,
-    backbone: Annotated[str | None, typer.Option(metavar="NAME", help="by default the YAML of that checkpoint")] = None,
-    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="of a recipe that is not the paper's")] = None,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="why scores that are there change")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="By default the YAML of that checkpoint.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="Of a recipe that is not the paper's.")] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why scores that are there change.")] = None,
     example: Example = False,
 ) -> None:
     """Put results of lm_eval into the tree, with their predictions, checked as `validate` does."""
@@ -56,10 +60,11 @@ def validate_command(
     tree: Tree = TREE,
     base: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="the tree before: list every change; what is others' needs a reason"),
+        typer.Option(metavar="DIR", help="The tree before: list every change; what is others' needs a reason."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="XGLUE's archive or folder: compare the gold labels with it, too")
+        str | None,
+        typer.Option(metavar="DATA", help="XGLUE's archive or folder: compare the gold labels with it, too."),
     ] = None,
     example: Example = False,
 ) -> None:
@@ -74,8 +79,8 @@ def validate_command(
 
 @app.command("explain", epilog="Example: `xglue-harness leaderboard explain --base ../main/leaderboard --reason TEXT`")
 def explain_command(
-    base: Annotated[Path, typer.Option(metavar="DIR", help="the tree before")],
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="why what was there before is not what it was")],
+    base: Annotated[Path, typer.Option(metavar="DIR", help="The tree before.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why what was there before is not what it was.")],
     tree: Tree = TREE,
 ) -> None:
     """Write down why files of others change or go: into changes.yaml, for all that have no reason yet."""
@@ -87,9 +92,7 @@ def explain_command(
 
 @app.command("build", epilog="Example: `xglue-harness leaderboard build site && open site/index.html`")
 def build_command(
-    site: Annotated[
-        Path, typer.Argument(metavar="SITE_DIR", help="where the pages go; a site that is there is replaced")
-    ],
+    site: Annotated[Path, typer.Argument(metavar="DIR", help="Where the pages go; a site that is there is replaced.")],
     tree: TreeToRead = None,
     example: Example = False,
 ) -> None:
@@ -103,44 +106,57 @@ def build_command(
     typer.echo(build(validate(folder, example=example), site))
 
 
-@app.command("compare", epilog="Example: `xglue-harness leaderboard compare A B --task xnli` (two that have results)")
+@app.command("compare", epilog="Example: `xglue-harness leaderboard compare A B --tasks xnli` (two that have results)")
 def compare_command(
-    first: Annotated[str, typer.Argument(metavar="A", help="name of a backbone")],
-    second: Annotated[str, typer.Argument(metavar="B", help="name of another one")],
-    task: Tasks = None,
+    first: Annotated[str, typer.Argument(metavar="BACKBONE_A", help="One that has results.")],
+    second: Annotated[str, typer.Argument(metavar="BACKBONE_B", help="Another one.")],
+    tasks: Tasks = None,
     recipe: Recipe = None,
     tree: TreeToRead = None,
-    bootstrap: Annotated[int, typer.Option(min=100, help="replicates of the paired bootstrap")] = 2000,
+    replicates: Annotated[
+        int, typer.Option("--replicates", metavar="N", min=100, help="Of the paired bootstrap.")
+    ] = 2000,
     example: Example = False,
+    as_json: Json = False,
 ) -> None:
     """Compare two backbones, paired over test rows: difference, interval, and whether it is significant."""
     from xglue_harness.leaderboard.ranking.choice import chosen_boards, chosen_tasks, incomparable
     from xglue_harness.leaderboard.ranking.rows import ALL
-    from xglue_harness.leaderboard.ranking.tables import LEGEND, comparison
+    from xglue_harness.leaderboard.ranking.tables import LEGEND, compared, comparison
 
     tree = _to_read(tree)
     boards = chosen_boards(tree, recipe, example=example)
-    tables = [
-        comparison(board, first, second, chosen_tasks(board, task or ()) or [*board.tasks, ALL], bootstrap)
+    found = [
+        (
+            board,
+            compared(board, first, second, chosen_tasks(board, names(tasks) or ()) or [*board.tasks, ALL], replicates),
+        )
         for board in boards
     ]
-    if not any(table.rows for table in tables):
+    if not any(lines for _, lines in found):
         raise LeaderboardError(incomparable(tree, boards, first, second))
-    for table in tables:
-        if table.rows:
-            _print(table)
+    if as_json:
+        from xglue_harness.cli.console import print_json
+        from xglue_harness.leaderboard.site.json_comparisons import comparison_json
+
+        print_json([comparison_json(board, first, second, lines) for board, lines in found if lines])
+        return
+    for board, lines in found:
+        if lines:
+            _print(comparison(board, first, second, lines))
     typer.echo(LEGEND)
     typer.echo("The interval and p are Student's, and decide: the bootstrap counts a few trainings for too little.")
 
 
-@app.command("show", epilog="Example: `xglue-harness leaderboard show --task pos`")
+@app.command("show", epilog="Example: `xglue-harness leaderboard show --tasks pos`")
 def show_command(
-    task: Tasks = None,
+    tasks: Tasks = None,
     recipe: Recipe = None,
     tree: TreeToRead = None,
-    base: Annotated[Path | None, typer.Option(metavar="DIR", help="the tree before: list what is new")] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="print Markdown, as for a pull request")] = False,
+    base: Annotated[Path | None, typer.Option(metavar="DIR", help="The tree before: list what is new.")] = None,
+    form: Annotated[Literal["text", "markdown"], form("Of the tables; markdown is for a pull request.")] = "text",
     example: Example = False,
+    as_json: Json = False,
 ) -> None:
     """Print the leaderboard: over all tasks, or a task in its languages."""
     from xglue_harness.leaderboard.contributions.tree import read_tree
@@ -150,19 +166,26 @@ def show_command(
 
     tree = _to_read(tree)
     boards = chosen_boards(tree, recipe, example=example)
+    chosen = names(tasks) or []
+    if as_json:
+        from xglue_harness.cli.console import print_json
+        from xglue_harness.leaderboard.site.json_files import shown_json
+
+        print_json([shown_json(board, chosen_tasks(board, chosen), example) for board in boards])
+        return
     if base is not None:
         now, before = read_tree(tree), read_tree(base)
         lines = [f"- {line}" for line in changed_results(now, before) or ["none"]]
         files = [f"    {line}" for line in listing(now, before)]  # Markdown shows what is indented as it is
         typer.echo("\n".join([*files, "", "Results of this change:", "", *lines, ""]))
-    if task:
+    if chosen:
         tables = [
-            by_language(board.recipe, board.tasks[name]) for board in boards for name in chosen_tasks(board, task)
+            by_language(board.recipe, board.tasks[name]) for board in boards for name in chosen_tasks(board, chosen)
         ]
     else:
         tables = [*map(overall, boards), *published()]
     for table in tables:
-        typer.echo(table.markdown()) if markdown else _print(table)
+        typer.echo(table.markdown()) if form == "markdown" else _print(table)
     typer.echo(LEGEND)
 
 
@@ -174,14 +197,21 @@ def _to_read(tree: Path | None) -> Path:
     from xglue_harness.resources import published_tree
 
     packaged = published_tree()
-    typer.echo(f"no folder {TREE} here: this is the one of xglue-harness {__version__}, {packaged}", err=True)
+    typer.echo(f"{PREFIX}no folder {TREE} here: this is the one of xglue-harness {__version__}, {packaged}", err=True)
     return packaged
 
 
 def _print(text: Table) -> None:
+    """A table, in as many blocks as it takes to show every number whole."""
     from xglue_harness.cli.console import PlainConsole, table
+    from xglue_harness.columns import in_blocks
 
-    shown = table(text.columns, "ll" + "r" * (len(text.columns) - 2), title=text.title)
-    for row in text.rows:
-        shown.add_row(*row)
-    PlainConsole().print(shown)
+    console = PlainConsole()
+    widths = [max(map(len, column)) for column in zip(text.columns, *text.rows, strict=True)]
+    for block in in_blocks(widths, console.width - _FRAME, gap=_GAP):
+        columns = [0, *block]
+        align = "".join("l" if number < 2 else "r" for number in columns)
+        shown = table([text.columns[number] for number in columns], align, title=text.title)
+        for row in text.rows:
+            shown.add_row(*(row[number] for number in columns))
+        console.print(shown)

@@ -7,38 +7,41 @@ from typing import Annotated, Literal
 
 import typer
 
-from xglue_harness.cli.options import MaxDisk
+from xglue_harness.cli import options
+from xglue_harness.cli.options import Device, Json, Languages, MaxDisk
 
 
 def probe(
-    model: Annotated[str, typer.Option("--model", help="an encoder: Hub id (@revision) or folder")],
-    tasks: Annotated[
-        str | None, typer.Option("--tasks", help="e.g. nc,wpr,pos,bitext; by default all that the data have")
-    ] = None,
-    layers: Annotated[str, typer.Option("--layers", help="last, all, or numbers: 0,6,12 (0: the embeddings)")] = "last",
-    data: Annotated[str | None, typer.Option("--data", help="'sample', 'hub', a folder or the archive")] = None,
-    languages: Annotated[
-        str | None, typer.Option("--languages", help="e.g. en,de,sw; by default all there are")
-    ] = None,
+    model: Annotated[str, options.model("An encoder: Hub id (@revision) or folder.")],
+    tasks: Annotated[str | None, options.tasks("E.g. nc,wpr,pos,bitext; by default all that the data have.")] = None,
+    layers: Annotated[
+        str, typer.Option("--layers", metavar="N,...", help="last, all, or numbers: 0,6,12 (0: the embeddings).")
+    ] = "last",
+    data: Annotated[str | None, options.data()] = None,
+    languages: Languages = None,
     parallel: Annotated[
         Path | None,
-        typer.Option("--parallel", help="bitext mining on a folder of <language>.txt, not on XNLI's premises"),
+        typer.Option(
+            "--parallel", metavar="DIR", help="Bitext mining on a folder of <language>.txt, not on XNLI's premises."
+        ),
     ] = None,
     pooling: Annotated[
         Literal["auto", "mean", "first", "max", "eos"],
-        typer.Option("--pooling", help="of a text's subwords; auto: that of sentence-transformers' files, else mean"),
+        typer.Option("--pooling", help="Of a text's subwords; auto: that of sentence-transformers' files, else mean."),
     ] = "auto",
-    max_length: Annotated[int, typer.Option("--max-length", min=8, help="subwords of a text")] = 256,
+    max_length: Annotated[int, typer.Option("--max-length", metavar="N", min=8, help="Subwords of a text.")] = 256,
     train_rows: Annotated[
-        int, typer.Option("--train-rows", min=2, help="English rows that a probe is fitted on; the seed draws them")
+        int,
+        typer.Option(
+            "--train-rows", metavar="N", min=2, help="English rows that a probe is fitted on; the seed draws them."
+        ),
     ] = 10_000,
     max_disk: MaxDisk = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="draws the training rows")] = 0,
-    device: Annotated[str | None, typer.Option("--device", help="cuda, cpu, ...; a GPU where there is one")] = None,
-    output: Annotated[
-        Path, typer.Option("--output", help="folder for tables, figure, predictions, mteb's files")
-    ] = Path("probes"),
-    form: Annotated[Literal["csv", "parquet"], typer.Option("--format", help="of the tables")] = "csv",
+    seed: Annotated[int, options.seed("Draws the training rows; lm_eval's default.")] = 1234,
+    device: Device = None,
+    output: Annotated[Path, options.output("Folder for tables, figure, predictions, mteb's files.")] = Path("probes"),
+    form: Annotated[Literal["csv", "parquet"], options.form("Of the tables that are written.")] = "csv",
+    as_json: Json = False,
 ) -> None:
     """Score a frozen encoder: a probe fitted on English, in every language and layer.
 
@@ -47,17 +50,17 @@ def probe(
 
     \b
     Examples:
-      xglue-harness probe --model FacebookAI/xlm-roberta-base --data hub --tasks nc,pos
+      xglue-harness probe --model FacebookAI/xlm-roberta-base --tasks nc,pos
       xglue-harness probe --model DIR --data sample --layers all --output probes
     """
     from xglue_harness.analyze.frozen import Wishes, probe_model
     from xglue_harness.analyze.output import Output
-    from xglue_harness.cli.console import PlainConsole, table
+    from xglue_harness.cli.console import PlainConsole, print_json, table
 
     out = Output(output, form)
     wishes = Wishes(
-        tasks=_names(tasks),
-        languages=_names(languages),
+        tasks=options.names(tasks),
+        languages=options.names(languages),
         layers=layers,
         pooling=pooling,
         max_length=max_length,
@@ -67,6 +70,9 @@ def probe(
         device=device,
     )
     summary = probe_model(model, data, parallel, wishes, out)
+    if as_json:
+        print_json(out.as_json())
+        return
     shown = table(summary.heads, "ll" + "r" * (len(summary.heads) - 2))
     for cells, _ in summary.rows:
         shown.add_row(*cells)
@@ -77,7 +83,3 @@ def probe(
         if line:
             typer.echo(line)
     typer.echo(f"written: {len(out.written)} files in {output}")
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

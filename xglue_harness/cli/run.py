@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from xglue_harness.cli import options
+
 
 def run(context: typer.Context) -> None:
     """Run lm_eval's own command line with the plug-in registered.
@@ -24,10 +26,10 @@ def run(context: typer.Context) -> None:
 
 
 def demo(
-    keep: Annotated[Path | None, typer.Option(help="keep the tiny encoder in this folder")] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="write what lm_eval writes into this folder: results JSON, predictions")
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help="Keep the tiny encoder in this folder.")
     ] = None,
+    output: Annotated[Path | None, options.output("Folder for what lm_eval writes: results JSON, predictions.")] = None,
 ) -> None:
     """Score all eight tasks on the embedded sample, offline, with a tiny encoder.
 
@@ -41,7 +43,9 @@ def demo(
 
 
 def schema(
-    protocol: Annotated[Literal["finetune", "prompt"], typer.Option(help="how the model was used")] = "finetune",
+    protocol: Annotated[
+        Literal["finetune", "prompt", "probe"], typer.Option(help="How the model was used.")
+    ] = "finetune",
 ) -> None:
     """Print the JSON Schema of what the results JSON says about a run (configs.<leaf>.metadata.xglue).
 
@@ -49,6 +53,7 @@ def schema(
     Examples:
       xglue-harness schema > run.schema.json
       xglue-harness schema --protocol prompt
+      xglue-harness schema --protocol probe
     """
     import json
 

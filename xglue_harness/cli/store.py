@@ -7,53 +7,65 @@ from typing import Annotated
 
 import typer
 
-from xglue_harness.cli.options import DryRun, Yes
+from xglue_harness.cli.options import DryRun, Json, Yes, store_keys
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
 
 
 @app.command("ls", epilog="Example: `xglue-harness store ls --json | jq '.[].task'`")
-def ls_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List what is kept: task, encoder, seed, size, last use; unfinished trainings, too."""
-    import json
-    from dataclasses import asdict
+def ls_command(as_json: Json = False) -> None:
+    """List what is kept: task, encoder, seed, size, last use; unfinished trainings, too.
 
-    from xglue_harness.cli.console import PlainConsole, table
-    from xglue_harness.housekeeping import kept_trainings
+    Of the other options, and of data and weights (their hashes' first digits), those show in which two trainings of
+    an encoder on a task differ; --json has all.
+    """
+    from xglue_harness.cli.console import PlainConsole, print_json, table
+    from xglue_harness.housekeeping import kept_trainings, telling_apart
     from xglue_harness.store.trainings import Store
 
     trainings = kept_trainings(Store())
     if as_json:
-        typer.echo(json.dumps([asdict(training) for training in trainings], indent=1))
+        print_json(trainings)
         return
-    heads = ("key", "task", "encoder", "lr", "epochs", "seed", "state", "MB", "last used")
-    shown = table(heads, "lllrrrlrl")
+    names = telling_apart(trainings)
+    heads = ("key", "task", "encoder", "lr", "epochs", "seed", *names, "state", "MB", "last used")
+    shown = table(heads, f"lllrrr{'r' * len(names)}lrl")
     for kept in trainings:
-        facts = (kept.task, kept.encoder, kept.learning_rate, kept.epochs, kept.seed, kept.state)
+        more = (kept.facts.get(name) for name in names)
+        facts = (kept.task, kept.encoder, kept.learning_rate, kept.epochs, kept.seed, *more, kept.state)
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.last_used))
         cells = ("-" if fact is None else str(fact) for fact in facts)
         shown.add_row(kept.key[:12], *cells, f"{kept.bytes / 1e6:.1f}", when)
     PlainConsole().print(shown if trainings else "the store is empty")
 
 
-@app.command("du", epilog="Example: `xglue-harness store du`")
-def du_command() -> None:
+@app.command("du", epilog="Example: `xglue-harness store du --json`")
+def du_command(as_json: Json = False) -> None:
     """Say where the store is, how much it holds, and how much room its disk has."""
     import shutil
 
+    from xglue_harness.cli.console import print_json
     from xglue_harness.files import nearest_existing
     from xglue_harness.housekeeping import folder_bytes, kept_trainings
     from xglue_harness.store.trainings import Store
 
     store = Store()
     trainings = kept_trainings(store)
-    typer.echo(f"{store.root}")
-    for state in ("finished", "unfinished", "damaged"):
-        sizes = [training.bytes for training in trainings if training.state == state]
-        typer.echo(f"{state:>10}: {len(sizes):4} of {sum(sizes) / 1e6:10.1f} MB")
     trash = sum(map(folder_bytes, store.folders("trash")))
+    free = shutil.disk_usage(nearest_existing(store.root)).free
+    sizes = {
+        state: [training.bytes for training in trainings if training.state == state]
+        for state in ("finished", "unfinished", "damaged")
+    }
+    if as_json:
+        kept = {state: {"count": len(every), "bytes": sum(every)} for state, every in sizes.items()}
+        print_json({"store": store.root, **kept, "trash": {"bytes": trash}, "free": {"bytes": free}})
+        return
+    typer.echo(f"{store.root}")
+    for state, every in sizes.items():
+        typer.echo(f"{state:>10}: {len(every):4} of {sum(every) / 1e6:10.1f} MB")
     typer.echo(f"{'trash':>10}: {'':7} {trash / 1e6:10.1f} MB (what a killed prune left; the next one removes it)")
-    typer.echo(f"{'free':>10}: {'':7} {shutil.disk_usage(nearest_existing(store.root)).free / 1e6:10.1f} MB")
+    typer.echo(f"{'free':>10}: {'':7} {free / 1e6:10.1f} MB")
 
 
 @app.command("verify", epilog="Example: `xglue-harness store verify`")
@@ -84,9 +96,17 @@ def verify_command() -> None:
     "`xglue-harness store prune 3fa9c1 --yes`",
 )
 def prune_command(
-    keys: Annotated[list[str] | None, typer.Argument(help="Keys, or their first digits.", metavar="[KEY]...")] = None,
-    older_than: Annotated[float | None, typer.Option(help="Remove what was not used for so many days.")] = None,
-    keep_gb: Annotated[float | None, typer.Option(help="Remove the least recently used until so much is left.")] = None,
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY", help="Of the store, or first digits of them.", autocompletion=store_keys),
+    ] = None,
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", metavar="DAYS", help="Remove what was not used for so long.")
+    ] = None,
+    keep_gb: Annotated[
+        float | None,
+        typer.Option("--keep-gb", metavar="GB", help="Remove the least recently used until so much is left."),
+    ] = None,
     damaged: Annotated[bool, typer.Option("--damaged", help="Remove damaged entries.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Remove all entries and unfinished trainings.")] = False,
     dry_run: DryRun = False,

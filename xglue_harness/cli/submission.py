@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xglue_harness.cli.options import Results
+from xglue_harness.cli import options
+from xglue_harness.cli.options import Json, Results, Tasks
+from xglue_harness.errors import PREFIX
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,23 +21,19 @@ _SAMPLE = "SAMPLE data: the scores mean nothing"
 
 
 def score(
-    predictions: Annotated[Path, typer.Option(metavar="DIR", help="folder of files TASK/language.prediction")],
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="DATA", help="'sample', 'hub', a folder or the archive; by default $XGLUE_DATA"),
-    ] = None,
-    split: Annotated[Literal["test", "dev"], typer.Option(help="which sets were predicted")] = "test",
-    task: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="nc, xnli, ..., once for each; by default all in the folder"),
-    ] = None,
+    predictions: Annotated[
+        Path, typer.Option("--predictions", metavar="DIR", help="Folder of files TASK/language.prediction.")
+    ],
+    data: Annotated[str | None, options.data()] = None,
+    split: Annotated[Literal["test", "dev"], typer.Option(help="Which sets were predicted.")] = "test",
+    tasks: Tasks = None,
     allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="score what is there and say what predictions or data lack")
+        bool, typer.Option("--allow-partial", help="Score what is there and say what predictions or data lack.")
     ] = False,
     as_official: Annotated[
-        bool, typer.Option("--as-official", help="read the files as leniently as XGLUE's evaluator does")
+        bool, typer.Option("--as-official", help="Read the files as leniently as XGLUE's evaluator does.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print the scores as JSON")] = False,
+    as_json: Json = False,
 ) -> None:
     """Score a folder of predictions in XGLUE's submission format.
 
@@ -44,21 +42,20 @@ def score(
 
     \b
     Examples:
-      xglue-harness score --predictions submission --data xglue_full_dataset.tar.gz
-      xglue-harness score --predictions submission --data xglue --task ner --task pos --json
-      xglue-harness score --predictions Unicoder_prediction_on_XGLUE_test --data hub --as-official
+      xglue-harness score --predictions submission --data hub
+      xglue-harness score --predictions submission --data xglue --tasks ner,pos
+      xglue-harness score --predictions Unicoder_on_XGLUE_test --as-official
     """
-    import json
     from dataclasses import asdict
 
-    from xglue_harness.cli.console import PlainConsole
+    from xglue_harness.cli.console import PlainConsole, print_json
     from xglue_harness.submission.score import score_folder
 
-    scores = score_folder(predictions, data, split, task, allow_partial, as_official)
+    scores = score_folder(predictions, data, split, options.names(tasks), allow_partial, as_official)
     for line in scores.warnings:
-        typer.echo(f"warning: {line}", err=True)
+        typer.echo(f"{PREFIX}warning: {line}", err=True)
     if as_json:
-        typer.echo(json.dumps({**asdict(scores), "partial": scores.partial}, ensure_ascii=False, indent=1))
+        print_json({**asdict(scores), "partial": scores.partial})
         return
     PlainConsole().print(_table(scores))
     for line in _remarks(scores):
@@ -67,7 +64,7 @@ def score(
 
 def export(
     results: Results,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the submission goes: a new or an empty folder")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the submission goes: a new or an empty folder.")],
 ) -> None:
     """Write a folder in XGLUE's submission format from results.
 
@@ -76,7 +73,7 @@ def export(
     \b
     Examples:
       xglue-harness export results submission
-      xglue-harness export results/model/results_2025-01-31T12-00-00.000000.json submission
+      xglue-harness export results/model/results_2025-01-31.json submission
     """
     from xglue_harness.submission.export import export as export_submission
 

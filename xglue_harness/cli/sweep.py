@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xglue_harness.cli.options import TREE
+from xglue_harness.cli.options import TREE, Json, Tasks, form, names, output
+from xglue_harness.errors import PREFIX
 from xglue_harness.sweeps.engines.choice import SLURM, Engine
 
 if TYPE_CHECKING:
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="the sweep's file, as examples/sweeps/tiny.yaml")]
-Begun = Annotated[Path, typer.Argument(metavar="FILE", help="the sweep's file, or the folder of its output")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The sweep's file, as examples/sweeps/tiny.yaml.")]
+Begun = Annotated[Path, typer.Argument(metavar="FILE", help="The sweep's file, or the folder of its output.")]
 
-Backbones = Annotated[list[str] | None, typer.Option("--backbone", metavar="NAME", help="of the file, once for each")]
-Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="nc, xnli, ..., once for each")]
+Backbones = Annotated[
+    str | None, typer.Option("--backbones", metavar="NAME,...", help="Of those in the file; by default all.")
+]
 
 
 @app.command(
@@ -34,24 +36,26 @@ def plan_command(
     file: File,
     device: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="'NVIDIA A100', ..., or cpu; by default what finished trainings ran on"),
+        typer.Option(
+            "--device", metavar="NAME", help="'NVIDIA A100', ..., or cpu; by default what finished ones ran on."
+        ),
     ] = None,
     share: Annotated[
-        float | None, typer.Option(min=0.001, max=1, help="of the card's peak that is reached where none was measured")
+        float | None,
+        typer.Option("--share", metavar="X", min=0.001, max=1, help="Of the card's peak, where none was measured."),
     ] = None,
     rate: Annotated[
         list[str] | None,
-        typer.Option(metavar="[BACKBONE=]N", help="subwords a second in training, of all backbones or of one"),
+        typer.Option("--rate", metavar="[NAME=]N", help="Subwords a second in training, of all backbones or of one."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the trainings, what is there already, and how long the rest takes and how much room it needs.
 
     Minutes come from finished jobs of the same shape, else from a measured or given rate, else from arithmetic; the
     last column says which.
     """
-    import json
-
+    from xglue_harness.cli.console import print_json
     from xglue_harness.store.trainings import Store
     from xglue_harness.sweeps.begin import store_of
     from xglue_harness.sweeps.estimates import SHARE, parse_rates
@@ -72,7 +76,7 @@ def plan_command(
         share=SHARE if share is None else share,
     )
     if as_json:
-        typer.echo(json.dumps(made.as_json(), indent=1))
+        print_json(made.as_json())
     else:
         _print_plan(made)
 
@@ -89,26 +93,32 @@ def run_command(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try jobs again that have failed.")] = False,
     engine: Annotated[
         Engine | None,
-        typer.Option(
-            help="What starts workers: by default slurm where sbatch is on the PATH, else ray where it is installed."
-        ),
+        typer.Option(help="Starts workers: by default slurm where sbatch is on the PATH, else ray where installed."),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="How many: by default as many as there is room for (ray), one a backbone (slurm)."),
+        typer.Option(metavar="N", min=1, help="By default as many as have room (ray), one a backbone (slurm)."),
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="Of a cluster of Ray: auto on one of its nodes, else ray://HOST:10001.")
+        str | None,
+        typer.Option(
+            "--address", metavar="URL", help="Of a cluster of Ray: auto on one of its nodes, else ray://HOST:10001."
+        ),
     ] = None,
-    partition: Annotated[str | None, typer.Option(help="Slurm's.")] = None,
-    account: Annotated[str | None, typer.Option(help="Slurm's.")] = None,
-    gres: Annotated[str | None, typer.Option(help="Slurm's, such as gpu:a100:1; by default what jobs need.")] = None,
+    partition: Annotated[str | None, typer.Option(metavar="NAME", help="Slurm's.")] = None,
+    account: Annotated[str | None, typer.Option(metavar="NAME", help="Slurm's.")] = None,
+    gres: Annotated[
+        str | None, typer.Option(metavar="GRES", help="Slurm's, such as gpu:a100:1; by default what jobs need.")
+    ] = None,
     time: Annotated[
-        str | None, typer.Option(help="Slurm's limit for a task, which goes on in another: 90, 8:00:00, 1-12:00:00.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Slurm's limit for a task, which goes on in another: 90, 8:00:00, 1-12:00:00."
+        ),
     ] = None,
     setup: Annotated[
         list[str] | None,
-        typer.Option(metavar="LINE", help="Shell for Slurm's tasks before they begin; may be given several times."),
+        typer.Option(metavar="LINE", help="Shell for Slurm's tasks before they begin; once for each."),
     ] = None,
 ) -> None:
     """Do what is missing: train each backbone on each task from each seed, and score every language.
@@ -173,17 +183,16 @@ def prefetch_command(file: File) -> None:
 def status_command(
     file: Begun,
     every: Annotated[bool, typer.Option("--all", help="Show jobs that wait or are done as well.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say how a sweep stands: what runs where and how far it is, what has failed and why. Reads only files."""
-    import json
-
+    from xglue_harness.cli.console import print_json
     from xglue_harness.sweeps.begin import open_queue
     from xglue_harness.sweeps.status import standing
 
     found = standing(open_queue(file))
     if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=1))
+        print_json(found.as_json())
         return
     rows = [pair for pair in found.jobs if every or pair[1].status in ("running", "lost", "failed") or pair[1].error]
     if rows:
@@ -208,59 +217,63 @@ def status_command(
 def report_command(
     file: File,
     form: Annotated[
-        Literal["markdown", "latex", "csv"], typer.Option("--format", help="of what is printed; LaTeX needs booktabs")
+        Literal["markdown", "latex", "csv"], form("Of the tables that are printed; LaTeX needs booktabs.")
     ] = "markdown",
-    output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="write table1, table4 and contrasts here, in all three formats")
-    ] = None,
-    published: Annotated[bool, typer.Option("--published", help="show those of Ji et al. 2024 below ours")] = False,
+    output: Annotated[Path | None, output("Write table1, table4 and contrasts here, in all three formats.")] = None,
+    published: Annotated[bool, typer.Option("--published", help="Print the paper's values below ours.")] = False,
     intervals: Annotated[
-        bool, typer.Option("--language-intervals", help="in Table 4, show the interval of every language's score")
+        bool, typer.Option("--language-intervals", help="In Table 4, show the interval of every language's score.")
     ] = False,
-    backbone: Backbones = None,
-    task: Tasks = None,
+    backbones: Backbones = None,
+    tasks: Tasks = None,
     tree: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="leaderboard that says what family a backbone is of; by default ours"),
+        typer.Option("--tree", metavar="DIR", help="Leaderboard that knows a backbone's family; by default ours."),
     ] = None,
-    add: Annotated[bool, typer.Option("--add", help="put the results into the leaderboard's tree instead")] = False,
-    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="for --add: of a recipe not the paper's")] = None,
+    add: Annotated[bool, typer.Option("--add", help="Put the results into the leaderboard's tree instead.")] = False,
+    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="For --add: of a recipe not the paper's.")] = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="for --add: why scores that are there change")
+        str | None, typer.Option(metavar="TEXT", help="For --add: why scores that are there change.")
     ] = None,
-    example: Annotated[bool, typer.Option("--example", help="for --add: the data are the packaged toy")] = False,
+    example: Annotated[bool, typer.Option("--example", help="For --add: the data are the packaged toy.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print the paper's Tables 1 and 4 of the results that there are, and LM, MT and CP compared.
 
     What is missing is marked, and so is what collapsed.
     """
+    from xglue_harness.cli.console import print_json
     from xglue_harness.resources import published_tree
     from xglue_harness.sweeps.file import load
-    from xglue_harness.sweeps.rendering import FORMATS, write
+    from xglue_harness.sweeps.rendering import FORMATS, as_rows, write
     from xglue_harness.sweeps.report import add_to_tree, chosen, report
 
     sweep = load(file)
-    jobs = chosen(sweep, backbone or (), task or ())
+    jobs = chosen(sweep, names(backbones) or (), names(tasks) or ())
     if add:
         added = add_to_tree(jobs, sweep.folder, tree or TREE, recipe=recipe, reason=reason, example=example)
         for what, paths in (("new", added.new), ("replaced", added.replaced), ("unchanged", added.unchanged)):
             for path in paths:
                 typer.echo(f"{what}: {path}")
         return
-    names = [name for name in sweep.backbones if any(job.backbone == name for job in jobs)]
+    shown = [name for name in sweep.backbones if any(job.backbone == name for job in jobs)]
     made = report(
-        names, jobs, sweep.folder, tree or published_tree(), published=published, language_intervals=intervals
+        shown, jobs, sweep.folder, tree or published_tree(), published=published, language_intervals=intervals
     )
     if output is not None:
         for path in write(made.tables, output):
             typer.echo(path)
+    elif as_json:
+        print_json({table.name: as_rows(table) for table in made.tables})
     else:
         for table in made.tables:
             typer.echo(FORMATS[form][1](table))
     for job in made.missing:
-        typer.echo(f"no results yet: {job.name}", err=True)
+        typer.echo(f"{PREFIX}no results yet: {job.name}", err=True)
     for name in made.unknown:
-        typer.echo(f"{name}: of no family, since no leaderboard describes it: see xglue-harness backbone new", err=True)
+        typer.echo(
+            f"{PREFIX}{name}: of no family, since no leaderboard describes it: see xglue-harness backbone new", err=True
+        )
 
 
 @app.command("cancel", epilog="Example: `xglue-harness sweep cancel sweep.yaml`")
@@ -286,7 +299,10 @@ def cancel_command(file: Begun) -> None:
 def work_command(
     file: Begun,
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after so long; a training writes a checkpoint before.")
+        float | None,
+        typer.Option(
+            "--minutes", metavar="N", min=0, help="Stop after so long; a training writes a checkpoint before."
+        ),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay while other workers have what is left, in case one is lost.")
@@ -335,12 +351,12 @@ def _conclude(queue: Queue, stop: Stop) -> None:
     typer.echo(f"{queue.output}: {found.line()}")
     for job, state in found.jobs:
         if state.status == "failed":
-            typer.echo(f"failed: {job.name}: {state.error} ({state.log})", err=True)
+            typer.echo(f"{PREFIX}failed: {job.name}: {state.error} ({state.log})", err=True)
     if stop.reason is not None or found.is_cancelled:
-        typer.echo("The same command goes on.", err=True)
+        typer.echo(f"{PREFIX}stopped; the same command goes on", err=True)
         raise typer.Exit(MORE)
     if "failed" in found.counts:
-        typer.echo("See to the reason, then: xglue-harness sweep run FILE --retry-failed", err=True)
+        typer.echo(f"{PREFIX}see to the reason, then: xglue-harness sweep run FILE --retry-failed", err=True)
         raise typer.Exit(1)
 
 

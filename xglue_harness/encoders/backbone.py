@@ -46,11 +46,15 @@ def has_decoder(config: Any) -> bool:
 
 
 def is_decoder_only(config: Any) -> bool:
-    """Whether a configuration is that of a model that reads left to right and has no encoder."""
+    """Whether a configuration is that of a model that reads left to right and has no encoder.
+
+    One that says ``xglue_reads_as_encoder`` is taken for an encoder: `xglue_harness.conversion` writes that into
+    language models of the size and data of encoders, which are to be compared with these.
+    """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
 
-    if has_decoder(config):
+    if has_decoder(config) or getattr(config, "xglue_reads_as_encoder", False) is True:
         return False
     family = config.model_type
     return bool(getattr(config, "is_decoder", False)) or (family in CAUSAL and family not in MASKED)

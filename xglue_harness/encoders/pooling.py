@@ -8,6 +8,7 @@
 | EuroBERT | a start token | mean | its own classifier averages over the subwords |
 | mBART, NLLB, M2M100 | the language code | mean | the code differs between training and test languages |
 | T5, mT5, umT5 | a word | mean | nothing stands for the sentence (Ni et al. 2022: the mean is better) |
+| XGLM (converted from fairseq) | the end of a sentence | mean | the first subword sees no other |
 | BART, other encoder-decoders | ``<s>``, a word | mean | what sums a sentence up is the decoder's part in them |
 """
 
@@ -21,8 +22,8 @@ from xglue_harness.encoders.backbone import has_decoder
 
 Pooling = Literal["first", "mean", "max", "eos"]
 
-_MEAN = {"eurobert"}
-"""Encoders without a decoder that have no token for the sentence."""
+_MEAN = {"eurobert", "xglm"}
+"""Encoders without a decoder that have no token for the sentence, or whose first subword sees no other."""
 
 
 def default_pooling(config: Any) -> Pooling:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from xglue_harness.errors import RecipeError
 from xglue_harness.harness.leaf_task import OUTPUT_TYPE, LeafTask, TransferRequest, new_request
@@ -14,7 +14,7 @@ from xglue_harness.transfer.leaf import Document
 class FineTuning(EvaluationProtocol):
     """An encoder is fine-tuned on English and predicts every language."""
 
-    name = "finetune"
+    name: Literal["finetune", "prompt", "probe"] = "finetune"
     output_type = OUTPUT_TYPE
     score_kind = "log_probability"
     metrics = ()

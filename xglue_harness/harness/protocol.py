@@ -1,4 +1,4 @@
-"""How a model is used: fine-tuned or prompted; and what both ways share."""
+"""How a model is used: fine-tuned, prompted or frozen; and what these ways share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from lm_eval.api.instance import Instance
 
 from xglue_harness.encoders.backbone import has_decoder, is_decoder_only
-from xglue_harness.errors import PromptError
+from xglue_harness.errors import EncoderError, PromptError
 from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.harness.language_model import LanguageModel, is_local
 from xglue_harness.transfer.leaf import Document
@@ -54,7 +54,7 @@ class EvaluationProtocol(ABC):
         metrics: names of the protocol's own numbers.
     """
 
-    name: Literal["finetune", "prompt"]
+    name: Literal["finetune", "prompt", "probe"]
     output_type: str
     score_kind: Literal["log_probability", "log_likelihood"] | None
     metrics: Collection[str]
@@ -82,7 +82,9 @@ class EvaluationProtocol(ABC):
         """Complete the record, once all documents are answered."""
 
 
-def protocol_of(lm: LanguageModel, wanted: Literal["auto", "finetune", "prompt"]) -> Literal["finetune", "prompt"]:
+def protocol_of(
+    lm: LanguageModel, wanted: Literal["auto", "finetune", "prompt", "probe"]
+) -> Literal["finetune", "prompt", "probe"]:
     """How a model of lm-eval is used: an encoder, or what has one, is fine-tuned; all others are prompted.
 
     Args:
@@ -90,10 +92,15 @@ def protocol_of(lm: LanguageModel, wanted: Literal["auto", "finetune", "prompt"]
         wanted: the option ``protocol``.
 
     Raises:
+        EncoderError: where a probe is wanted of a model that has no encoder.
         PromptError: where prompts are wanted of a model that reads in both directions: its likelihoods would be those
             of words that it has seen.
     """
     config = encoder_config(lm)
+    if wanted == "probe":
+        if config is None:
+            raise EncoderError(f"protocol probe: {type(lm).__name__} holds no encoder that reads in both directions")
+        return "probe"
     if wanted == "finetune" or (wanted == "auto" and config is not None):
         return "finetune"
     if isinstance(lm, EncoderLM):

@@ -1,4 +1,4 @@
-"""Answer all transfer requests of an lm-eval run: fine-tune once for each recipe, then predict every language."""
+"""Answer all transfer requests of an lm-eval run: fine-tune (or probe) once a recipe, then predict every language."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,7 +24,8 @@ from xglue_harness.harness.model_arguments import made_with
 from xglue_harness.harness.protocol import DOCUMENT
 from xglue_harness.training.distributed import World
 from xglue_harness.transfer.job import prepare_job
-from xglue_harness.transfer.preflight import try_out
+from xglue_harness.transfer.preflight import try_out, warn_of_unknown
+from xglue_harness.transfer.probe import FrozenEncoders, prepare_probe_job, run_probe_job
 from xglue_harness.transfer.run import run_job
 
 if TYPE_CHECKING:
@@ -59,12 +61,24 @@ def answer(lm: LanguageModel, requests: list[TransferRequest], *, disable_tqdm: 
         backbone = backbone_of(lm)
         probes: dict[int, Finding] = {}
         groups = _by_task(requests)
+        frozen = [group for group in groups if _is_probed(group)]
+        tuned = [group for group in groups if not _is_probed(group)]
         # The data of all jobs are read, and all jobs are tried, before hours of training.
-        jobs = [prepare_job(backbone, [_leaf(*pair) for pair in group.items()], probes) for group in groups]
+        encoders = FrozenEncoders(backbone, progress=not disable_tqdm)
+        probe_jobs = [prepare_probe_job(encoders, _leaves(group)) for group in frozen]
+        jobs = [prepare_job(backbone, _leaves(group), probes) for group in tuned]
         identity = identify(backbone)
         entries = [try_out(identity, job) for job in jobs]
-        for group, job, entry in zip(groups, jobs, entries, strict=True):
-            outcomes = run_job(identity, job, entry=entry, progress=not disable_tqdm)
+        warn_of_unknown(jobs)
+        places = [f"{number} of {len(jobs)}" for number in range(1, len(jobs) + 1)]
+        done = chain(
+            ((group, run_probe_job(identity, job)) for group, job in zip(frozen, probe_jobs, strict=True)),
+            (
+                (group, run_job(identity, job, entry=entry, progress=not disable_tqdm, place=f" (task {place})"))
+                for place, group, job, entry in zip(places, tuned, jobs, entries, strict=True)
+            ),
+        )
+        for group, outcomes in done:
             for (task, pairs), outcome in zip(group.items(), outcomes, strict=True):
                 task.run = outcome.record
                 for index, request in pairs:
@@ -79,6 +93,14 @@ def _by_task(requests: list[TransferRequest]) -> list[Group]:
         key = (request.task.spec.name, request.task.options.model_dump_json())
         groups.setdefault(key, {}).setdefault(request.task, []).append((index, request))
     return list(groups.values())
+
+
+def _is_probed(group: Group) -> bool:
+    return next(iter(group)).protocol.name == "probe"
+
+
+def _leaves(group: Group) -> list[Leaf]:
+    return [_leaf(*pair) for pair in group.items()]
 
 
 def _leaf(task: LeafTask, pairs: list[tuple[int, TransferRequest]]) -> Leaf:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,7 @@ from lm_eval.api.metrics import mean
 
 from xglue_harness import benchmark
 from xglue_harness.errors import RecipeError
+from xglue_harness.harness.early import checked_options
 from xglue_harness.harness.finetuning import FineTuning
 from xglue_harness.harness.groups import marks_of
 from xglue_harness.harness.language_model import Function, LanguageModel
@@ -19,14 +20,12 @@ from xglue_harness.harness.leaf_task import LeafTask
 from xglue_harness.harness.model_arguments import forget_last, names_of_last
 from xglue_harness.harness.plugin import register
 from xglue_harness.harness.prediction_files import keep_predictions
+from xglue_harness.harness.probing import Probing
 from xglue_harness.harness.prompting import Prompting
-from xglue_harness.harness.protocol import DOCUMENT, Metadata, Scored, protocol_of
-from xglue_harness.recipe import FOR_ANY_PROTOCOL, FOR_PROMPTS, parse_options
+from xglue_harness.harness.protocol import DOCUMENT, EvaluationProtocol, Metadata, Scored, protocol_of
+from xglue_harness.recipe import read_by
 from xglue_harness.resources import tasks_folder
 from xglue_harness.transfer.leaf import Document
-
-OWN_METADATA = frozenset({"version", "xglue_task", "xglue_language", "config_source"})
-"""Metadata that the YAML and lm_eval itself put into a task."""
 
 
 def _leaf_metadata(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,13 +75,10 @@ class TransferTask(LeafTask):
         register()  # with --include_path the hook may not have run
         config = {key: value for key, value in config.items() if key != "class"}
         metadata = config["metadata"] = {**_leaf_metadata(config), **(config.get("metadata") or {})}
-        if "batch_size" in names_of_last():
-            forget_last()  # a next run may bring a model that is built already
-            raise RecipeError(
-                "batch_size among the model's arguments would also be taken for the recipe's: give lm_eval's own as "
-                "--batch_size (or simple_evaluate(batch_size=...)), and the recipe's in --metadata"
-            )
-        options = parse_options(metadata, foreign=OWN_METADATA | names_of_last())
+        arguments = names_of_last()
+        if "batch_size" in arguments:  # which is refused; a next run may bring a model that is built already
+            forget_last()
+        options = checked_options(metadata, arguments)
         self.protocol = FineTuning(self)
         super().__init__(config, benchmark.task(metadata["xglue_task"]), metadata["xglue_language"], options)
 
@@ -97,18 +93,28 @@ class TransferTask(LeafTask):
 
         Raises:
             PromptError: where it can't be used as the options want it.
+            EncoderError: the same, of a probe.
+            RecipeError: for options that a probe does not read.
         """
         name = protocol_of(lm, self.options.protocol)
         self.run = {}
-        self.protocol = FineTuning(self) if name == "finetune" else Prompting(self, lm)
+        ways: dict[str, Callable[[], EvaluationProtocol]] = {
+            "finetune": lambda: FineTuning(self),
+            "prompt": lambda: Prompting(self, lm),
+            "probe": lambda: Probing(self),
+        }
+        self.protocol = ways[name]()
         self.OUTPUT_TYPE = self.protocol.output_type
-        idle = set(type(self.options).model_fields) - FOR_ANY_PROTOCOL
-        idle = idle & FOR_PROMPTS if name == "finetune" else idle - FOR_PROMPTS
         notes = []
-        if given := sorted((idle & self.options.model_fields_set) - names_of_last()):
+        if given := sorted(self.options.given - read_by(name) - names_of_last()):
+            if name == "probe":
+                read = ", ".join(sorted(read_by(name)))
+                raise RecipeError(
+                    f"protocol probe: nothing is trained, so leave out {', '.join(given)}; it reads {read}"
+                )
             notes.append(f"protocol {name}: without effect on it: {', '.join(given)}")
-        if name == "finetune" and self.config.num_fewshot:
-            notes.append("protocol finetune: --num_fewshot has no effect: training takes the place of examples")
+        if name != "prompt" and self.config.num_fewshot:
+            notes.append(f"protocol {name}: --num_fewshot has no effect: training takes the place of examples")
             self.set_config("num_fewshot", 0)
         return notes
 
@@ -218,12 +224,12 @@ class TransferTask(LeafTask):
     def dump_config(self) -> dict[str, Any]:
         """The task's configuration with the whole record of the run, for the results file."""
         config: dict[str, Any] = super().dump_config()
-        if self.protocol.name == "finetune":
+        if self.protocol.name != "prompt":
             config.pop("generation_kwargs", None)
         # lm-eval's loggers (--wandb_args, --trackio_args) find the samples' columns by these two. Of the output types
         # that they know, this one has a request a document, whose response is the answer. An official score is of all
         # documents together; a document's part in it is no number, and no column.
-        config["output_type"] = "generate_until" if self.protocol.name == "finetune" else self.OUTPUT_TYPE
+        config["output_type"] = "generate_until" if self.protocol.name != "prompt" else self.OUTPUT_TYPE
         better = self.higher_is_better()
         names = [name for name in self.aggregation() if name not in ("official", "bypass") and "_stderr" not in name]
         config["metric_list"] = [{"metric": name, "higher_is_better": better.get(name)} for name in names]

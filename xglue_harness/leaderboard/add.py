@@ -98,7 +98,7 @@ def _backbone_of(run: WrittenRun, backbones: Mapping[str, Backbone]) -> str:
             f"{run}: {what}; {', '.join(others)}: run that one, or describe this one under a name of its own"
         )
     raise LeaderboardError(
-        f"{run}: no backbone of the tree is {what}: describe it with 'xglue-harness backbone new NAME --from-hub "
+        f"{run}: no backbone of the tree is {what}: describe it with 'xglue-harness backbone new NAME --model "
         f"{recorded['name']}', or name one with --backbone"
     )
 

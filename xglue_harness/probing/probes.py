@@ -40,6 +40,11 @@ class Classifier:
     model: Any
     classes: int
 
+    @property
+    def iterations(self) -> int:
+        """That the solver took."""
+        return int(np.max(self.model.n_iter_))
+
     def log_probabilities(self, features: Floats) -> Floats:
         """Natural logarithms of the classes' probabilities, ``[rows, classes]``.
 
@@ -81,9 +86,10 @@ def fit(features: Floats, labels: Ints, classes: int, recipe: ProbeRecipe, what:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(scaler.transform(features), labels)
-    if int(np.max(model.n_iter_)) >= recipe.max_iterations:
+    found = Classifier(scaler.mean_, scaler.scale_, model, classes)
+    if found.iterations >= recipe.max_iterations:
         logger.warning("%s: the classifier has not converged in %d iterations", what, recipe.max_iterations)
-    return Classifier(scaler.mean_, scaler.scale_, model, classes)
+    return found
 
 
 def pair_features(first: Floats, second: Floats) -> Floats:

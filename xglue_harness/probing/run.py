@@ -33,6 +33,7 @@ class ProbeScore:
         values: predicted class of each document, as `xglue_harness.prediction.predict.Predictions` has them.
         scores: natural logarithms of probabilities of each document, the same.
         scored: the same row by row, with what the probe read; a probe gives it always.
+        iterations: that the probe's solver took.
     """
 
     language: str
@@ -41,6 +42,7 @@ class ProbeScore:
     values: Sequence[Prediction]
     scores: Sequence[Any]
     scored: Scored | None = None
+    iterations: int = 0
 
     @property
     def ranking(self) -> float | None:
@@ -98,7 +100,9 @@ class TaskProbe:
         scores = []
         for language, test in self.tests.items():
             found = judged(self.recipe, classifier, test.rows, test.part.states(layer))
-            scores.append(ProbeScore(language, layer, found.score, found.values, found.scores, found))
+            scores.append(
+                ProbeScore(language, layer, found.score, found.values, found.scores, found, classifier.iterations)
+            )
         return scores
 
 

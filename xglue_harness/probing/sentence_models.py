@@ -77,7 +77,7 @@ def steps_of(name: str, device: torch.device) -> nn.Module | None:
     except ModuleNotFoundError:
         raise EncoderError(
             f"{name} is a model of sentence-transformers with modules after its pooling: pip install "
-            "'xglue-harness[mteb]', or probe the bare encoder by --pooling mean"
+            "'xglue-harness[mteb]', or probe the bare encoder by pooling mean"
         ) from None
     from torch import nn
 

@@ -182,12 +182,16 @@ class FrozenEncoder:
             raise EncoderError(f"layers {shown}: {self.backbone.name} has the layers 0 to {self.last}")
         return sorted({*wanted})
 
+    def after_pooling(self, layer: int) -> str | None:
+        """Hash (hex) of what is done with a layer's pooled vectors; ``None``: nothing."""
+        return steps_sha256(self._steps) if self._steps is not None and layer == self.last else None
+
     def texts(self, texts: Sequence[str], language: str, title: str = "texts") -> Part:
         """Texts that are pooled, each to one vector."""
         inputs = self._inputs(texts, language)
         blocks, place = self._blocks(inputs, self.pooling)
-        steps = None if self._steps is None else (self.last, steps_sha256(self._steps))
-        return Part(title, inputs, blocks, place, steps)
+        after = self.after_pooling(self.last)
+        return Part(title, inputs, blocks, place, None if after is None else (self.last, after))
 
     def words(self, spec: TaskSpec, rows: Sequence[Mapping[str, Any]], language: str, title: str = "words") -> Part:
         """Words of sentences (tagging), each with the state of its first subword; long ones are read in windows."""

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -31,21 +32,25 @@ PACKAGES = (
     "numpy",
 )
 
-_DECIDING = ("encoders", "kinds", "prediction", "store", "training")
+_DECIDING = ("encoders", "kinds", "prediction", "probing", "store", "training")
 _DECIDING_FILES = ("benchmark.py", "data/official.py", "metrics.py", "recipe.py", "records/schema.py", "scoring.py")
 _GIT_SECONDS = 5
 _REPOSITORY_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 """Set by git while it runs a hook; they would point at the hook's repository instead of the package's."""
 
 
-def environment(device: Any) -> Environment:
+def environment(device: Any, packages: Sequence[str] = ()) -> Environment:
     """Software and hardware of this process.
 
     Args:
         device: the torch device that the work runs on.
+        packages: those that can move the score beside the ones that can move any.
     """
     return Environment(
-        versions=versions(), hardware=hardware(device), git_revision=git_revision(), code_sha256=code_sha256()
+        versions=versions() | {package: _version(package) for package in packages},
+        hardware=hardware(device),
+        git_revision=git_revision(),
+        code_sha256=code_sha256(),
     )
 
 
@@ -110,13 +115,14 @@ def _installed_commit() -> str | None:
 @cache
 def versions() -> dict[str, str]:
     """Version of Python and of each package that can move a score (``absent`` where it is not installed)."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "absent"
-    return versions
+    return {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
 
 
 def hardware(device: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ class WrittenRun:
         file: the results file.
         leaf: the task's name in it.
         record: what it says of the run (`xglue_harness.records.schema`), not validated.
+        numbers: the task's line of lm_eval's table (``acc,none``, ``acc_stderr,none``, ...), not validated.
     """
 
     file: Path
     leaf: str
     record: Mapping[str, Any]
+    numbers: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.file}: {self.leaf}"
@@ -42,8 +44,8 @@ def read_runs(paths: Sequence[Path]) -> list[WrittenRun]:
     """
     runs = []
     for path in paths:
-        files = sorted(path.rglob("results*.json")) if path.is_dir() else [path]
-        in_path = [run for file in files for run in _runs_in(file)]
+        files = results_files(path)
+        in_path = [run for file in files for run in runs_in(file, _content(file))[0]]
         if not in_path:
             where = f"the {len(files)} files named results*.json (give others by name)" if path.is_dir() else "it"
             raise DataError(
@@ -53,13 +55,38 @@ def read_runs(paths: Sequence[Path]) -> list[WrittenRun]:
     return runs
 
 
-def _runs_in(file: Path) -> list[WrittenRun]:
+def results_files(path: Path) -> list[Path]:
+    """The results files of a folder, ``results*.json`` at any depth; a file itself."""
+    return sorted(path.rglob("results*.json")) if path.is_dir() else [path]
+
+
+def runs_in(file: Path, content: Any) -> tuple[list[WrittenRun], list[str]]:
+    """What a results file holds.
+
+    Args:
+        file: its path.
+        content: the JSON value in it.
+
+    Returns:
+        Our runs, and the names of the tasks that have no record of ours.
+
+    Raises:
+        DataError: where lm_eval did not write it.
+    """
     try:
-        configs = read_json(file)["configs"]
+        configs, numbers = content["configs"], content.get("results") or {}
         records = {leaf: (config.get("metadata") or {}).get("xglue") for leaf, config in configs.items()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        ours = [WrittenRun(file, leaf, record, numbers.get(leaf) or {}) for leaf, record in records.items() if record]
+    except (KeyError, AttributeError, TypeError) as error:
         raise DataError(f"{file} is no results file of lm_eval: {error!r}") from error
-    return [WrittenRun(file, leaf, record) for leaf, record in records.items() if record]
+    return ours, [leaf for leaf, record in records.items() if not record]
+
+
+def _content(file: Path) -> Any:
+    try:
+        return read_json(file)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is no results file of lm_eval: {error!r}") from error
 
 
 def recorded_predictions(run: WrittenRun) -> tuple[str, int]:
@@ -80,30 +107,37 @@ def recorded_predictions(run: WrittenRun) -> tuple[str, int]:
     return predictions["sha256"], total
 
 
-def predictions_of(run: WrittenRun) -> RowPredictions:
-    """The predictions of a run, from beside its results file (``predictions_<leaf>_<date>.parquet``) or the cache.
+def predictions_file(run: WrittenRun) -> Path:
+    """Where predictions lie: beside their results file (``predictions_<leaf>_<date>.parquet``), else in the cache.
 
     Raises:
-        DataError: where they are missing, not those of the record, or not of all rows.
+        DataError: where they are in neither, or the record names none.
     """
-    sha256, total = recorded_predictions(run)
     date = run.file.stem.rpartition("_")[2]
     beside = run.file.with_name(f"predictions_{run.leaf}_{date}.parquet")
-    path = beside if beside.exists() else saved_predictions(sha256)
+    if beside.exists():
+        return beside
+    reference = run.record.get("predictions")
+    if reference is None:
+        raise DataError(f"{run}: no predictions are kept with this result; run it again with this version")
+    path = saved_predictions(reference["sha256"])
     if not path.exists():
         raise DataError(
             f"{run}: its predictions are neither in {beside} nor in the cache ({path}); keep them beside the results "
             "file, or run it again"
         )
-    try:
-        actual = file_sha256(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    if actual != sha256:
-        raise DataError(
-            f"{path}: sha256 {actual}; expected {sha256}, as {run} says: the file is damaged, edited or another's"
-        )
-    predictions = read(path)
+    return path
+
+
+def predictions_of(run: WrittenRun) -> RowPredictions:
+    """The predictions of a run, from where `predictions_file` finds them.
+
+    Raises:
+        DataError: where they are missing, not those of the record, or not of all rows.
+    """
+    sha256, total = recorded_predictions(run)
+    path = predictions_file(run)
+    predictions = checked_predictions(path, sha256, str(run))
     header = predictions.header
     expected = (run.record["task"], run.record["target_language"], "test", [*range(total)])
     if (header.task, header.language, header.split, [*predictions.rows]) != expected:
@@ -112,3 +146,25 @@ def predictions_of(run: WrittenRun) -> RowPredictions:
             f"the {total} of {expected[0]} in {expected[1]} (test), as {run} says"
         )
     return predictions
+
+
+def checked_predictions(path: Path, sha256: str, run: str) -> RowPredictions:
+    """Predictions that are what a record says by their hash.
+
+    Args:
+        path: of the file.
+        sha256: that the record names.
+        run: whose record it is, for the message.
+
+    Raises:
+        DataError: where the file can't be read, or is another.
+    """
+    try:
+        actual = file_sha256(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if actual != sha256:
+        raise DataError(
+            f"{path}: sha256 {actual}; expected {sha256}, as {run} says: the file is damaged, edited or another's"
+        )
+    return read(path)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 SCHEMA_VERSION = 3  # raised when a field is renamed, removed or changes its meaning
 
@@ -108,6 +109,39 @@ class EpochScores(_Part):
     constant: bool | None = Field(None, description="whether English dev got one class only; null: not predicted")
 
 
+class NamedRecipe(_Part):
+    """The recipe that a run was given by its name, or by the path of its file."""
+
+    name: str = Field(description="of the recipe: one that comes with xglue-harness, or its file's name")
+    sha256: Sha256 = Field(description="sha256 of its file")
+    options: JsonObject = Field(description="the options that it sets for this task")
+    changed: JsonObject = Field(
+        description="options that were given beside it and are other than its own, or than the default where it has "
+        "none: these count"
+    )
+
+
+class Curve(_Part):
+    """How a training went: a point every 16 steps, or every multiple of 16 where it is long, and one at its end."""
+
+    step: list[Count] = Field(description="steps taken at each point, rising")
+    loss: list[float] = Field(description="mean loss of the steps since the point before")
+    learning_rate: list[Amount] = Field(description="that of the point's own step")
+    gradient_norm: list[Amount | None] = Field(
+        description="mean norm of the gradients, before clipping, of the steps since the point before; null: none was "
+        "finite (fp16 skips such steps)"
+    )
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Curve:
+        lengths = {len(values) for values in (self.step, self.loss, self.learning_rate, self.gradient_norm)}
+        if len(lengths) > 1:
+            raise ValueError("step, loss, learning_rate and gradient_norm differ in length")
+        if any(later <= earlier for earlier, later in pairwise(self.step)):
+            raise ValueError("step does not rise")
+        return self
+
+
 class Training(_Part):
     """The one fine-tuning on English that all languages share."""
 
@@ -129,6 +163,7 @@ class Training(_Part):
     nondeterministic: list[str] | None = Field(
         None, description="what torch says of a GPU's operations without a deterministic form; null: not looked at"
     )
+    curve: Curve | None = Field(None, description="how the training went; null: trained before curves were kept")
     epochs: list[EpochScores] = Field(description="dev scores after each epoch, in order")
     chance: Share | None = Field(description="score (0..1) of guessing one class on English dev; null: not scored")
     chance_limit: Amount | None = Field(description="score up to which English dev is not significantly above chance")
@@ -176,6 +211,11 @@ class Evaluation(_Part):
     documents: Count = Field(description="documents predicted")
     truncated: Count = Field(description="inputs that were cut at max_length")
     missing_words: Count = Field(description="words of a tagging task that got no prediction of their own")
+    unknown: Share | None = Field(
+        None,
+        description="share (0..1) of the text's subwords that the tokenizer does not know; null: it has no unknown "
+        "subword, or an older record",
+    )
     duplicates: Count = Field(description="inputs not computed, for an equal one of this or another language was")
     real_tokens: Count = Field(description="subwords that the encoder saw, without padding")
     padded_tokens: Count = Field(description="subword positions that the encoder computed, padding included")
@@ -223,7 +263,7 @@ class _Record(_Part):
     """What heads a record, however the model was used."""
 
     schema_version: Literal[3] = Field(default=3, description="version of this schema")
-    protocol: Literal["finetune", "prompt"] = Field(description="how the model was used")
+    protocol: Literal["finetune", "prompt", "probe"] = Field(description="how the model was used")
     task: str = Field(description="short name of the task")
     source_language: str = Field(description="language that was trained on, or that few-shot examples come from")
     target_language: str = Field(description="language that was scored")
@@ -244,6 +284,9 @@ class RunRecord(_Record):
 
     protocol: Literal["finetune"] = Field(description="how the model was used")
     recipe: JsonObject = Field(description="all options of the fine-tuning, none left at a default, and their key")
+    named_recipe: NamedRecipe | None = Field(
+        None, description="the recipe that was asked for by name; null: none was, so defaults are the paper's"
+    )
     data: Data = Field(description="the rows that were read")
     backbone: BackboneRecord = Field(description="the pretrained encoder and its tokenizer")
     selection: Selection = Field(description="which epoch's weights were scored")
@@ -307,14 +350,58 @@ class PromptRecord(_Record):
     environment: Environment = Field(description="where the predictions were made")
 
 
-def json_schema(protocol: Literal["finetune", "prompt"] = "finetune") -> dict[str, Any]:
+class ProbeFit(_Part):
+    """The one probe that was fitted on English, which all languages share."""
+
+    layer: Count = Field(description="layer whose states were read; 0: what the embeddings give")
+    layers: Count = Field(description="number of the last layer, which gives the encoder's own output")
+    train_rows: Count = Field(description="English training rows that it was fitted on")
+    train_rows_there: Count = Field(description="rows of the English training set, of which the seed drew them")
+    truncated: Count = Field(description="training inputs that were cut at max_length")
+    iterations: Count = Field(description="that the solver took; as many as it may: it has not converged")
+    after_pooling: Sha256 | None = Field(
+        description="sha256 over what the checkpoint, a model of sentence-transformers, does after its pooling; null: "
+        "nothing, or not done"
+    )
+
+
+class ProbeSession(_Part):
+    """What this run did itself."""
+
+    cost: Cost = Field(description="of states that were not in the cache, and of the probe, over all languages")
+
+
+class ProbeEvaluation(_Part):
+    """Predicting one language's test set."""
+
+    documents: Count = Field(description="documents predicted")
+    truncated: Count = Field(description="inputs that were cut at max_length")
+    single_row_queries_left_out: Count | None = Field(description="queries of one row; null: not a ranking task")
+
+
+class ProbeRecord(_Record):
+    """Where one language's number of a frozen encoder comes from."""
+
+    protocol: Literal["probe"] = Field(description="how the model was used")
+    recipe: JsonObject = Field(description="all that decides the probe, none left at a default, and its key")
+    data: Data = Field(description="the rows that were read")
+    backbone: BackboneRecord = Field(description="the frozen encoder and its tokenizer")
+    probe: ProbeFit = Field(description="the probe that was fitted on English")
+    session: ProbeSession = Field(description="what this run did itself")
+    evaluation: ProbeEvaluation = Field(description="the predictions on the target language")
+    predictions: PredictionsRef | None = Field(description="predictions of the test set; null: not put together yet")
+    flags: Flags = Field(description="signs that the number should not be trusted")
+    environment: Environment = Field(description="where all of it was done")
+
+
+def json_schema(protocol: Literal["finetune", "prompt", "probe"] = "finetune") -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a run's record as it is written.
 
     Args:
         protocol: of the run.
     """
-    record: type[_Record] = RunRecord if protocol == "finetune" else PromptRecord
-    name = "run" if protocol == "finetune" else "prompt"
+    records: dict[str, type[_Record]] = {"finetune": RunRecord, "prompt": PromptRecord, "probe": ProbeRecord}
+    record, name = records[protocol], "run" if protocol == "finetune" else protocol
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:xglue-harness:{name}-record:{SCHEMA_VERSION}",

@@ -20,7 +20,7 @@ class Summary:
 
     Attributes:
         folder: the submission.
-        protocol: ``finetune`` or ``prompt``.
+        protocol: ``finetune``, ``prompt`` or ``probe``.
         model: name of the encoder or the language model.
         sample: whether the predictions are of the packaged toy, of which no submission can be made.
         files: the prediction files, relative to the folder.
@@ -45,7 +45,7 @@ class _Run:
         written: where it stands.
         spec: the task.
         language: the language that was predicted.
-        protocol: ``finetune`` or ``prompt``.
+        protocol: ``finetune``, ``prompt`` or ``probe``.
         model: name of the encoder or the language model.
         sample: whether the data are the packaged toy.
         whose: what all parts of a submission must have in common, in words.
@@ -110,9 +110,9 @@ def _run(written: WrittenRun) -> _Run:
     record = written.record
     try:
         protocol, sample = record["protocol"], record["SAMPLE"]
-        model = record["backbone"] if protocol == "finetune" else record["model"]
+        model = record["model"] if protocol == "prompt" else record["backbone"]
         # An encoder has one hash, whether its name is that of the Hub or of a folder.
-        identity = f"encoder {model['encoder_sha256']}" if protocol == "finetune" else f"model {model['name']}"
+        identity = f"encoder {model['encoder_sha256']}" if protocol != "prompt" else f"model {model['name']}"
         spec, language = TASKS[record["task"]], record["target_language"]
         test = spec.path("test", language)
         sha256, _ = recorded_predictions(written)

@@ -99,7 +99,12 @@ class Comparison:
 
 
 def compare(
-    backbones: Mapping[str, Compared], specs: Sequence[TaskSpec], seeds: int, results: Sequence[RescoredResult]
+    backbones: Mapping[str, Compared],
+    specs: Sequence[TaskSpec],
+    seeds: int,
+    results: Sequence[RescoredResult],
+    *,
+    one_recipe: bool = True,
 ) -> Comparison:
     """Compare the results that there are.
 
@@ -108,11 +113,12 @@ def compare(
         specs: the tasks, with the languages that count.
         seeds: trainings of each backbone and task that there should be.
         results: of those tasks and backbones; any may be missing.
+        one_recipe: results of other recipes are refused, and not lines of their own.
 
     Raises:
         SweepError: where results can't stand in one table: other recipes, data or encoders.
     """
-    _check(results)
+    _check(results, one_recipe)
     boards: dict[str, TaskBoard] = {}
     by_task = {spec.name: [item for item in results if item.result.task == spec.name] for spec in specs}
     for spec in specs:
@@ -132,18 +138,17 @@ def compare(
     return Comparison(backbones, seeds, tasks, over_all)
 
 
-def _check(results: Sequence[RescoredResult]) -> None:
+def _check(results: Sequence[RescoredResult], one_recipe: bool) -> None:
     recipes: dict[str, RescoredResult] = {}
     problems = [*incomparable(results)]
     for item in results:
         first = recipes.setdefault(item.result.task, item)
-        if item.result.recipe != first.result.recipe:  # one of them is the paper's, by its terms
+        if one_recipe and item.result.recipe != first.result.recipe:  # one of them is the paper's, by its terms
             problems.append(f"{item.file}: recipe {item.result.recipe}; {first.file} has {first.result.recipe}")
     if problems:
         shown = "\n- ".join([*problems[:10], *(f"and {len(problems) - 10} more" for _ in problems[10:11])])
         raise SweepError(
-            f"these results can't stand in one table (choose backbones or tasks that can, by --backbone and --task):\n"
-            f"- {shown}"
+            f"these results can't stand in one table (choose some that can, by --backbones and --tasks):\n- {shown}"
         )
 
 

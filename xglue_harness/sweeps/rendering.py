@@ -90,6 +90,18 @@ def as_csv(grid: Grid) -> str:
     return text.getvalue()
 
 
+def as_rows(grid: Grid) -> list[dict[str, str | float | None]]:
+    """The rows of `as_csv`, with numbers as numbers."""
+
+    def parsed(text: str) -> str | float | None:
+        try:
+            return float(text) if text else None
+        except ValueError:
+            return text
+
+    return [{head: parsed(text) for head, text in row.items()} for row in csv.DictReader(io.StringIO(as_csv(grid)))]
+
+
 def _values(content: Content) -> Iterator[str]:
     if isinstance(content, Published):
         yield from (f"{content.percent:.6g}", "", "", "", "published")

@@ -20,7 +20,7 @@ from xglue_harness.sweeps.comparison import Compared, Comparison, compare, restr
 from xglue_harness.sweeps.file import is_path
 from xglue_harness.sweeps.jobs import Job, expand
 from xglue_harness.sweeps.shapes import backbones_in, descriptions
-from xglue_harness.sweeps.tables import Grid, contrasts, table_1, table_4
+from xglue_harness.sweeps.tables import Grid, paper_tables
 
 if TYPE_CHECKING:
     from xglue_harness.leaderboard.add import Added
@@ -77,18 +77,19 @@ def report(
         raise SweepError(f"{output}: none of {len(jobs)} jobs has results yet")
     bar = tqdm(there, unit="job", desc="reading results", disable=None)
     results = [result_of(job, output, keys[job.backbone]) for job in bar]
-    backbones = _compared(jobs, keys, results, [*backbones_in(tree)])
+    titles = {key: name for name, key in keys.items()}
+    checkpoints = {keys[job.backbone]: str(job.model_args["pretrained"]) for job in jobs}
+    backbones = compared(titles, checkpoints, results, [*backbones_in(tree)])
     languages = {task: {language for job in jobs if job.task == task for language in job.languages} for task in TASKS}
     specs = [restricted(spec, languages[name]) for name, spec in TASKS.items() if languages[name]]
     seeds = len({job.seed for job in jobs})
     comparison = compare(backbones, specs, seeds, results)
-    paper = _published(jobs, keys) if published else {}
-    caption = _caption(comparison, results, len(jobs) - len(there))
-    grids = [table_1(comparison, paper, caption), table_4(comparison, paper, caption, intervals=language_intervals)]
-    between = contrasts(comparison, caption)
+    paper = published_systems(checkpoints) if published else {}
+    told = caption(comparison, results, len(jobs) - len(there))
+    grids = paper_tables(comparison, paper, told, language_intervals=language_intervals)
     unknown = tuple(item.title for item in backbones.values() if item.family is None)
     missing = tuple(job for job in jobs if job not in there)
-    return Report((*grids, *([between] if between else [])), missing, unknown)
+    return Report(grids, missing, unknown)
 
 
 def chosen(sweep: SweepFile, backbones: Collection[str], tasks: Collection[str]) -> list[Job]:
@@ -99,8 +100,8 @@ def chosen(sweep: SweepFile, backbones: Collection[str], tasks: Collection[str])
     """
     jobs = expand(sweep)
     for what, names, there in (
-        ("--backbone", backbones, {job.backbone for job in jobs}),
-        ("--task", tasks, {job.task for job in jobs}),
+        ("--backbones", backbones, {job.backbone for job in jobs}),
+        ("--tasks", tasks, {job.task for job in jobs}),
     ):
         if unknown := [name for name in names if name not in there]:
             raise SweepError(f"{what} {unknown[0]}: not in the sweep's file; it has {', '.join(sorted(there))}")
@@ -169,26 +170,35 @@ def add_to_tree(
 # ---------------------------------------------------------------- what is told of backbones
 
 
-def _compared(
-    jobs: Sequence[Job], keys: Mapping[str, str], results: Sequence[RescoredResult], described: Sequence[Backbone]
+def compared(
+    titles: Mapping[str, str],
+    checkpoints: Mapping[str, str],
+    results: Sequence[RescoredResult],
+    described: Sequence[Backbone],
 ) -> dict[str, Compared]:
-    """Backbones by key, with the families that descriptions, or the paper, tell."""
-    pretrained = {job.backbone: str(job.model_args["pretrained"]) for job in jobs}
-    tree_names = {name: _tree_name(name, key, pretrained[name], results, described) for name, key in keys.items()}
-    by_tree_name = {tree_name: keys[name] for name, tree_name in tree_names.items() if tree_name is not None}
+    """Backbones with the families that descriptions, or the paper, tell.
+
+    Args:
+        titles: what tables call each backbone, by its key.
+        checkpoints: Hub id or folder of each, by its key.
+        results: of these backbones, under their keys.
+        described: descriptions of backbones.
+    """
+    tree_names = {key: _tree_name(title, key, checkpoints[key], results, described) for key, title in titles.items()}
+    by_tree_name = {tree_name: key for key, tree_name in tree_names.items() if tree_name is not None}
     descriptions = {item.name: item for item in described}
     backbones = {}
-    for name, key in keys.items():
-        tree_name = tree_names[name] or ""
+    for key, title in titles.items():
+        tree_name = tree_names[key] or ""
         item = descriptions.get(tree_name)
         family = FAMILY_OF.get(tree_name) if item is None else item.family
         parent = CONTINUED.get(tree_name) if item is None else item.continued_from
-        backbones[key] = Compared(name, family, by_tree_name.get(parent or ""))
+        backbones[key] = Compared(title, family, by_tree_name.get(parent or ""))
     return backbones
 
 
 def _tree_name(
-    name: str, key: str, pretrained: str, results: Sequence[RescoredResult], described: Sequence[Backbone]
+    name: str, key: str, checkpoint: str, results: Sequence[RescoredResult], described: Sequence[Backbone]
 ) -> str | None:
     """What the tree, or the paper, calls a backbone: by its id on the Hub, or the hash of its weights."""
     weights = {
@@ -198,31 +208,43 @@ def _tree_name(
         for item in result.result.languages.values()
     }
     for backbone in described:
-        if backbone.hub == pretrained or backbone.encoder_sha256 in weights:
+        if backbone.hub == checkpoint or backbone.encoder_sha256 in weights:
             return backbone.name
         if backbone.hub is None and backbone.encoder_sha256 is None and backbone.name == name:
             return name
-    return _paper_name(pretrained)
+    return _paper_name(checkpoint)
 
 
-def _paper_name(pretrained: str) -> str | None:
+def _paper_name(checkpoint: str) -> str | None:
     """What the paper calls a backbone: by its id on the Hub, or the name of its folder."""
-    described = descriptions().get(pretrained)
+    described = descriptions().get(checkpoint)
     if described is not None:
         return described.name if described.name in FAMILY_OF else None
-    return name_of(pretrained) if is_path(pretrained) else None  # another's copy on the Hub may be anything
+    return name_of(checkpoint) if is_path(checkpoint) else None  # another's copy on the Hub may be anything
 
 
-def _published(jobs: Sequence[Job], keys: Mapping[str, str]) -> dict[str, PublishedSystem]:
+def published_systems(checkpoints: Mapping[str, str]) -> dict[str, PublishedSystem]:
+    """The paper's numbers of the backbones that it has, by key.
+
+    Args:
+        checkpoints: Hub id or folder of each backbone, by its key.
+    """
     systems = {system.name: system for system in references()[0].systems}
-    names = {keys[job.backbone]: _paper_name(str(job.model_args["pretrained"])) for job in jobs}
+    names = {key: _paper_name(checkpoint) for key, checkpoint in checkpoints.items()}
     return {key: systems[name] for key, name in names.items() if name in systems}
 
 
 # ---------------------------------------------------------------- what is told of results
 
 
-def _caption(comparison: Comparison, results: Sequence[RescoredResult], missing: int) -> str:
+def caption(comparison: Comparison, results: Sequence[RescoredResult], missing: int) -> str:
+    """What is said of all results: seeds, recipe, data.
+
+    Args:
+        comparison: their numbers.
+        results: the results.
+        missing: jobs that have none.
+    """
     parts = [f"{comparison.seeds} seed{'s' * (comparison.seeds > 1)} each.", *_recipe(results)]
     records = [item.record for result in results for item in result.result.languages.values()]
     if any(record.sample for record in records):

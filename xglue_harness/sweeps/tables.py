@@ -91,6 +91,22 @@ class Grid:
     notes: tuple[str, ...]
 
 
+def paper_tables(
+    comparison: Comparison,
+    published: Mapping[str, PublishedSystem],
+    caption: str,
+    *,
+    language_intervals: bool = False,
+) -> tuple[Grid, ...]:
+    """Table 1, Table 4, and the contrasts between families where there are any; arguments as those have."""
+    grids = (
+        table_1(comparison, published, caption),
+        table_4(comparison, published, caption, intervals=language_intervals),
+    )
+    between = contrasts(comparison, caption)
+    return grids if between is None else (*grids, between)
+
+
 def table_1(comparison: Comparison, published: Mapping[str, PublishedSystem], caption: str) -> Grid:
     """The means over languages: a line for each backbone, a column for each task.
 
@@ -140,7 +156,7 @@ def table_4(
     notes = (
         *_notes(comparison),
         *_on_published(published),
-        "A cell with -: the benchmark, or this sweep, has no such language",
+        "A cell with -: no such language in the benchmark, or among these results",
     )
     shown = frozenset(heads if intervals else (MEAN,))
     return Grid("table4", what, ("Task", "Model"), heads, tuple(blocks), 2, shown, False, notes)

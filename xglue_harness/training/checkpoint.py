@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from xglue_harness.records.schema import EpochScores
 from xglue_harness.seal import DamagedFileError, unsealed_json
 from xglue_harness.store.files import read_tensors, unwritable, write_sealed, write_tensors
+from xglue_harness.training.curve import LearningCurve
 
 if TYPE_CHECKING:  # torch takes seconds, which `xglue-harness store ls` need not wait for
     import torch
@@ -39,6 +40,8 @@ class Counters(BaseModel):
     max_tokens: int | None = Field(None, ge=1, alias="room")  # as checkpoints have called it from the start
     """Subwords of a microbatch, padding included, once memory has run out."""
     final_loss: float | None = None
+    curve: LearningCurve | None = None
+    """``None`` in the checkpoints of versions that kept none: a curve without its beginning is not begun."""
     seconds: float = Field(0.0, ge=0)
     dev_tokens: int = Field(0, ge=0)
     dev_seconds: float = Field(0.0, ge=0)

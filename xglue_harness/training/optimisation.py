@@ -60,9 +60,13 @@ class Optimisation:
         """Scale the gradients to the recipe's norm where theirs is larger; returns the norm that they had."""
         return torch.nn.utils.clip_grad_norm_(self.parameters, self._max_norm)
 
+    def rate(self, step: int) -> float:
+        """The learning rate of a step (from 0), which nobody has to ask the device for."""
+        return self._peak * lr_multiplier(step, self._warmup, self._steps)
+
     def set_rate(self, step: int) -> None:
-        """The learning rate of a step (from 0)."""
-        rate = self._peak * lr_multiplier(step, self._warmup, self._steps)
+        """Use the learning rate of a step (from 0)."""
+        rate = self.rate(step)
         if self._rate is not None:
             self._rate.fill_(rate)
             return

@@ -20,6 +20,7 @@ from xglue_harness.encoders.inputs import Inputs, collate
 from xglue_harness.errors import TrainingError
 from xglue_harness.training.checkpoint import Counters
 from xglue_harness.training.compiled_layers import CompiledLayers
+from xglue_harness.training.curve import LOOK_EVERY
 from xglue_harness.training.determinism import deterministic, nondeterministic
 from xglue_harness.training.distributed import World
 from xglue_harness.training.gradient_sync import GradientSync
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from xglue_harness.recipe import Recipe
 
 logger = logging.getLogger(__name__)
-
-_CHECK_EVERY = 16
-"""Steps after which a GPU's losses are looked at: each look waits for the GPU."""
 
 _CPU_MAX_TOKENS = 1024
 """Subwords of a microbatch on a CPU, padding included: its caches hold little more."""
@@ -144,27 +142,30 @@ class TrainStep:
                 pair = self._eager_step(batch)
         self.counters.step += 1
         self._unchecked.append(pair)
-        if self.device.type == "cpu" or len(self._unchecked) == _CHECK_EVERY:
+        if self.device.type == "cpu" or len(self._unchecked) == LOOK_EVERY:
             self.check()
 
     def check(self) -> None:
-        """Look at the losses and gradients of the steps since the last check.
+        """Look at the losses and gradients of the steps since the last check, and note them in the curve.
 
         Raises:
             TrainingError: for one that is not finite; names its step.
         """
         steps = torch.stack(self._unchecked).tolist() if self._unchecked else []
         self._unchecked.clear()
-        for place, (loss, norm) in enumerate(steps):
+        for number, (loss, norm) in enumerate(steps, start=self.counters.step - len(steps) + 1):
             # In fp16 gradients overflow now and then. The scaler skips such a step; that is no error.
             wrong = [("loss", loss)] + ([] if self.scaler.is_enabled() else [("gradient", norm)])
             for what, value in wrong:
                 if not math.isfinite(value):
                     raise TrainingError(
-                        f"the {what} is {value} at step {self.counters.step - len(steps) + place + 1}: the run stops "
-                        "here. Try a smaller learning_rate, a longer warm-up (warmup_ratio), or precision fp32"
+                        f"the {what} is {value} at step {number}: the run stops here. "
+                        "Try a smaller learning_rate, a longer warm-up (warmup_ratio), or precision fp32"
                     )
             self.counters.final_loss = loss
+            if self.counters.curve is not None:
+                rate = self._optimisation.rate(number - 1)
+                self.counters.curve.add(number, loss, norm, rate, last=number == self._steps)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Weights and the optimizer's state, which is of no use after the last step and left out then."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tqdm import tqdm
 
+from xglue_harness.bars import progress_bar
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.collapse import chance
 from xglue_harness.encoders.batching import epoch_batches
@@ -22,10 +22,12 @@ from xglue_harness.records.cost_meter import CostMeter, PeakMeter, largest
 from xglue_harness.records.provenance import environment
 from xglue_harness.records.schema import Cost, EpochScores, Session, Training
 from xglue_harness.store.token_cache import encoder_inputs
-from xglue_harness.training.checkpoint import CheckpointFolder, Progress, generators, set_generators
+from xglue_harness.training.checkpoint import CheckpointFolder, Counters, Progress, generators, set_generators
+from xglue_harness.training.curve import LearningCurve
 from xglue_harness.training.dev_sets import DevSets
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
+from xglue_harness.training.outlook import Outlook
 from xglue_harness.training.selection import needed
 from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.weights import trained_tensors
@@ -72,6 +74,7 @@ class Trainer:
         progress: bool,
         *,
         graphs: bool = True,
+        place: str = "",
     ) -> None:
         self._backbone, self._spec, self._recipe, self._data = backbone, spec, recipe, data
         self._checkpoints, self._world, self._checkpoint_seconds = checkpoints, world, checkpoint_seconds
@@ -83,10 +86,12 @@ class Trainer:
         self._steps_per_epoch = math.ceil(len(self._inputs) / recipe.batch_size)
         # Rounded first: 100 * 1.1 is a little more than 110.
         self._steps = math.ceil(round(self._steps_per_epoch * recipe.epochs, 6))
+        self._outlook = Outlook(f"{spec.title}{place}", self._steps, backbone.device)
         self._embedding_rows: int | None = None
         checkpoint = world.only_on_main(checkpoints.load)
         before = world.broadcast(None if checkpoint is None else checkpoint[0])
-        self.progress = before or Progress(name=backbone.name, recipe=recipe.model_dump())
+        counters = Counters(curve=LearningCurve.of(self._steps))
+        self.progress = before or Progress(name=backbone.name, recipe=recipe.model_dump(), counters=counters)
         self.resumed_from = None if before is None else before.counters.step
         self._train_step = self._first_step()
         if before is not None:
@@ -96,7 +101,7 @@ class Trainer:
         """Train until the last epoch is finished and scored."""
         counters = self.progress.counters
         title = f"{self._spec.title}: fine-tuning"
-        with tqdm(total=self._steps, initial=counters.step, desc=title, unit="step", disable=not self._bars) as bar:
+        with progress_bar(self._steps, title, "step", wanted=self._bars, leave=True, initial=counters.step) as bar:
             while True:
                 if self.progress.epochs and self.progress.epochs[-1].epoch == counters.step / self._steps_per_epoch:
                     self._score_epoch()
@@ -178,6 +183,7 @@ class Trainer:
                         raise KeyboardInterrupt
                 self._train_step.step(batch)
                 bar.update()
+                self._outlook.after(counters.step, self._memory)
                 if counters.final_loss is not None:
                     bar.set_postfix(loss=f"{counters.final_loss:.3f}", refresh=False)
             self.progress.epochs.append(EpochScores(epoch=counters.step / self._steps_per_epoch, dev={}))
@@ -260,6 +266,7 @@ class Trainer:
             world_size=self._world.size,
             mode=self._train_step.mode,
             nondeterministic=self._train_step.nondeterministic,
+            curve=None if counters.curve is None else counters.curve.points,
             epochs=self.progress.epochs,
             chance=guess,
             chance_limit=limit,

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
-from xglue_harness.data import fingerprint, unofficial
+from xglue_harness.data import Source, fingerprint, unofficial
 from xglue_harness.diagnostics.context import ContextBuilder, Documents
 from xglue_harness.diagnostics.run import check
 from xglue_harness.encoders.backbone import Backbone
@@ -84,17 +84,27 @@ def prepare_job(backbone: Backbone, leaves: Sequence[Leaf], probes: dict[int, Fi
     check_length(backbone, recipe.max_length)
     check_attention_dropout(backbone.encoder, recipe.dropout)
     check(options)
-    if source.is_sample:
-        logger.warning("SAMPLE data: a toy for trying the software out; the scores mean nothing")
+    warn_of_sample(source)
     train = source.load(spec, "train", SOURCE_LANGUAGE)
     dev, dev_files, dev_lines = _dev_sets(leaves, recipe)
     files = {**train.files, **dev_files}
     lines = [*unofficial(source, spec, "train", SOURCE_LANGUAGE, len(train.dataset)), *dev_lines]
-    if others := [*lines, *(line for leaf in leaves for line in leaf.unofficial)]:
-        logger.warning("UNOFFICIAL data: scores do not compare with those on XGLUE: %s", "; ".join(others))
+    warn_of_unofficial([*lines, *(line for leaf in leaves for line in leaf.unofficial)])
     data = TrainingData(_first_rows(train.dataset, recipe, spec.title), fingerprint(files), dev)
     check_languages(backbone, [SOURCE_LANGUAGE, *dev, *(leaf.language for leaf in leaves)])
     return Job(_probed(backbone, recipe, probes), spec, recipe, leaves, data, files, tuple(lines))
+
+
+def warn_of_sample(source: Source) -> None:
+    """Say where the data are the packaged toy."""
+    if source.is_sample:
+        logger.warning("SAMPLE data: a toy for trying the software out; the scores mean nothing")
+
+
+def warn_of_unofficial(lines: Sequence[str]) -> None:
+    """Say where the data are not XGLUE's."""
+    if lines:
+        logger.warning("UNOFFICIAL data: scores do not compare with those on XGLUE: %s", "; ".join(lines))
 
 
 def _probed(backbone: Backbone, recipe: Recipe, probes: dict[int, Finding]) -> Backbone:

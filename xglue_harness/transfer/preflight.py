@@ -18,8 +18,10 @@ from xglue_harness.diagnostics.context import LEAST, Documents, bare_model
 from xglue_harness.diagnostics.run import diagnose
 from xglue_harness.encoders.checks import is_larger
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
+from xglue_harness.encoders.unknown import unknown_shares, warn
 from xglue_harness.errors import DataError, StoreError
 from xglue_harness.files import cache_root, nearest_existing, no_room
+from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Prepared, predict, prepare
 from xglue_harness.store.room import working_bytes
 from xglue_harness.store.token_cache import encoder_inputs
@@ -36,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 _ROWS = 2
 """Documents of each language that are predicted."""
+_READ = 50
+"""Documents of each task and language whose subwords are looked at for unknown ones."""
 
 
 def try_out(identity: Identity, job: Job) -> Entry | None:
@@ -109,6 +113,24 @@ def tokenise(job: Job, *, progress: bool = False) -> None:
         prepare(backbone, spec, recipe, documents, language, progress=progress)
     for leaf in job.leaves:
         prepare(backbone, spec, recipe, list(leaf.documents.values()), leaf.language, progress=progress)
+
+
+def warn_of_unknown(jobs: Sequence[Job]) -> None:
+    """Say once, for all jobs, in which languages the tokenizer reads much of the test sets' text as unknown.
+
+    It looks at the first documents; records have the share of all.
+    """
+    if not jobs or not World.current().is_main_process:
+        return
+    texts: dict[str, list[str]] = {}
+    for job in jobs:
+        kind = kind_of(job.spec)
+        for leaf in job.leaves:
+            documents = islice(leaf.documents.values(), _READ)
+            rows = islice((row for document in documents for row in kind.rows_of(document)), _READ)
+            texts.setdefault(leaf.language, []).extend(map(kind.row_text, rows))
+    backbone = jobs[0].backbone
+    warn(backbone.name, unknown_shares(backbone.tokenizer, texts))
 
 
 def _check_room(store: Store, key: str, job: Job) -> None:

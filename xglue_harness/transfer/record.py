@@ -20,6 +20,7 @@ from xglue_harness.records.schema import (
 )
 
 if TYPE_CHECKING:
+    from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.fingerprint import Identity
     from xglue_harness.training.finetune import FineTuned
     from xglue_harness.transfer.job import Job
@@ -56,17 +57,9 @@ def record(
         target_language=leaf.language,
         sample=leaf.is_sample,
         recipe={**recipe.model_dump(), "key": recipe.key},
+        named_recipe=job.options.recipe,
         data=data_record(leaf, {**job.files, **leaf.files}, job.unofficial),
-        backbone=BackboneRecord(
-            name=backbone.name,
-            revision=backbone.revision,
-            model_type=backbone.config.model_type,
-            encoder_sha256=identity.weights,
-            config_sha256=identity.config,
-            tokenizer_sha256=identity.tokenizer,
-            batches=backbone.batch_rule,
-            encoder_parameters=sum(parameter.numel() for parameter in backbone.encoder.parameters()),
-        ),
+        backbone=backbone_record(backbone, identity),
         selection=selection,
         training=tuned.training,
         session=tuned.session,
@@ -77,6 +70,25 @@ def record(
         environment=environment(backbone.device),
     )
     return run.model_dump(mode="json", by_alias=True)
+
+
+def backbone_record(backbone: Backbone, identity: Identity) -> BackboneRecord:
+    """What is known of a pretrained encoder.
+
+    Args:
+        backbone: the encoder.
+        identity: its hashes.
+    """
+    return BackboneRecord(
+        name=backbone.name,
+        revision=backbone.revision,
+        model_type=backbone.config.model_type,
+        encoder_sha256=identity.weights,
+        config_sha256=identity.config,
+        tokenizer_sha256=identity.tokenizer,
+        batches=backbone.batch_rule,
+        encoder_parameters=sum(parameter.numel() for parameter in backbone.encoder.parameters()),
+    )
 
 
 def data_record(leaf: Leaf, files: Mapping[str, str], unofficial: Sequence[str]) -> Data:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.collapse import constant
 from xglue_harness.diagnostics.run import diagnose
+from xglue_harness.encoders.unknown import count_unknown
 from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Predictions, Prepared, predict, prepare
 from xglue_harness.records.cost_meter import CostMeter
@@ -60,7 +61,9 @@ class _LeafRun:
         return self.epochs[self.leaf.options.select]
 
 
-def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progress: bool) -> list[Outcome]:
+def run_job(
+    identity: Identity, job: Job, *, entry: Entry | None = None, progress: bool, place: str = ""
+) -> list[Outcome]:
     """Fine-tune, or take from the store, and predict; every selection rule is scored, one gives the answer.
 
     Args:
@@ -68,6 +71,7 @@ def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progres
         job: what is to be done.
         entry: the training, where the store is known to have it.
         progress: show bars.
+        place: of the job in its run, for the log.
 
     Returns:
         What came of each of the job's leaves.
@@ -86,6 +90,7 @@ def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progres
             checkpoint_seconds=seconds,
             progress=progress,
             graphs=options.graphs,
+            place=place,
         )
         bars = progress and tuned.world.is_main_process
         runs = [_leaf_run(job, tuned, leaf, progress=bars) for leaf in job.leaves]
@@ -104,7 +109,7 @@ def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progres
             whole = sum(prediction.padded_tokens for prediction in predictions)
             for run, prediction in zip(wanted, predictions, strict=True):
                 cost = meter.cost(prediction.real_tokens, share=prediction.padded_tokens / whole if whole else 0.0)
-                _note(run, epoch, prediction, cost, tuned.world)
+                _note(run, epoch, prediction, cost, tuned.world, backbone.tokenizer)
             if builder is not None and recorder is not None:
                 diagnostics = diagnose(options.diagnostics, builder.build(recipe, model, compared(job)))
     return [_outcome(job, run, identity, tuned, diagnostics.get(run.leaf.language)) for run in runs]
@@ -117,12 +122,13 @@ def _leaf_run(job: Job, tuned: FineTuned, leaf: Leaf, *, progress: bool) -> _Lea
     return _LeafRun(leaf, prepared, {rule: epoch for rule, epoch in epochs.items() if epoch is not None})
 
 
-def _note(run: _LeafRun, epoch: float, part: Predictions, cost: Cost, world: World) -> None:
+def _note(run: _LeafRun, epoch: float, part: Predictions, cost: Cost, world: World, tokenizer: Any) -> None:
     """Score predictions, put together from all processes; those of the epoch that counts are kept."""
     leaf, spec, prepared = run.leaf, run.leaf.spec, run.prepared
     own_values = dict(zip(leaf.documents, part.values, strict=True))
     own_golds = {number: document[spec.label_column] for number, document in leaf.documents.items()}
-    counts = (prepared.truncated, part.missing_words, part.duplicates, part.real_tokens, part.padded_tokens)
+    read = count_unknown(tokenizer, prepared.inputs.ids) or (0, 0)
+    counts = (prepared.truncated, part.missing_words, part.duplicates, part.real_tokens, part.padded_tokens, *read)
     shares = world.gather((own_golds, own_values, counts))
     golds = {number: gold for share, _, _ in shares for number, gold in share.items()}
     values = {number: value for _, share, _ in shares for number, value in share.items()}
@@ -133,13 +139,14 @@ def _note(run: _LeafRun, epoch: float, part: Predictions, cost: Cost, world: Wor
         return
     run.predictions, run.scores = own_values, dict(zip(leaf.documents, part.scores, strict=True))
     run.constant = constant(spec, values.values(), golds.values())
-    truncated, missing, duplicates, real, padded = (
+    truncated, missing, duplicates, real, padded, unknown, subwords = (
         sum(column) for column in zip(*(counts for _, _, counts in shares), strict=True)
     )
     run.evaluation = Evaluation(
         documents=len(items),
         truncated=truncated,
         missing_words=missing,
+        unknown=unknown / subwords if subwords else None,
         duplicates=duplicates,
         real_tokens=real,
         padded_tokens=padded,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -173,8 +174,24 @@ def test_show_prints_all_backbones_and_the_published_numbers(tree, tmp_path):
     assert "recipe toy" in printed
 
 
+def test_show_prints_every_number_whole_on_a_narrow_terminal(monkeypatch, tree):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the output for a terminal
+    runner = CliRunner(env={"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"})
+    printed = runner.invoke(app, ["show", "--tree", str(tree), "--example"], catch_exceptions=False).output
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", printed)
+    assert "…" not in plain
+    rows = [line for line in plain.splitlines() if line.startswith(("│", "┃", "|"))]
+    assert len(rows) > 20
+    assert max(map(len, rows)) <= 80
+    wide = invoke("show", "--tree", tree, "--example").output
+    numbers = re.compile(r"\d+\.\d ?(?:±\d+\.\d)?")
+    assert sorted(numbers.findall(plain)) == sorted(numbers.findall(wide))
+
+
 def test_show_prints_markdown_for_a_pull_request(tree):
-    printed = invoke("show", "--tree", tree, "--base", tree, "--example", "--markdown", "--task", "ner").output
+    printed = invoke(
+        "show", "--tree", tree, "--base", tree, "--example", "--format", "markdown", "--tasks", "ner"
+    ).output
     assert "- none" in printed
     lines = [line for line in printed.splitlines() if line.startswith("|")]
     assert lines[0].startswith("| backbone | family | seeds | rank | mean | gap | official | de | en | es | nl |")
@@ -183,11 +200,11 @@ def test_show_prints_markdown_for_a_pull_request(tree):
 
 
 def test_compare_prints_a_line_a_task(tree):
-    printed = invoke("compare", "tiny-lm", "tiny-mt", "--tree", tree, "--example", "--bootstrap", 200).output
+    printed = invoke("compare", "tiny-lm", "tiny-mt", "--tree", tree, "--example", "--replicates", 200).output
     assert "tiny-lm minus tiny-mt" in printed
     assert "PAWS-X" in printed
     assert "NER" in printed
-    flipped = invoke("compare", "tiny-mt", "tiny-lm", "--tree", tree, "--example", "--bootstrap", 200).output
+    flipped = invoke("compare", "tiny-mt", "tiny-lm", "--tree", tree, "--example", "--replicates", 200).output
     value = next(line for line in printed.splitlines() if "NER" in line).split("│")[4].split()[0]
     other = next(line for line in flipped.splitlines() if "NER" in line).split("│")[4].split()[0]
     assert float(value) == -float(other)
@@ -198,7 +215,7 @@ def test_compare_prints_a_line_a_task(tree):
     [
         (("compare", "tiny-lm", "nobody"), "results of both tiny-lm and nobody on a common task.*: toy: .*tiny-mt"),
         (("show", "--recipe", "none"), "no results under the recipe 'none'; there are: toy"),
-        (("show", "--task", "squad"), "no XGLUE task squad; expected some of nc, xnli"),
+        (("show", "--tasks", "squad"), "no XGLUE task squad; expected some of nc, xnli"),
     ],
 )
 def test_what_is_not_there_is_named(tree, arguments, reason):

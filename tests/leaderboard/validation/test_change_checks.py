@@ -272,7 +272,7 @@ def test_report_and_comment_list_what_changes(pull, base):
     assert run(app, explained).output == "explained: backbones/tiny-lm.yaml\n"
     expected = 'changed backbones/tiny-lm.yaml (reason: [its](x) ![paper](y) says so): family "LM" -> "MT"'
     assert expected in run(app, ["validate", *options]).output.splitlines()
-    shown = run(app, ["show", *options, "--markdown"]).output.splitlines()
+    shown = run(app, ["show", *options, "--format", "markdown"]).output.splitlines()
     assert f"    {expected}" in shown
     assert all(line.startswith("    ") for line in shown if "paper](y)" in line)
 

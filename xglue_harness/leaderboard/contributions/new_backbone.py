@@ -107,8 +107,11 @@ def _asked(key: str, values: Mapping[str, Any], languages: Sequence[str] | None,
     if key in EXAMPLES and key not in ("family", "pretraining.languages"):
         explanation += f"\ne.g. {EXAMPLES[key]}"
     while True:
-        value = parsed(key, ask(key, explanation, default))
+        answer = ask(key, explanation, default)
+        value = parsed(key, answer)
         problem = problem_of(key, {**values, key: value}, folder)
+        if not answer.strip() and default is None and value is not None:
+            problem = "nothing was answered, and there is no default; Ctrl-C ends this, and nothing is written"
         if problem is None:
             return value
         explanation = f"not taken: {problem}"

@@ -11,7 +11,7 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.contributions.tree import Tree
 from xglue_harness.leaderboard.ranking.board import Board
 from xglue_harness.leaderboard.ranking.bootstrap import bootstrap
-from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, TaskBoard
+from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, Pair, TaskBoard
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.published.reference import as_printed, references
 
@@ -112,8 +112,27 @@ def published() -> list[Table]:
     return tables
 
 
-def comparison(board: Board, first: str, second: str, tasks: Sequence[str], replicates: int) -> Table:
-    """Two backbones, task by task and over all tasks.
+@dataclass(frozen=True)
+class Compared:
+    """Two backbones on a task, or over all.
+
+    Attributes:
+        task: short name, or `ALL`.
+        scores: of the two.
+        difference: the first minus the second.
+        pair: both, with what the test of all pairs says.
+        drawn: ends of the paired bootstrap's interval, shares.
+    """
+
+    task: str
+    scores: tuple[Estimate, Estimate]
+    difference: Estimate
+    pair: Pair
+    drawn: tuple[float, float]
+
+
+def compared(board: Board, first: str, second: str, tasks: Sequence[str], replicates: int) -> list[Compared]:
+    """Two backbones on those of the tasks that both have results on.
 
     Args:
         board: of the recipe.
@@ -122,19 +141,26 @@ def comparison(board: Board, first: str, second: str, tasks: Sequence[str], repl
         tasks: short names, or `ALL`.
         replicates: of the bootstrap.
     """
-    columns = ("task", first, second, "difference (95%)", "p", "p (Holm)", "better", "bootstrap (95%)")
-    rows = []
+    lines = []
     for task in tasks:
         pairs = board.pairs if task == ALL else board.tasks[task].pairs
         pair = next((pair for pair in pairs if {pair.first, pair.second} == {first, second}), None)
-        if pair is None:
-            continue
-        scores = [_score(board, task, name) for name in (first, second)]
-        drawn = _bootstrapped(board, task, first, second, replicates)
-        difference = pair.minus(second)
-        numbers = (signed(difference), f"{difference.p:.3g}", f"{pair.comparison.p_holm:.3g}")
-        title = "mean of all" if task == ALL else TASKS[task].title
-        rows.append((title, *map(percent, scores), *numbers, pair.winner or "tied", drawn))
+        if pair is not None:
+            scores = (_score(board, task, first), _score(board, task, second))
+            drawn = _bootstrapped(board, task, first, second, replicates)
+            lines.append(Compared(task, scores, pair.minus(second), pair, drawn))
+    return lines
+
+
+def comparison(board: Board, first: str, second: str, lines: Sequence[Compared]) -> Table:
+    """The table of two backbones, task by task and over all tasks."""
+    columns = ("task", first, second, "difference (95%)", "p", "p (Holm)", "better", "bootstrap (95%)")
+    rows = []
+    for line in lines:
+        numbers = (signed(line.difference), f"{line.difference.p:.3g}", f"{line.pair.comparison.p_holm:.3g}")
+        title = "mean of all" if line.task == ALL else TASKS[line.task].title
+        drawn = " to ".join(f"{100 * end:+.1f}" for end in line.drawn)
+        rows.append((title, *map(percent, line.scores), *numbers, line.pair.winner or "tied", drawn))
     return Table(f"recipe {board.recipe}: {first} minus {second}", columns, tuple(rows))
 
 
@@ -146,12 +172,12 @@ def _score(board: Board, task: str, name: str) -> Estimate:
     return next(row.score for row in board.overall if row.backbone.name == name and row.score is not None)
 
 
-def _bootstrapped(board: Board, task: str, first: str, second: str, replicates: int) -> str:
+def _bootstrapped(board: Board, task: str, first: str, second: str, replicates: int) -> tuple[float, float]:
     chosen = [*board.tasks.values()] if task == ALL else [board.tasks[task]]
     signs = {first: 1 / len(chosen), second: -1 / len(chosen)}
     parts = [(task_board.runs, task_board.weights(signs, task_board.spec.languages)) for task_board in chosen]
     low, high = np.quantile(bootstrap(parts, replicates=replicates), (0.025, 0.975))
-    return f"{100 * low:+.1f} to {100 * high:+.1f}"
+    return float(low), float(high)
 
 
 def changed_results(tree: Tree, base: Tree) -> list[str]:

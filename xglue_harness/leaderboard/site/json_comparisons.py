@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from xglue_harness.leaderboard.ranking.board import Board
 from xglue_harness.leaderboard.ranking.rows import ALL, Pair
+from xglue_harness.leaderboard.ranking.tables import Compared
 from xglue_harness.leaderboard.site.json_numbers import estimate_json, rounded
 
 
@@ -40,6 +42,27 @@ def comparisons(board: Board) -> dict[str, Any]:
         ],
         "read": "a difference is the first minus the second; p_holm is adjusted for all pairs of that task; p of a "
         "language is not adjusted",
+    }
+
+
+def comparison_json(board: Board, first: str, second: str, lines: Sequence[Compared]) -> dict[str, Any]:
+    """Two backbones of a board, as ``leaderboard compare --json`` prints them; shares, the first minus the second."""
+    return {
+        "recipe": board.recipe,
+        "first": first,
+        "second": second,
+        "tasks": {
+            line.task: {
+                "scores": {
+                    name: estimate_json(score) for name, score in zip((first, second), line.scores, strict=True)
+                },
+                "difference": estimate_json(line.difference, test=True),
+                "p_holm": rounded(line.pair.comparison.p_holm),
+                "better": line.pair.winner,
+                "bootstrap": [*map(rounded, line.drawn)],
+            }
+            for line in lines
+        },
     }
 
 

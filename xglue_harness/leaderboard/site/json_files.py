@@ -52,6 +52,21 @@ def json_files(boards: Sequence[Board], example: bool) -> Iterator[tuple[str, An
         yield families_path(board.recipe), {**head, "tasks": _families_json(board.families)}
 
 
+def shown_json(board: Board, tasks: Sequence[str], example: bool) -> dict[str, Any]:
+    """A board as ``leaderboard show --json`` prints it: what the site's summaries say of each backbone.
+
+    Args:
+        board: of a recipe.
+        tasks: short names; over all tasks where there is none.
+        example: the data are the packaged toy.
+    """
+    rows = [
+        *(_summary_json(board.recipe, task, row) for task in tasks for row in board.tasks[task].rows),
+        *(_overall_json(board.recipe, row) for row in board.overall if not tasks),
+    ]
+    return {"example": example, "recipe": board.recipe, "unit": UNIT, "rows": rows}
+
+
 def _rank(rank: tuple[int, int] | None) -> dict[str, int] | None:
     return None if rank is None else {"best": rank[0], "worst": rank[1]}
 

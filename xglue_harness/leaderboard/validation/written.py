@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.contributions.recipes import PAPER, is_paper
+from xglue_harness.leaderboard.contributions.recipes import packaged_recipe
 from xglue_harness.leaderboard.contributions.results import (
     LanguageResult,
     TaskResult,
@@ -22,6 +22,7 @@ from xglue_harness.leaderboard.contributions.results import (
     without_class_scores,
 )
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, gold_sha256
+from xglue_harness.recipe_files import recipe_names
 from xglue_harness.records.predictions import encoded
 from xglue_harness.records.results_files import WrittenRun, predictions_of
 from xglue_harness.records.schema import PredictionsRef, RunRecord
@@ -54,7 +55,7 @@ def written_result(
     Args:
         name: of the backbone.
         runs: of one task and seed, by language.
-        recipe: a name for the recipe, where it is not the paper's.
+        recipe: a name for the recipe, where it is none that comes with us; by default that of the run's own file.
         wanted: languages; by default all of the task's, which a result of the tree has.
 
     Raises:
@@ -92,23 +93,30 @@ def written_result(
             score=scores.score, stderr=scores.stderr, official=scores.official.official, record=record
         )
     first_record = languages[wanted[0]].record
-    paper = is_paper(spec, first_record.recipe, first_record.selection.rule)
-    if recipe is None and not paper:
+    packaged = packaged_recipe(spec, first_record.recipe, first_record.selection.rule)
+    name_of_recipe = packaged or recipe or _own_name(first_record)
+    if name_of_recipe is None:
         raise LeaderboardError(
-            f"{first.file}: the recipe of {spec.title} is not the paper's: name it with --recipe NAME, the same for "
-            "all backbones that are to be compared"
+            f"{first.file}: the recipe of {spec.title} is none of {', '.join(recipe_names())}: name it with --recipe "
+            "NAME, the same for all backbones that are to be compared"
         )
     try:
         result = TaskResult(
             backbone=name,
             task=spec.name,
-            recipe=PAPER if paper else str(recipe),
+            recipe=name_of_recipe,
             seed=first_record.recipe["seed"],
             languages=languages,
         )
     except ValidationError as error:
         raise LeaderboardError(f"{first.file}: {problems_of(error)}") from None
     return WrittenResult(RescoredResult(first.file, result, items, labels), files)
+
+
+def _own_name(record: RunRecord) -> str | None:
+    """Name of the file of a recipe that a run has followed, unless options beside it have changed it."""
+    named = record.named_recipe
+    return None if named is None or named.changed else named.name
 
 
 def _without_places(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Checkpoints of other toolkits, made into folders that transformers' ``AutoModel`` loads."""

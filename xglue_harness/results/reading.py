@@ -1,0 +1,366 @@
+"""Results from wherever they lie: lm_eval's files, entries of the store, a leaderboard's tree.
+
+Each number becomes a `Run`: one task in one language, scored once.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+from pydantic import ValidationError
+
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
+from xglue_harness.errors import DataError, LeaderboardError, StoreError
+from xglue_harness.files import read_json
+from xglue_harness.leaderboard.contributions.results import TaskResult, predictions_path, read_result
+from xglue_harness.records.predictions import RowPredictions
+from xglue_harness.records.results_files import (
+    WrittenRun,
+    checked_predictions,
+    predictions_file,
+    results_files,
+    runs_in,
+)
+from xglue_harness.records.schema import PromptRecord, RunRecord, Training
+from xglue_harness.store.trainings import MANIFEST, Entry, Store, read_entry
+from xglue_harness.untrusted.problems import problems_of
+
+logger = logging.getLogger(__name__)
+
+Record: TypeAlias = RunRecord | PromptRecord
+Protocol = Literal["finetune", "prompt"]
+
+_RECORDS: Mapping[str, type[RunRecord] | type[PromptRecord]] = {"finetune": RunRecord, "prompt": PromptRecord}
+_KEY = re.compile("[0-9a-f]{6,32}")
+_STDERR = "_stderr"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number with its standard error.
+
+    Attributes:
+        value: as the results state it; scores are from 0 to 1.
+        stderr: over test documents; ``None`` where there is none.
+    """
+
+    value: float
+    stderr: float | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One task in one language, scored once.
+
+    Attributes:
+        source: the file that says so.
+        name: of the run in it: lm_eval's leaf, the entry's key, or the language in a tree's file.
+        task: short name.
+        language: that was scored.
+        split: whose scores they are: an entry of the store knows dev sets only.
+        protocol: how the model was used.
+        backbone: name on the Hub, or path; of a tree its name there.
+        seed: of the training; ``None``: nothing was trained.
+        recipe: all options of the training; of a prompted model all that it was asked with.
+        scores: by measure: the task's metric, ``score``, diagnostics; empty where there are predictions only, and for
+            an entry of the store whose recipe has no dev sets.
+        official: score by XGLUE's own evaluator; ``None``: not known.
+        record: where the number comes from; ``None`` for an entry of the store.
+        training: the fine-tuning; ``None``: nothing was trained.
+        predictions: file of the predictions; ``None``: not kept, or not there.
+    """
+
+    source: Path
+    name: str
+    task: str
+    language: str
+    split: Literal["dev", "test"]
+    protocol: Protocol
+    backbone: str
+    seed: int | None
+    recipe: Mapping[str, Any]
+    scores: Mapping[str, Score]
+    official: float | None
+    record: Record | None
+    training: Training | None
+    predictions: Path | None
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.name}"
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The task."""
+        return TASKS[self.task]
+
+    @property
+    def score(self) -> Score | None:
+        """By the task's metric; ``None`` where it was not scored."""
+        return self.scores.get(self.spec.metric)
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the record says that nothing was learnt."""
+        return self.record is not None and self.record.flags.collapsed
+
+    @property
+    def sample(self) -> bool:
+        """Whether the data are the packaged toy."""
+        return self.record is not None and self.record.sample
+
+    @property
+    def unofficial(self) -> tuple[str, ...]:
+        """Splits that have another number of rows than XGLUE's, in words."""
+        return () if self.record is None else tuple(self.record.data.unofficial)
+
+    def read_predictions(self) -> RowPredictions:
+        """The predictions, compared with the hash in the record; of some rows only where the run was limited.
+
+        Raises:
+            DataError: where they are missing, or not those of the record.
+        """
+        kept = None if self.record is None else self.record.predictions
+        if kept is None or self.predictions is None:
+            raise DataError(
+                f"{self}: no predictions are kept with this result; expected them beside the file, as lm_eval "
+                "--output_path leaves them, or in the cache: run it again"
+            )
+        predictions = checked_predictions(self.predictions, kept.sha256, str(self))
+        header = predictions.header
+        actual = (header.task, header.language, header.split, header.rows, len(predictions.rows))
+        expected = (self.task, self.language, self.split, kept.total, kept.rows)
+        if actual != expected:
+            raise DataError(
+                f"{self.predictions}: task, language, split, rows in all and predicted are {actual}; expected "
+                f"{expected}, as {self} says"
+            )
+        return predictions
+
+
+def read_runs(paths: Sequence[Path]) -> list[Run]:
+    """All runs in some places; tasks that are not ours are counted and named in the log.
+
+    Args:
+        paths: lm_eval's results files (``results*.json``), or folders of them at any depth; a leaderboard's tree, or a
+            result in it; the store or one of its entries, or an entry's key (its first digits).
+
+    Returns:
+        The runs in the order of the paths; those that two paths lead to once.
+
+    Raises:
+        DataError: for a path that has no results, and for a file that is none; the message names file and key.
+        LeaderboardError: for a result of a tree that is against its schema.
+        StoreError: for an entry that is damaged.
+    """
+    from tqdm import tqdm
+
+    files: dict[Path, Path] = {}
+    for path in paths:
+        there = [*_files(path)]
+        if not there:
+            raise DataError(
+                f"{path}: no results here; expected results*.json of lm_eval (give others by name), a leaderboard's "
+                "tree, or entries of the store"
+            )
+        files |= {file.resolve(): path for file in there}
+    runs: list[Run] = []
+    others: list[str] = []
+    with_runs: set[Path] = set()
+    for file, path in tqdm(
+        files.items(), unit="file", desc="reading results", disable=None if len(files) > 9 else True
+    ):
+        found, strange = _read(file)
+        with_runs |= {path} if found else set()
+        runs += found
+        others += [f"{file.name}: {name}" for name in strange]
+    if others:
+        shown = ", ".join(others[:10]) + f" and {len(others) - 10} more" * (len(others) > 10)
+        logger.warning("%d results are not of xglue-harness, and left out: %s", len(others), shown)
+    if empty := [path for path in paths if path in files.values() and path not in with_runs]:
+        raise DataError(f"{empty[0]}: no record of xglue-harness; expected results of lm_eval on tasks xglue_*")
+    return runs
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """The files of a path that `_read` reads."""
+    if path.is_dir():
+        if (path / MANIFEST).is_file():
+            yield path / MANIFEST
+        elif (path / "entries").is_dir():
+            yield from (folder / MANIFEST for folder in Store(path).folders("entries"))
+        elif (path / "backbones").is_dir() and (path / "results").is_dir():
+            yield from sorted(path.glob("results/*/*/*/*.json"))
+        else:
+            yield from results_files(path)
+    elif path.exists() or not _KEY.fullmatch(str(path)):
+        yield path
+    else:
+        found = [folder for folder in Store().folders("entries") if folder.name.startswith(str(path))]
+        if len(found) != 1:
+            raise StoreError(
+                f"{path}: no such file, and {len(found)} entries of the store have keys that begin so; expected one: "
+                "see `xglue-harness store ls`"
+            )
+        yield found[0] / MANIFEST
+
+
+def _read(file: Path) -> tuple[list[Run], list[str]]:
+    """The runs of a file, and the names of what in it is not ours."""
+    if file.name == MANIFEST:
+        return [*_of_entry(read_entry(file.parent))], []
+    try:
+        content = read_json(file)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{file}: can't be read as results: {reason}") from None
+    if isinstance(content, Mapping) and "backbone" in content and "languages" in content:
+        return [*_of_tree(file, read_result(file))], []
+    ours, others = runs_in(file, content)
+    return [_of_lm_eval(run) for run in ours], others
+
+
+# ---------------------------------------------------------------- lm_eval's files
+
+
+def _of_lm_eval(run: WrittenRun) -> Run:
+    record = _record(run)
+    try:
+        predictions = predictions_file(run)
+    except DataError:
+        predictions = None
+    return Run(
+        source=run.file,
+        name=run.leaf,
+        task=record.task,
+        language=record.target_language,
+        split="test",
+        protocol=record.protocol,
+        backbone=record.backbone.name if isinstance(record, RunRecord) else record.model.name,
+        seed=_seed(record.recipe, f"{run}: recipe.seed") if isinstance(record, RunRecord) else None,
+        recipe=_fixed(record.recipe if isinstance(record, RunRecord) else record.prompt.model_dump()),
+        scores=_scores(run),
+        official=record.official,
+        record=record,
+        training=record.training if isinstance(record, RunRecord) else None,
+        predictions=predictions,
+    )
+
+
+def _seed(recipe: Mapping[str, Any], where: str) -> int:
+    seed = recipe.get("seed")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise DataError(f"{where}: {seed!r}; expected a whole number")
+    return seed
+
+
+def _record(run: WrittenRun) -> Record:
+    """The record of a run, checked.
+
+    Raises:
+        DataError: naming file, task and key of what is wrong.
+    """
+    protocol = str(run.record.get("protocol")) if isinstance(run.record, Mapping) else "none"
+    if protocol not in _RECORDS:
+        raise DataError(f"{run}: protocol: {protocol!r}; expected {' or '.join(_RECORDS)}")
+    try:
+        record = _RECORDS[protocol].model_validate(run.record, strict=True, context="json")
+    except ValidationError as error:
+        raise DataError(f"{run}: {problems_of(error)}") from None
+    spec = TASKS.get(record.task)
+    if spec is None or record.target_language not in spec.languages:
+        raise DataError(f"{run}: task, target_language: XGLUE has no {record.task} in {record.target_language}")
+    return record
+
+
+def _scores(run: WrittenRun) -> Mapping[str, Score]:
+    """The numbers of lm_eval's table, by the names of their measures."""
+    numbers = {key.partition(",")[0]: value for key, value in run.numbers.items() if "," in key}
+    scores = {}
+    for name, value in numbers.items():
+        if name.endswith(_STDERR) or value == "N/A":
+            continue
+        stderr = numbers.get(f"{name}{_STDERR}", "N/A")
+        scores[name] = Score(
+            _number(value, run, name), None if stderr == "N/A" else _number(stderr, run, name + _STDERR)
+        )
+    return MappingProxyType(scores)
+
+
+def _number(value: Any, run: WrittenRun, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise DataError(f"{run.file}: results.{run.leaf}.{name}: {value!r}; expected a number")
+    return float(value)
+
+
+def _fixed(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(recipe))
+
+
+# ---------------------------------------------------------------- a tree, and the store
+
+
+def _of_tree(file: Path, result: TaskResult) -> Iterator[Run]:
+    """The languages of a contributed result."""
+    for language, item in result.languages.items():
+        path = predictions_path(file, language)
+        scores = {result.spec.metric: Score(item.score, item.stderr), "score": Score(item.score, item.stderr)}
+        if item.record.diagnostics is not None:
+            metrics = item.record.diagnostics.metrics.items()
+            scores |= {name: Score(metric.value, metric.stderr) for name, metric in metrics}
+        if (item.record.task, item.record.target_language) != (result.task, language):
+            raise LeaderboardError(f"{file}: languages.{language}.record: of another task or language")
+        yield Run(
+            source=file,
+            name=language,
+            task=result.task,
+            language=language,
+            split="test",
+            protocol=item.record.protocol,
+            backbone=result.backbone,
+            seed=result.seed,
+            recipe=_fixed(item.record.recipe),
+            scores=MappingProxyType(scores),
+            official=item.official,
+            record=item.record,
+            training=item.record.training,
+            predictions=path if path.exists() else None,
+        )
+
+
+def _of_entry(entry: Entry) -> Iterator[Run]:
+    """The dev scores of a training after its last epoch; where it has none, one run of its source language without."""
+    file = entry.folder / MANIFEST
+    try:
+        training = Training.model_validate(entry.training, strict=True, context="json")
+    except ValidationError as error:
+        raise StoreError(f"{file}: {problems_of(error, 'training.')}") from None
+    recipe = entry.identity.get("recipe")
+    if not isinstance(recipe, Mapping) or recipe.get("task") not in TASKS:
+        raise StoreError(f"{file}: identity.recipe.task: expected one of {', '.join(TASKS)}")
+    spec = TASKS[recipe["task"]]
+    dev = training.epochs[-1].dev if training.epochs else {}
+    for language in [name for name in spec.languages if name in dev] or [SOURCE_LANGUAGE]:
+        scores = {spec.metric: Score(dev[language], None)} if language in dev else {}
+        yield Run(
+            source=file,
+            name=entry.key,
+            task=spec.name,
+            language=language,
+            split="dev",
+            protocol="finetune",
+            backbone=entry.name,
+            seed=_seed(recipe, f"{file}: identity.recipe.seed"),
+            recipe=_fixed(recipe),
+            scores=MappingProxyType(scores),
+            official=None,
+            record=None,
+            training=training,
+            predictions=None,
+        )
