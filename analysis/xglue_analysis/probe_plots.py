@@ -36,7 +36,7 @@ def probe_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
         title: what stands above.
 
     Returns:
-        A figure with a panel a task; a language looks the same in all of them.
+        A figure with a panel a task, each from 0 to 1; a language looks the same in all of them.
 
     Raises:
         ValueError: there are no rows, two are of the same, or a language has no score in any layer.
@@ -58,6 +58,7 @@ def probe_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
             (drawn,) = axes.plot(layers, heights, label=language, clip_on=False, **look(languages.index(language)))
             shown.setdefault(language, drawn)
         layer_axis(axes, layers)
+        axes.set_ylim(0, 1)  # else noise about chance looks like a curve, and figures of two encoders don't compare
         axes.set(
             title=task, ylabel=METRICS.get(metric, metric), xlabel="layer" if place >= len(panels) - across else ""
         )

@@ -741,6 +741,7 @@ def test_probe_lines_are_a_panel_a_task_where_a_language_looks_the_same() -> Non
     np.testing.assert_allclose(lines(nc)["en"].get_xydata(), [[0, 1 / 40], [1, 2 / 40], [2, 3 / 40]])
     np.testing.assert_allclose(lines(pos)["fr"].get_ydata(), [1 / 40, 2 / 40])
     assert lines(nc)["en"].get_color() == lines(pos)["en"].get_color() != lines(pos)["fr"].get_color()
+    assert nc.get_ylim() == pos.get_ylim() == (0, 1)
     assert legend(figure) == ["de", "en", "fr"]
 
 

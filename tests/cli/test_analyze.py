@@ -75,7 +75,7 @@ def test_cka_of_two_encoders(analyze, checkpoints):
     found = [row for row in rows if row["language"] == "ru"]
     for row, wanted in zip(found, expected, strict=True):
         for name in ("layer_a", "layer_b", "n", "cka", "low", "null_p95", "cka_standardised"):
-            assert float(row[name]) == pytest.approx(wanted[name], abs=1e-4), name
+            assert float(row[name]) == pytest.approx(wanted[name], abs=1e-3), name  # states are kept in float16
     record = json.loads((analyze.out / "cka.json").read_text())
     assert record["languages"] == {"en": 60, "ru": 60}
     assert [one["model_type"] for one in record["encoders"]] == ["bert", "xlm-roberta"]

@@ -17,7 +17,7 @@ from xglue_harness.cli import app as cli
 from xglue_harness.data.cache import cached_split
 from xglue_harness.data.official import read
 from xglue_harness.data.unpacked import write_manifest
-from xglue_harness.probing.state_files import Writer
+from xglue_harness.probing.state_files import Writer, path_of
 from xglue_harness.records.prediction_cache import copy_saved, save_predictions
 from xglue_harness.records.predictions import Header, RowPredictions
 from xglue_harness.store.token_cache import cached
@@ -40,7 +40,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     cached(XNLI, pairs(3), tokenizers.bert(), "en", 16)
     header = Header(task="xnli", language="en", protocol="finetune", scores=None, rows=1)
     save_predictions(RowPredictions(header, [0], [0], [1], [1], None))
-    with Writer("k" * 64, {2: 4}, rows=2) as states:
+    with Writer({2: path_of("k" * 64, 2)}, {2: 4}, rows=2) as states:
         states.add({2: np.ones((2, 4), np.float32)})
     unpacked = tmp_path / "archives" / ("a" * 64)
     (unpacked / "NER").mkdir(parents=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.encoders.pooling import pool
 from xglue_harness.errors import DataError, EncoderError
 from xglue_harness.probing import state_files
-from xglue_harness.probing.states import FrozenEncoder
+from xglue_harness.probing.states import FrozenEncoder, keep_states
 
 TEXTS = ["the dog", "the cat and the dog", "a", "the dog", "the dog and the cat and the dog and a cat"]
 WORDS = [
@@ -39,6 +41,12 @@ def frozen(backbone, pooling="mean", max_length=32):
     return FrozenEncoder(backbone, pooling=pooling, max_length=max_length)
 
 
+def only_path(part, layer=2):
+    """Where the states of a part of one block lie."""
+    (block,) = part.blocks
+    return part.path(block, layer)
+
+
 def computed(encoder, part, layers):
     encoder.compute(encoder.missing([part], layers))
     return [part.states(layer) for layer in layers]
@@ -57,7 +65,7 @@ def test_the_last_layer_alone_is_the_last_of_all(bert, pooling):
     encoder = frozen(bert, pooling)
     part = encoder.texts(TEXTS, "en")
     every = computed(encoder, part, [0, 1, 2])
-    for path in state_files.path_of(part.key, 2).parent.iterdir():
+    for path in only_path(part).parent.iterdir():
         path.unlink()
     assert (computed(encoder, part, [2])[0] == every[2]).all()
     encoded = bert.tokenizer(TEXTS[1], return_tensors="pt")
@@ -69,12 +77,76 @@ def test_the_last_layer_alone_is_the_last_of_all(bert, pooling):
 def test_equal_texts_are_computed_once(bert):
     encoder = frozen(bert)
     part = encoder.texts(TEXTS, "en")
-    assert len(part.computed) == part.rows == 4
+    (block,) = part.blocks
+    assert len(block.inputs) == block.rows == 4
     assert part.index[0] == part.index[3]
     (last,) = computed(encoder, part, [2])
     assert last.shape == (5, 16)
     assert (last[0] == last[3]).all()
-    assert np.load(state_files.path_of(part.key, 2), mmap_mode="r").shape == (4, 17)
+    assert np.load(only_path(part), mmap_mode="r").shape == (4, 17)
+
+
+def test_the_first_rows_are_the_same_files_whoever_asks_for_how_many(bert, monkeypatch):
+    monkeypatch.setattr("xglue_harness.probing.states._BLOCK", 2)
+    encoder = frozen(bert)
+    whole, beginning = encoder.texts(TEXTS, "en"), encoder.texts(TEXTS[:2], "en")
+    assert [len(block.inputs) for block in whole.blocks] == [2, 2]  # the fourth text is the first once more
+    assert beginning.blocks[0].key == whole.blocks[0].key
+    first = computed(encoder, beginning, [0, 1, 2])
+    assert [one.block for one in encoder.missing([whole], [0, 1, 2])] == [whole.blocks[1]]
+    every = computed(encoder, whole, [0, 1, 2])
+    assert all((some == all_[:2]).all() for some, all_ in zip(first, every, strict=True))
+    expected = layer_states(bert.encoder, bert.tokenizer, TEXTS, max_length=32).numpy()
+    assert np.abs(np.stack(every) - expected).max() <= 2**-11 * np.abs(expected).max()
+
+
+def test_words_in_several_blocks_are_those_of_one(bert, monkeypatch):
+    encoder = frozen(bert, max_length=24)
+    (whole,) = computed(encoder, encoder.words(TASKS["pos"], WORDS, "en"), [2])
+    monkeypatch.setattr("xglue_harness.probing.states._BLOCK", 1)
+    part = encoder.words(TASKS["pos"], WORDS, "en")
+    assert len(part.blocks) > 2
+    assert np.allclose(computed(encoder, part, [2])[0], whole, atol=2e-3)
+
+
+def test_no_text_at_all_has_no_states(bert):
+    encoder = frozen(bert)
+    (found,) = computed(encoder, encoder.texts([], "en"), [2])
+    assert found.shape == (0, 16)
+
+
+def test_a_killed_pass_goes_on_with_the_block_that_it_was_at(bert, monkeypatch):
+    monkeypatch.setattr("xglue_harness.probing.states._BLOCK", 2)
+    encoder = frozen(bert)
+    part = encoder.texts(TEXTS, "en")
+    batches = encoder._batches
+
+    def broken(given, block, layers):
+        if block is part.blocks[1]:
+            raise KeyboardInterrupt
+        return batches(given, block, layers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "_batches", broken)
+        with pytest.raises(KeyboardInterrupt):
+            encoder.compute(encoder.missing([part], [2]))
+    assert [one.block for one in encoder.missing([part], [2])] == [part.blocks[1]]
+
+
+def test_equal_encoders_of_two_names_are_computed_once(bert, monkeypatch, capsys):
+    one, other = frozen(bert), frozen(replace(bert, name="another"))
+    other.progress = True
+    blocks = []
+    for encoder in (one, other):
+        compute = encoder.compute
+        monkeypatch.setattr(encoder, "compute", lambda found, go=compute: blocks.extend(found) or go(found))
+    wanted = [(encoder, [encoder.texts(TEXTS, "en")], [1, 2]) for encoder in (one, other)]
+    with pytest.raises(DataError, match="more than --max-disk allows"):
+        keep_states(wanted, max_disk=1e-9)
+    assert not blocks
+    keep_states(wanted)
+    assert len(blocks) == 1
+    assert "states: 0.00 GB to be computed" in capsys.readouterr().err
 
 
 def test_words_have_the_states_of_their_first_subwords(bert):
@@ -84,7 +156,7 @@ def test_words_have_the_states_of_their_first_subwords(bert):
     (found,) = computed(encoder, part, [2])
     assert found.shape == (49, 16)
     assert (found[:2] == found[-2:]).all()
-    assert part.rows < 47, "the windows of the second sentence are not equal: choose a more repetitive one"
+    assert part.blocks[0].rows < 47, "the windows of the second sentence are not equal: choose a more repetitive one"
     expected = []
     for index in range(len(part.inputs)):
         ids = part.inputs.subwords_of(index).long()[None]
@@ -103,7 +175,7 @@ def test_what_is_on_disk_is_not_computed_again(bert, monkeypatch):
     encoder = frozen(bert)
     part = encoder.texts(TEXTS, "en")
     first = computed(encoder, part, [1, 2])
-    assert encoder.missing([part, part], [0, 1, 2]) == [(part, [0])]
+    assert encoder.missing([part, part], [0, 1, 2]) == [(part, part.blocks[0], [0])]
     monkeypatch.setattr(encoder, "_batches", lambda *_: pytest.fail("computed again"))
     assert all((a == b).all() for a, b in zip(computed(encoder, part, [1, 2]), first, strict=True))
 
@@ -115,15 +187,16 @@ def test_states_are_kept_by_all_that_decides_them(bert):
         frozen(bert).texts(TEXTS[:2], "en"),
         frozen(bert, max_length=8).texts(TEXTS, "en"),
     ]
-    assert len({part.key for part in parts}) == 4
-    assert frozen(bert).texts(TEXTS, "de", "another title").key == parts[0].key  # BERT reads no language
+    assert len({part.blocks[0].key for part in parts}) == 4
+    german = frozen(bert).texts(TEXTS, "de", "another title")  # BERT reads no language
+    assert german.blocks[0].key == parts[0].blocks[0].key
 
 
 def test_a_damaged_file_is_built_anew(bert, caplog):
     encoder = frozen(bert)
     part = encoder.texts(TEXTS, "en")
     (before,) = computed(encoder, part, [2])
-    path = state_files.path_of(part.key, 2)
+    path = only_path(part)
     data = bytearray(path.read_bytes())
     data[-3] ^= 64
     path.write_bytes(data)
@@ -144,8 +217,8 @@ def test_nothing_is_left_of_a_pass_that_failed(bert, monkeypatch):
 
     monkeypatch.setattr(encoder, "_batches", broken)
     with pytest.raises(KeyboardInterrupt):
-        encoder.compute([(part, [2])])
-    assert not [*state_files.path_of(part.key, 2).parent.iterdir()]
+        encoder.compute(encoder.missing([part], [2]))
+    assert not [*only_path(part).parent.iterdir()]
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(bert, monkeypatch):
@@ -157,8 +230,8 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(bert, monkeypatch):
 
     monkeypatch.setattr(state_files._Summing, "write", full)
     with pytest.raises(DataError, match="No space left on device"):
-        encoder.compute([(part, [1, 2])])
-    assert not [*state_files.path_of(part.key, 2).parent.iterdir()]
+        encoder.compute(encoder.missing([part], [1, 2]))
+    assert not [*only_path(part).parent.iterdir()]
 
 
 def test_float16_holds_states_of_any_size():
@@ -174,7 +247,7 @@ def test_states_that_are_not_finite_are_refused(bert, monkeypatch):
     part = encoder.texts(TEXTS, "en")
     monkeypatch.setattr("xglue_harness.probing.states.pool", lambda hidden, *_: hidden[:, 0] * float("inf"))
     with pytest.raises(EncoderError, match="NaN or infinite"):
-        encoder.compute([(part, [2])])
+        encoder.compute(encoder.missing([part], [2]))
 
 
 @pytest.mark.parametrize("layers", [[3], [-1], []])
@@ -194,5 +267,5 @@ def test_the_size_is_known_before_and_may_be_limited(bert):
     with pytest.raises(DataError, match="has room for"):
         state_files.check_room(1 << 60, None)
     encoder.compute(missing)
-    on_disk = sum(path.stat().st_size for path in state_files.path_of(part.key, 0).parent.glob("*.npy"))
+    on_disk = sum(path.stat().st_size for path in only_path(part).parent.glob("*.npy"))
     assert on_disk == 408 + 3 * 128

@@ -9,9 +9,10 @@ from xglue_analysis.comparison import compare, matched
 from xglue_harness.analyze.output import Output
 from xglue_harness.analyze.sentences import Texts
 from xglue_harness.analyze.settings import Settings
-from xglue_harness.analyze.states import facts_of, load, states_by_language
+from xglue_harness.analyze.states import every_layer, facts_of, load, parts_of
 from xglue_harness.analyze.summary import Summary, mean, short_name
 from xglue_harness.encoders.unknown import unknown_shares, warning
+from xglue_harness.probing.states import keep_states
 
 
 def analyze_cka(a: str, b: str, texts: Texts, settings: Settings, dropped: int, out: Output) -> Summary:
@@ -26,19 +27,17 @@ def analyze_cka(a: str, b: str, texts: Texts, settings: Settings, dropped: int, 
         out: where to.
 
     Raises:
-        DataError: for a language that an encoder can't be told.
+        DataError: for a language that an encoder can't be told, and states that can't be kept.
         EncoderError: where an encoder can't be used.
     """
     out.data = texts.data
     one, other = (load(name, settings) for name in (a, b))
     table: list[dict[str, Any]] = []
-    for language, sentences in texts.by_language.items():
-        xs, ys = (
-            states_by_language(
-                encoder, {language: sentences}, pooling=settings.pooling, max_length=settings.max_length
-            )[language]
-            for encoder in (one, other)
-        )
+    parts, others = (parts_of(encoder, texts.by_language) for encoder in (one, other))
+    wanted = [(encoder, [*own.values()], range(encoder.last + 1)) for encoder, own in ((one, parts), (other, others))]
+    keep_states(wanted, max_disk=settings.max_disk)
+    for language in texts.by_language:
+        xs, ys = every_layer(one, parts[language]), every_layer(other, others[language])
         rows = compare(
             list(xs),
             list(ys),
@@ -56,9 +55,9 @@ def analyze_cka(a: str, b: str, texts: Texts, settings: Settings, dropped: int, 
     if len(xs) == len(ys):
         out.figure("cka_lines", "cka_lines", table, title=title)
     out.figure("cka_layers", "cka_heatmaps", table, title=title, name_a=names[0], name_b=names[1])
-    unknown = [unknown_shares(encoder.tokenizer, texts.by_language) for encoder in (one, other)]
+    unknown = [unknown_shares(encoder.backbone.tokenizer, texts.by_language) for encoder in (one, other)]
     encoders = [{**facts_of(one), "unknown": unknown[0]}, {**facts_of(other), "unknown": unknown[1]}]
-    out.record("cka", one.device, {"encoders": encoders, **settings.facts(texts)})
+    out.record("cka", one.backbone.device, {"encoders": encoders, **settings.facts(texts)})
     summary = _summary(table)
     lines = (warning(name, shares) for name, shares in zip((a, b), unknown, strict=True))
     summary.remark = "\n".join(filter(None, lines))

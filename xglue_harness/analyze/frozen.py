@@ -23,11 +23,11 @@ from xglue_harness.encoders.languages import NLLB_CODES
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import DataError
 from xglue_harness.kinds import kind_of
-from xglue_harness.probing import state_files
 from xglue_harness.probing.bitext import BitextProbe, ParallelTexts, xnli_premises
 from xglue_harness.probing.opening import check_packages, frozen_encoder
 from xglue_harness.probing.recipe import probe_recipe
 from xglue_harness.probing.run import TaskProbe, prepare_probe
+from xglue_harness.probing.states import keep_states
 from xglue_harness.records.predictions import Header, RowPredictions, encoded
 
 if TYPE_CHECKING:
@@ -119,12 +119,8 @@ def probe_model(name: str, data: str | None, parallel: Path | None, wishes: Wish
     out.data = _mark(work)
     parts = [part for probe in work.probes for part in probe.parts]
     parts += [] if work.bitext is None else work.bitext.states.values()
-    missing = encoder.missing(parts, layers)
-    size = encoder.bytes_of(missing)
-    print(f"states: {state_files.in_gb(size)} to be computed and kept in the cache", file=sys.stderr)  # noqa: T201
-    state_files.check_room(size, None if wishes.max_disk is None else int(wishes.max_disk * 1e9))
     start = time.monotonic()
-    encoder.compute(missing)
+    keep_states([(encoder, parts, layers)], max_disk=wishes.max_disk)
     computing = time.monotonic() - start
     results = _result_files(out.folder / "mteb", encoder)
     _score(work, layers, results, out, name)

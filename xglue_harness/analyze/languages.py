@@ -9,10 +9,11 @@ from xglue_analysis.languages import compare_languages
 from xglue_harness.analyze.output import Output
 from xglue_harness.analyze.sentences import Texts
 from xglue_harness.analyze.settings import Settings
-from xglue_harness.analyze.states import facts_of, layer_or_last, load, states_by_language
+from xglue_harness.analyze.states import every_layer, facts_of, layer_or_last, load, parts_of
 from xglue_harness.analyze.summary import Summary, mean, short_name
 from xglue_harness.encoders.unknown import unknown_shares, warning
 from xglue_harness.errors import DataError
+from xglue_harness.probing.states import keep_states
 
 
 def analyze_languages(name: str, texts: Texts, settings: Settings, layer: int | None, out: Output) -> Summary:
@@ -26,7 +27,8 @@ def analyze_languages(name: str, texts: Texts, settings: Settings, layer: int | 
         out: where to.
 
     Raises:
-        DataError: where the sentences are not parallel, there is no such layer, or a language is not known.
+        DataError: where the sentences are not parallel, there is no such layer, a language is not known, or states
+            can't be kept.
         EncoderError: where the encoder can't be used.
     """
     out.data = texts.data
@@ -36,8 +38,10 @@ def analyze_languages(name: str, texts: Texts, settings: Settings, layer: int | 
             "files, or --task xnli or pawsx"
         )
     encoder = load(name, settings)
-    states = states_by_language(encoder, texts.by_language, pooling=settings.pooling, max_length=settings.max_length)
-    at = layer_or_last(layer, next(iter(states.values())).shape[0] - 1)
+    at = layer_or_last(layer, encoder.last)
+    parts = parts_of(encoder, texts.by_language)
+    keep_states([(encoder, [*parts.values()], range(encoder.last + 1))], max_disk=settings.max_disk)
+    states = {language: every_layer(encoder, part) for language, part in parts.items()}
     rows = compare_languages(
         states,
         permutations=settings.permutations,
@@ -58,9 +62,9 @@ def analyze_languages(name: str, texts: Texts, settings: Settings, layer: int | 
         pivot=pivot,
         title=f"{short_name(name)}: each language with {pivot}",
     )
-    unknown = unknown_shares(encoder.tokenizer, texts.by_language)
+    unknown = unknown_shares(encoder.backbone.tokenizer, texts.by_language)
     facts = {"encoders": [{**facts_of(encoder), "unknown": unknown}], "layer_of_matrices": at, "pivot": pivot}
-    out.record("languages", encoder.device, {**facts, **settings.facts(texts)})
+    out.record("languages", encoder.backbone.device, {**facts, **settings.facts(texts)})
     summary = _summary(table, pivot)
     summary.remark = warning(name, unknown)
     return summary

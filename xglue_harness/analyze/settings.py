@@ -21,6 +21,7 @@ class Settings:
         replicates: of the bootstrap.
         seed: of both.
         device: ``cuda``, ``cpu``, ...; ``None``: a GPU where there is one.
+        max_disk: GB that states may take.
     """
 
     pooling: Pooling
@@ -29,6 +30,7 @@ class Settings:
     replicates: int
     seed: int
     device: str | None
+    max_disk: float | None = None
 
     def facts(self, texts: Texts) -> dict[str, Any]:
         """What the record says of them, and of the sentences."""
@@ -40,6 +42,7 @@ class Settings:
             "pooling": self.pooling,
             "max_length": self.max_length,
             "layers": "0 is what the embeddings give, the last one the encoder's output",
+            "states": "float16, each vector divided by a power of two",
             "seed": self.seed,
             "permutations": self.permutations,
             "replicates": self.replicates,

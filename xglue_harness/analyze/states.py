@@ -1,36 +1,37 @@
-"""Hidden states of an encoder by language."""
+"""Pooled states of sentences by language and layer, which `xglue_harness.probing.states` computes and keeps."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from xglue_analysis.representations import Pooling, states_of
 from xglue_harness.encoders.backbone import weights_sha256
-from xglue_harness.encoders.calling import Told
 from xglue_harness.encoders.checks import device_of
-from xglue_harness.encoders.languages import NLLB_CODES, reading
+from xglue_harness.encoders.languages import NLLB_CODES
 from xglue_harness.encoders.loading import load_backbone
-from xglue_harness.encoders.probe import position_limit, probe_padding, with_batch_rule
-from xglue_harness.encoders.told_languages import language_number
 from xglue_harness.errors import DataError
+from xglue_harness.probing.opening import frozen_encoder
 from xglue_harness.threads import line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from xglue_harness.analyze.settings import Settings
-    from xglue_harness.encoders.backbone import Backbone
+    from xglue_harness.probing.states import FrozenEncoder, Part
+
+_POOLING = {"last": "eos"}
+"""What the last real subword is called where states are computed."""
 
 
-def load(name: str, settings: Settings) -> Backbone:
-    """An encoder on its device, `ready` to be used; on a CPU, stderr says how many threads there are.
+def load(name: str, settings: Settings) -> FrozenEncoder:
+    """An encoder on its device; on a CPU, stderr says how many threads there are.
 
     Args:
         name: Hub id (``@revision``) or folder.
-        settings: with the device, and the most subwords of a sentence.
+        settings: device, pooling, and the most subwords of a sentence; fewer where the encoder can't read as many.
 
     Raises:
         EncoderError: where the encoder can't be loaded or used, or there is no such device.
@@ -38,7 +39,8 @@ def load(name: str, settings: Settings) -> Backbone:
     device = device_of(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if device.type == "cpu":
         print(f"{name}: {line(torch.get_num_threads())}", file=sys.stderr)  # noqa: T201
-    return ready(load_backbone(name, device), settings.max_length)
+    ways: Any = {"pooling": _POOLING.get(settings.pooling, settings.pooling), "max_length": settings.max_length}
+    return frozen_encoder(load_backbone(name, device), name, **ways, progress=True)
 
 
 def layer_or_last(layer: int | None, last: int) -> int:
@@ -56,53 +58,34 @@ def layer_or_last(layer: int | None, last: int) -> int:
     return last if layer is None else layer
 
 
-def ready(backbone: Backbone, max_length: int) -> Backbone:
-    """A backbone that knows which inputs may share a batch, where they have at most so many subwords.
-
-    Raises:
-        EncoderError: where the encoder can't be used.
-    """
-    return with_batch_rule(backbone, probe_padding(backbone, _length(backbone, max_length)))
-
-
-def _length(backbone: Backbone, max_length: int) -> int:
-    return min(max_length, position_limit(backbone, max_length) or max_length)
-
-
-def states_by_language(
-    backbone: Backbone, texts: Mapping[str, Sequence[str]], *, pooling: Pooling, max_length: int
-) -> dict[str, torch.Tensor]:
-    """For each language ``[layers + 1, n, d]``, as `xglue_analysis.representations.layer_states`.
+def parts_of(encoder: FrozenEncoder, texts: Mapping[str, Sequence[str]]) -> dict[str, Part]:
+    """Sentences by language, tokenised; nothing is computed.
 
     Args:
-        backbone: encoder and tokenizer, from `ready`; one that reads a language code, or is told the language, gets
-            that of each language.
+        encoder: one that reads a language code, or is told the language, gets that of each language.
         texts: sentences by language.
-        pooling: of the subwords.
-        max_length: subwords; less where the encoder can't read as many.
 
     Raises:
         DataError: for a language whose code is not known, where the tokenizer reads one.
         EncoderError: for a language that the encoder would have to be told and does not know.
     """
-    tokenizer: Any = backbone.tokenizer
-    length = _length(backbone, max_length)
-    states = {}
-    for language, sentences in texts.items():
-        if hasattr(tokenizer, "src_lang") and language not in NLLB_CODES:
+    backbone = encoder.backbone
+    short = backbone.name.rstrip("/").rsplit("/", 1)[-1]
+    for language in texts:
+        if hasattr(backbone.tokenizer, "src_lang") and language not in NLLB_CODES:
             raise DataError(f"{backbone.name} reads a language code, and none is known for {language!r}")
-        with reading(tokenizer, language):
-            encoded = tokenizer(list(sentences), truncation=True, max_length=length)
-        note = f"{backbone.name.rstrip('/').rsplit('/', 1)[-1]} {language}"
-        number = language_number(backbone, language)
-        encoder = backbone.encoder if number is None else Told(backbone.encoder, number)
-        ways: Any = {"pad": tokenizer.pad_token_id, "pooling": pooling, "batches": backbone.batch_rule}
-        states[language] = states_of(encoder, encoded, **ways, progress=True, note=note)
-    return states
+    return {language: encoder.texts(lines, language, f"{short} {language}") for language, lines in texts.items()}
 
 
-def facts_of(backbone: Backbone) -> dict[str, Any]:
+def every_layer(encoder: FrozenEncoder, part: Part) -> torch.Tensor:
+    """States that are on disk, ``[layers + 1, n, d]`` float32, as `xglue_analysis.layer_states` gives them."""
+    layers = [part.states(layer).astype(np.float32) for layer in range(encoder.last + 1)]
+    return torch.from_numpy(np.stack(layers))
+
+
+def facts_of(encoder: FrozenEncoder) -> dict[str, Any]:
     """Which encoder it is, for the record."""
+    backbone = encoder.backbone
     return {
         "name": backbone.name,
         "revision": backbone.revision,

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xglue_harness.cli.options import Device, Json, Languages, Results, data, form, model, names, output, seed, task
+from xglue_harness.cli.options import (
+    Device,
+    Json,
+    Languages,
+    MaxDisk,
+    Results,
+    data,
+    form,
+    model,
+    names,
+    output,
+    seed,
+    task,
+)
 
 if TYPE_CHECKING:
     from xglue_harness.analyze.output import Output
@@ -51,6 +64,7 @@ def cka_command(
     permutations: Permutations = 200,
     replicates: Replicates = 500,
     seed: Seed = 0,
+    max_disk: MaxDisk = None,
     device: Device = None,
     output: Folder = Path("analysis"),
     form: Form = "csv",
@@ -71,7 +85,8 @@ def cka_command(
     from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.settings import Settings
 
-    out, settings = Output(output, form), Settings(pooling, max_length, permutations, replicates, seed, device)
+    out = Output(output, form)
+    settings = Settings(pooling, max_length, permutations, replicates, seed, device, max_disk)
     _print(analyze_cka(a, b, _texts(text, data, task, languages, rows), settings, drop, out), out, as_json=as_json)
 
 
@@ -91,6 +106,7 @@ def languages_command(
     permutations: Permutations = 100,
     replicates: Replicates = 200,
     seed: Seed = 0,
+    max_disk: MaxDisk = None,
     device: Device = None,
     output: Folder = Path("analysis"),
     form: Form = "csv",
@@ -109,7 +125,8 @@ def languages_command(
     from xglue_harness.analyze.output import Output
     from xglue_harness.analyze.settings import Settings
 
-    out, settings = Output(output, form), Settings(pooling, max_length, permutations, replicates, seed, device)
+    out = Output(output, form)
+    settings = Settings(pooling, max_length, permutations, replicates, seed, device, max_disk)
     _print(
         analyze_languages(encoder, _texts(text, data, task, languages, rows), settings, layer, out),
         out,

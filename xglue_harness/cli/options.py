@@ -84,6 +84,9 @@ Languages = Annotated[
 Device = Annotated[
     str | None, typer.Option("--device", metavar="NAME", help="cuda, cpu, ...; by default a GPU where there is one.")
 ]
+MaxDisk = Annotated[
+    float | None, typer.Option("--max-disk", metavar="GB", help="What states of texts may take on disk.")
+]
 
 # Options whose help says what they are for.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from xglue_harness.cli import options
-from xglue_harness.cli.options import Device, Json, Languages
+from xglue_harness.cli.options import Device, Json, Languages, MaxDisk
 
 
 def probe(
@@ -36,9 +36,7 @@ def probe(
             "--train-rows", metavar="N", min=2, help="English rows that a probe is fitted on; the seed draws them."
         ),
     ] = 10_000,
-    max_disk: Annotated[
-        float | None, typer.Option("--max-disk", metavar="GB", help="What states may take on disk.")
-    ] = None,
+    max_disk: MaxDisk = None,
     seed: Annotated[int, options.seed("Draws the training rows; lm_eval's default.")] = 1234,
     device: Device = None,
     output: Annotated[Path, options.output("Folder for tables, figure, predictions, mteb's files.")] = Path("probes"),

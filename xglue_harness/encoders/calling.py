@@ -97,17 +97,3 @@ def call(
         each = _LANGUAGES[argument] == "subword"
         options[argument] = languages.unsqueeze(1).expand_as(input_ids) if each else languages
     return encoder(input_ids=input_ids, attention_mask=attention_mask, **options)
-
-
-class Told(torch.nn.Module):
-    """An encoder that is told one language with every input, for callers that name none."""
-
-    def __init__(self, encoder: torch.nn.Module, language: int) -> None:
-        """Tell ``encoder`` the language that it numbers so."""
-        super().__init__()
-        self.encoder, self.language = encoder, language
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **options: Any) -> Any:
-        """As `call`."""
-        languages = torch.full((len(input_ids),), self.language, device=input_ids.device)
-        return call(self.encoder, input_ids, attention_mask, languages=languages, **options)

@@ -10,10 +10,9 @@ from tqdm import tqdm
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.kinds import kind_of
-from xglue_harness.probing import state_files
 from xglue_harness.probing.recipe import ProbeRecipe, probe_recipe
 from xglue_harness.probing.scores import Rows, Scored, fitted, judged
-from xglue_harness.probing.states import FrozenEncoder, Part
+from xglue_harness.probing.states import FrozenEncoder, Part, keep_states
 from xglue_harness.probing.training_rows import drawn_rows
 
 if TYPE_CHECKING:
@@ -144,9 +143,7 @@ def probe_task(
     encoder = FrozenEncoder(backbone, pooling=pooling, max_length=max_length, progress=progress)
     chosen = encoder.layers(layers)
     probe = prepare_probe(encoder, spec, recipe, train, documents)
-    missing = encoder.missing(probe.parts, chosen)
-    state_files.check_room(encoder.bytes_of(missing), None)
-    encoder.compute(missing)
+    keep_states([(encoder, probe.parts, chosen)])
     bar = tqdm(chosen, desc=f"{spec.title}: probes", unit="layer", disable=not progress, leave=False)
     return [found for layer in bar for found in probe.score(layer)]
 

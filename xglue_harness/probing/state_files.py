@@ -23,7 +23,7 @@ from xglue_harness.files import cache_root, file_sha256, nearest_existing, unwri
 from xglue_harness.seal import DamagedFileError, sealed_json, unsealed_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from xglue_harness.probing.probes import Floats, Ints
 
@@ -54,14 +54,19 @@ def bytes_of(rows: int, widths: Iterable[int]) -> int:
     return sum(rows * (width + 1) * _HALF.itemsize for width in widths)
 
 
-def path_of(key: str, layer: int) -> Path:
-    """Where the states of a layer lie."""
-    return cache_root() / "states" / key / f"layer_{layer:02d}.npy"
+def path_of(key: str, layer: int, steps: str = "") -> Path:
+    """Where the states of a layer lie.
+
+    Args:
+        key: of the states.
+        layer: by number.
+        steps: hash (hex) of what was done with them after pooling, if anything was.
+    """
+    return cache_root() / "states" / key / f"layer_{layer:02d}{steps and '_'}{steps[:16]}.npy"
 
 
-def is_there(key: str, layer: int) -> bool:
-    """Whether a layer's states are there and sound; a damaged file is named in the log."""
-    path = path_of(key, layer)
+def is_there(path: Path) -> bool:
+    """Whether states are there and sound; a damaged file is named in the log."""
     if not path.exists():
         return False
     try:
@@ -87,15 +92,14 @@ def check_states(path: Path) -> None:
         raise DamagedFileError("its checksum is not its own")
 
 
-def read(key: str, layer: int, rows: Ints) -> Floats:
+def read(paths: Sequence[Path], rows: Ints) -> Floats:
     """Vectors of a layer, ``[len(rows), width]``.
 
     Args:
-        key: of the states.
-        layer: that is there.
-        rows: of the file.
+        paths: files that are there.
+        rows: of the files, end to end.
     """
-    return unpacked(np.load(path_of(key, layer), mmap_mode="r")[rows])
+    return unpacked(np.concatenate([np.load(path, mmap_mode="r") for path in paths])[rows])
 
 
 def check_room(wanted: int, limit: int | None) -> None:
@@ -111,7 +115,8 @@ def check_room(wanted: int, limit: int | None) -> None:
     folder = cache_root() / "states"
     free = shutil.disk_usage(nearest_existing(folder)).free
     way_out = (
-        "take fewer layers (--layers last), tasks or languages, or another disk (the environment variable XGLUE_CACHE)"
+        "take fewer rows, languages, tasks or layers (probe --layers last), or another disk (the environment variable "
+        "XGLUE_CACHE)"
     )
     if limit is not None and wanted > limit:
         raise DataError(f"states would take {in_gb(wanted)}, more than --max-disk allows ({in_gb(limit)}): {way_out}")
@@ -127,22 +132,22 @@ def in_gb(size: int) -> str:
 class Writer:
     """Writes the files of some layers at once, row by row; they appear whole, or not at all."""
 
-    def __init__(self, key: str, widths: Mapping[int, int], rows: int) -> None:
+    def __init__(self, paths: Mapping[int, Path], widths: Mapping[int, int], rows: int) -> None:
         """Nothing is written before the block begins.
 
         Args:
-            key: of the states.
+            paths: where to, by layer.
             widths: of each layer's vectors.
             rows: that there will be.
         """
-        self._key, self._shapes = key, {layer: (rows, width + 1) for layer, width in widths.items()}
+        self._paths, self._shapes = paths, {layer: (rows, width + 1) for layer, width in widths.items()}
         self._stack = ExitStack()
         self._files: dict[int, tuple[BinaryIO, Any]] = {}
 
     def __enter__(self) -> Writer:
         try:
             for layer, shape in self._shapes.items():
-                temporary = self._stack.enter_context(replacing(path_of(self._key, layer)))
+                temporary = self._stack.enter_context(replacing(self._paths[layer]))
                 file = self._stack.enter_context(temporary.open("wb"))
                 self._files[layer] = (file, hashlib.sha256())
                 header = {"descr": _HALF.str, "fortran_order": False, "shape": shape}
@@ -169,7 +174,7 @@ class Writer:
             suppressed = self._stack.__exit__(*error)
             if error[0] is None:
                 for layer, (_, digest) in self._files.items():
-                    self._seal(path_of(self._key, layer), digest.hexdigest())
+                    self._seal(self._paths[layer], digest.hexdigest())
         except OSError as problem:
             raise unwritable_cache(cache_root() / "states", problem) from problem
         return suppressed

@@ -1,5 +1,10 @@
 """States of texts and words from a frozen encoder: every layer from one forward pass, equal texts once.
 
+Texts are computed in blocks: the first thousand different ones of a list, the next thousand, and so on. A block is a
+unit of its own on disk. So the first rows of a test set are the same files whether a probe reads the whole of it or an
+analysis its beginning, and their bits do not depend on who came first: the last bit of a state depends on the texts
+that it is computed with.
+
 The language of a text is that of its row: where a tokenizer reads a language code, or an encoder is told the language,
 it gets the row's, whatever the task or the subset is called that asks for it.
 """
@@ -8,10 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -36,14 +44,19 @@ from xglue_harness.records.provenance import versions
 from xglue_harness.store.token_cache import encoder_inputs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import nn
 
     from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.probing.probes import Floats, Ints
 
-STATES_VERSION = 1
+STATES_VERSION = 2
 """To be raised whenever the same encoder and tokens give other states: it is part of the keys."""
+
+_BLOCK = 1000
+"""Inputs of a block: as many as an analysis reads of a language, unless it is told otherwise."""
 
 _TEXTS = TaskSpec(
     name="texts",
@@ -62,28 +75,54 @@ _TEXTS = TaskSpec(
 
 
 @dataclass(frozen=True)
+class Block:
+    """Inputs whose states are computed together, and lie in files of their own.
+
+    Attributes:
+        key: hash (hex) of all that decides the states.
+        inputs: places in the part's inputs, the longest input first; none equals another.
+        rows: of a file: texts, or words.
+    """
+
+    key: str
+    inputs: NDArray[np.int64]
+    rows: int
+
+
+@dataclass(frozen=True)
 class Part:
-    """Texts of one language, or the words of its sentences, tokenised: what is computed in one pass.
+    """Texts of one language, or the words of its sentences, tokenised.
 
     Attributes:
         title: for bars.
-        key: hash (hex) of all that decides the states.
         inputs: what the encoder reads.
-        computed: inputs that are computed, the longest first; an input that equals another is not among them.
-        index: ``[texts or words]``, the row of the files that has its state.
-        rows: of a file.
+        blocks: of all inputs that differ.
+        index: ``[texts or words]``, the row that has its state, of the blocks' files end to end.
+        steps: last layer of the encoder and a hash (hex) of what is done with its pooled vectors, if anything is.
     """
 
     title: str
-    key: str
     inputs: Inputs
-    computed: NDArray[np.int64]
+    blocks: Sequence[Block]
     index: Ints
-    rows: int
+    steps: tuple[int, str] | None = None
 
     def states(self, layer: int) -> Floats:
         """Vectors of all texts, or words, in a layer that was computed, ``[texts or words, width]`` float64."""
-        return state_files.read(self.key, layer, self.index)
+        return state_files.read([self.path(block, layer) for block in self.blocks], self.index)
+
+    def path(self, block: Block, layer: int) -> Path:
+        """Where the states of a block lie."""
+        steps = self.steps[1] if self.steps is not None and self.steps[0] == layer else ""
+        return state_files.path_of(block.key, layer, steps)
+
+
+class Lacking(NamedTuple):
+    """A block of a part, and the layers in which it is not on disk."""
+
+    part: Part
+    block: Block
+    layers: list[int]
 
 
 class FrozenEncoder:
@@ -115,7 +154,7 @@ class FrozenEncoder:
         ready = with_batch_rule(backbone, probe_padding(backbone, max_length))
         self.backbone = replace(ready, encoder=in_fp32(ready.encoder).eval())
         self.pooling = cast(Pooling, pooling)
-        self.max_length, self._steps, self._progress = max_length, steps, progress
+        self.max_length, self._steps, self.progress = max_length, steps, progress
         with torch.inference_mode(), fp32_products("fp32"):
             shortest = self._inputs(["a"], SOURCE_LANGUAGE)
             states = self._hidden(shortest, DeviceInputs(shortest, self._pad, self._device), np.zeros(1, np.int64))
@@ -150,51 +189,58 @@ class FrozenEncoder:
     def texts(self, texts: Sequence[str], language: str, title: str = "texts") -> Part:
         """Texts that are pooled, each to one vector."""
         inputs = self._inputs(texts, language)
-        computed, place = self._computed(inputs)
-        return Part(title, self._key(inputs, self.pooling, computed), inputs, computed, place, len(computed))
+        blocks, place = self._blocks(inputs, self.pooling)
+        after = self.after_pooling(self.last)
+        return Part(title, inputs, blocks, place, None if after is None else (self.last, after))
 
     def words(self, spec: TaskSpec, rows: Sequence[Mapping[str, Any]], language: str, title: str = "words") -> Part:
         """Words of sentences (tagging), each with the state of its first subword; long ones are read in windows."""
-        inputs = encoder_inputs(self.backbone, spec, rows, language, self.max_length, progress=self._progress)
+        inputs = encoder_inputs(self.backbone, spec, rows, language, self.max_length, progress=self.progress)
         assert inputs.word_starts is not None
-        computed, place = self._computed(inputs)
+        blocks, place = self._blocks(inputs, "word")
+        computed = np.concatenate([block.inputs for block in blocks])
         sizes = np.diff(inputs.word_starts.numpy())
         begins = np.cumsum(sizes[computed]) - sizes[computed]  # of each computed input, its first word's row
         own = np.arange(int(sizes.sum())) - np.repeat(inputs.word_starts.numpy()[:-1], sizes)
         index = np.repeat(begins[place], sizes) + own if len(inputs) else own
-        return Part(title, self._key(inputs, "word", computed), inputs, computed, index, int(sizes[computed].sum()))
+        return Part(title, inputs, blocks, index)
 
-    def missing(self, parts: Sequence[Part], layers: Sequence[int]) -> list[tuple[Part, list[int]]]:
-        """The parts and layers that are not on disk, each once."""
-        lacking = {}
+    def missing(self, parts: Sequence[Part], layers: Sequence[int]) -> list[Lacking]:
+        """What is not on disk of some parts in some layers, each block once."""
+        blocks: dict[str, tuple[Part, Block]] = {}
         for part in parts:
-            if part.key not in lacking:
-                lacking[part.key] = part, [layer for layer in layers if not state_files.is_there(part.key, layer)]
-        return [(part, wanted) for part, wanted in lacking.values() if wanted]
+            for block in part.blocks:
+                blocks.setdefault(block.key, (part, block))
+        lacking = []
+        for part, block in blocks.values():
+            wanted = [layer for layer in layers if not state_files.is_there(part.path(block, layer))]
+            lacking += [Lacking(part, block, wanted)] if wanted else []
+        return lacking
 
-    def bytes_of(self, missing: Sequence[tuple[Part, Sequence[int]]]) -> int:
+    def bytes_of(self, missing: Sequence[Lacking]) -> int:
         """What `compute` would write."""
-        return sum(state_files.bytes_of(part.rows, self.widths(part, layers).values()) for part, layers in missing)
+        return sum(state_files.bytes_of(one.block.rows, self.widths(one.part, one.layers).values()) for one in missing)
 
     def widths(self, part: Part, layers: Sequence[int]) -> dict[int, int]:
         """Width of the vectors of each layer: the last one of a model of sentence-transformers may have another."""
         texts = part.inputs.positions is None
         return {layer: self._last_width if texts and layer == self.last else self.width for layer in layers}
 
-    def compute(self, missing: Sequence[tuple[Part, Sequence[int]]]) -> None:
-        """Compute states, a pass a part, and write them.
+    def compute(self, missing: Sequence[Lacking]) -> None:
+        """Compute states, and write them block by block.
 
         Raises:
             DataError: where they can't be written.
             EncoderError: for states that are not finite.
         """
-        total = sum(len(part.computed) for part, _ in missing)
-        bar = tqdm(total=total, desc="states", unit="text", disable=not self._progress or not total, leave=False)
+        total = sum(len(one.block.inputs) for one in missing)
+        bar = tqdm(total=total, desc="states", unit="text", disable=not self.progress or not total, leave=False)
         with torch.inference_mode(), fp32_products("fp32"), bar:
-            for part, layers in missing:
+            for part, block, layers in missing:
                 bar.set_description(f"states: {part.title}")
-                with state_files.Writer(part.key, self.widths(part, layers), part.rows) as writer:
-                    for done, vectors in self._batches(part, layers):
+                paths = {layer: part.path(block, layer) for layer in layers}
+                with state_files.Writer(paths, self.widths(part, layers), block.rows) as writer:
+                    for done, vectors in self._batches(part, block, layers):
                         writer.add(vectors)
                         bar.update(done)
 
@@ -208,44 +254,50 @@ class FrozenEncoder:
 
     def _inputs(self, texts: Sequence[str], language: str) -> Inputs:
         rows = [{"text": text, "label": 0} for text in texts]
-        return encoder_inputs(self.backbone, _TEXTS, rows, language, self.max_length, progress=self._progress)
+        return encoder_inputs(self.backbone, _TEXTS, rows, language, self.max_length, progress=self.progress)
 
-    def _computed(self, inputs: Inputs) -> tuple[NDArray[np.int64], Ints]:
-        """The inputs that are computed, in order, and for each input its place among them."""
+    def _blocks(self, inputs: Inputs, pooling: str) -> tuple[list[Block], Ints]:
+        """The inputs that differ, block by block, and for each input its place among them."""
         firsts = _with_equal_words(inputs, first_of_equals(inputs))
         chosen = np.flatnonzero(firsts == np.arange(len(firsts)))
         lengths = np.diff(inputs.starts.numpy())
-        computed = chosen[np.argsort(-lengths[chosen], kind="stable")]
-        place = np.zeros(len(firsts), dtype=np.int64)
-        place[computed] = np.arange(len(computed))
-        return computed, place[firsts]
+        blocks, place = [], np.zeros(len(firsts), dtype=np.int64)
+        for start in range(0, max(len(chosen), 1), _BLOCK):
+            own = chosen[start : start + _BLOCK]
+            own = own[np.argsort(-lengths[own], kind="stable")]
+            place[own] = start + np.arange(len(own))
+            words = inputs.word_starts
+            rows = len(own) if words is None else int(np.diff(words.numpy())[own].sum())
+            blocks.append(Block(self._key(inputs, pooling, own), own, rows))
+        return blocks, place[firsts]
 
-    def _key(self, inputs: Inputs, pooling: str, computed: NDArray[np.int64]) -> str:
+    def _key(self, inputs: Inputs, pooling: str, block: NDArray[np.int64]) -> str:
         """Of the states of some inputs: encoder, what it reads, and what it is computed with."""
         installed = versions()
         facts = [STATES_VERSION, self.identity.weights, self.identity.config, pooling, self.backbone.batch_rule]
-        if pooling != "word" and self._steps is not None:
-            facts.append(steps_sha256(self._steps))
         facts += [self._device.type, *(installed[name] for name in ("torch", "transformers"))]
         digest = hashlib.sha256(json.dumps(facts).encode())
-        columns = ("ids", "starts", "segments", "languages", "positions", "word_starts")
-        for name in columns:
+        starts = {"ids": inputs.starts, "segments": inputs.starts, "positions": inputs.word_starts, "languages": None}
+        for name, begins in starts.items():
             column = getattr(inputs, name)
-            if column is not None and (pooling == "word" or name not in ("positions", "word_starts")):
-                digest.update(f"{name} {tuple(column.shape)}\n".encode())
-                digest.update(np.ascontiguousarray(column.numpy()).data)
-        digest.update(computed.data)
+            if column is not None:
+                places = torch.arange(len(inputs) + 1) if begins is None else begins
+                pieces = [column[places[at] : places[at + 1]].numpy() for at in block.tolist()]
+                digest.update(f"{name} {column.dtype} {[len(piece) for piece in pieces]}\n".encode())
+                digest.update(b"".join(piece.tobytes() for piece in pieces))
         return digest.hexdigest()
 
-    def _batches(self, part: Part, layers: Sequence[int]) -> Iterator[tuple[int, dict[int, NDArray[np.float32]]]]:
-        """Batch by batch, how many inputs were computed and their vectors in each layer, in the order of `Part`."""
-        if not len(part.computed):
+    def _batches(
+        self, part: Part, block: Block, layers: Sequence[int]
+    ) -> Iterator[tuple[int, dict[int, NDArray[np.float32]]]]:
+        """Batch by batch, how many inputs were computed and their vectors in each layer, in the block's order."""
+        if not len(block.inputs):
             return
-        lengths = np.diff(part.inputs.starts.numpy())[part.computed]
+        lengths = np.diff(part.inputs.starts.numpy())[block.inputs]
         budget = known_budget(self._device)
         device_inputs = DeviceInputs(part.inputs, self._pad, self._device)
         for batch in budget_batches(lengths, budget, self.backbone.batch_rule):
-            yield len(batch), self._vectors(part, device_inputs, part.computed[batch], layers)
+            yield len(batch), self._vectors(part, device_inputs, block.inputs[batch], layers)
 
     def _vectors(
         self, part: Part, device_inputs: DeviceInputs, batch: NDArray[np.int64], layers: Sequence[int]
@@ -300,6 +352,31 @@ class FrozenEncoder:
         if not torch.isfinite(vectors).all():
             raise EncoderError(f"{self.backbone.name} gives states that are NaN or infinite: see that it is sound")
         return cast("NDArray[np.float32]", vectors.cpu().numpy())
+
+
+def keep_states(
+    wanted: Sequence[tuple[FrozenEncoder, Sequence[Part], Sequence[int]]], *, max_disk: float | None = None
+) -> None:
+    """Have states on disk, computing those that are not there yet; before that, their size is said where bars are.
+
+    Args:
+        wanted: encoders, each with parts of its own and the layers of them.
+        max_disk: GB that may be written.
+
+    Raises:
+        DataError: where they would be larger, there is no room for them, or they can't be written.
+        EncoderError: for states that are not finite.
+    """
+    lacking: dict[str, tuple[FrozenEncoder, Lacking]] = {}
+    for encoder, parts, layers in wanted:
+        for one in encoder.missing(parts, layers):
+            lacking.setdefault(one.block.key, (encoder, one))  # two names may stand for one encoder
+    size = sum(encoder.bytes_of([one]) for encoder, one in lacking.values())
+    if any(encoder.progress for encoder, _, _ in wanted):
+        print(f"states: {state_files.in_gb(size)} to be computed and kept in the cache", file=sys.stderr)  # noqa: T201
+    state_files.check_room(size, None if max_disk is None else int(max_disk * 1e9))
+    for encoder, group in groupby(lacking.values(), key=itemgetter(0)):
+        encoder.compute([one for _, one in group])
 
 
 def _with_equal_words(inputs: Inputs, firsts: NDArray[np.int64]) -> NDArray[np.int64]:
