@@ -50,6 +50,7 @@ def _evaluate(monkeypatch, tmp_path, tasks, **metadata):
     return lm_eval.simple_evaluate(model="hf-encoder", model_args=arguments, tasks=tasks, metadata=options, limit=20)
 
 
+@pytest.mark.processes
 def test_gains_stand_in_the_table_and_all_else_in_the_record(monkeypatch, tmp_path):
     tasks = ["xglue_pos_zs_en", "xglue_pos_zs_de", "xglue_pos_zs_fr"]
     found = _evaluate(monkeypatch, tmp_path, tasks, intervene=["center", "erase"], intervene_rows=16)
@@ -79,6 +80,7 @@ def test_gains_stand_in_the_table_and_all_else_in_the_record(monkeypatch, tmp_pa
     assert {"center_gain,none", "erase_control_gain,none", "center_gain_stderr,none"} <= erased
 
 
+@pytest.mark.processes
 def test_the_same_run_gives_the_same_bits(monkeypatch, tmp_path):
     records = []
     for _ in range(2):
