@@ -258,7 +258,7 @@ def test_text_that_the_tokenizer_does_not_know_is_told(analyze, checkpoints, tmp
     texts.mkdir()
     (texts / "en.txt").write_text("the same words\n" * 8 + "\n".join(f"a line {n}" for n in range(8)))
     (texts / "th.txt").write_text("\n".join(f"ꙮ ꙮ ꙮ {n}" for n in range(16)))
-    printed = " ".join(analyze("languages", checkpoints("mbert"), "--text", texts, *QUICK).split())
+    printed = " ".join(analyze("languages", "--model", checkpoints("mbert"), "--text", texts, *QUICK).split())
     assert "reads much text as unknown" in printed
     assert printed.partition("share of unknown subwords: ")[2].startswith("th 100%")
     (encoder,) = json.loads((analyze.out / "languages.json").read_text())["encoders"]
