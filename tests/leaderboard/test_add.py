@@ -161,5 +161,5 @@ def test_prompted_results_are_refused(run, empty, tmp_path):
     for config in content["configs"].values():
         config["metadata"]["xglue"]["protocol"] = "prompt"
     results.write_text(json.dumps(content))
-    with pytest.raises(LeaderboardError, match=r"protocol 'prompt': the leaderboard ranks fine-tuned encoders"):
+    with pytest.raises(LeaderboardError, match=r"protocol 'prompt': the leaderboard has fine-tuned"):
         add([tmp_path / "prompt"], empty, recipe="quick", example=True)

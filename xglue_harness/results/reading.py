@@ -21,6 +21,7 @@ from xglue_harness.errors import DataError, LeaderboardError, StoreError
 from xglue_harness.files import read_json
 from xglue_harness.leaderboard.contributions.results import TaskResult, predictions_path, read_result
 from xglue_harness.records.predictions import RowPredictions
+from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.results_files import (
     WrittenRun,
     checked_predictions,
@@ -34,10 +35,14 @@ from xglue_harness.untrusted.problems import problems_of
 
 logger = logging.getLogger(__name__)
 
-Record: TypeAlias = RunRecord | PromptRecord
-Protocol = Literal["finetune", "prompt"]
+Record: TypeAlias = RunRecord | PromptRecord | ProbeRecord
+Protocol = Literal["finetune", "prompt", "probe"]
 
-_RECORDS: Mapping[str, type[RunRecord] | type[PromptRecord]] = {"finetune": RunRecord, "prompt": PromptRecord}
+_RECORDS: Mapping[str, type[RunRecord] | type[PromptRecord] | type[ProbeRecord]] = {
+    "finetune": RunRecord,
+    "prompt": PromptRecord,
+    "probe": ProbeRecord,
+}
 _KEY = re.compile("[0-9a-f]{6,32}")
 _STDERR = "_stderr"
 
@@ -242,9 +247,9 @@ def _of_lm_eval(run: WrittenRun) -> Run:
         language=record.target_language,
         split="test",
         protocol=record.protocol,
-        backbone=record.backbone.name if isinstance(record, RunRecord) else record.model.name,
-        seed=_seed(record.recipe, f"{run}: recipe.seed") if isinstance(record, RunRecord) else None,
-        recipe=_fixed(record.recipe if isinstance(record, RunRecord) else record.prompt.model_dump()),
+        backbone=record.model.name if isinstance(record, PromptRecord) else record.backbone.name,
+        seed=None if isinstance(record, PromptRecord) else _seed(record.recipe, f"{run}: recipe.seed"),
+        recipe=_fixed(record.prompt.model_dump() if isinstance(record, PromptRecord) else record.recipe),
         scores=_scores(run),
         official=record.official,
         record=record,
@@ -311,7 +316,7 @@ def _of_tree(file: Path, result: TaskResult) -> Iterator[Run]:
     for language, item in result.languages.items():
         path = predictions_path(file, language)
         scores = {result.spec.metric: Score(item.score, item.stderr), "score": Score(item.score, item.stderr)}
-        if item.record.diagnostics is not None:
+        if isinstance(item.record, RunRecord) and item.record.diagnostics is not None:
             metrics = item.record.diagnostics.metrics.items()
             scores |= {name: Score(metric.value, metric.stderr) for name, metric in metrics}
         if (item.record.task, item.record.target_language) != (result.task, language):
@@ -329,7 +334,7 @@ def _of_tree(file: Path, result: TaskResult) -> Iterator[Run]:
             scores=MappingProxyType(scores),
             official=item.official,
             record=item.record,
-            training=item.record.training,
+            training=item.record.training if isinstance(item.record, RunRecord) else None,
             predictions=path if path.exists() else None,
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.errors import DataError
+from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.schema import RunRecord
 from xglue_harness.results.reading import Run
 
@@ -110,6 +111,8 @@ def _terms(run: Run) -> dict[str, Any]:
         train = record.data.files.get(run.spec.path("train", record.source_language))
         terms |= {"select": record.selection.rule, "weights": record.backbone.encoder_sha256[:8]}
         return terms | {"training data": train and train[:8]}
+    if isinstance(record, ProbeRecord):
+        return terms | {"weights": record.backbone.encoder_sha256[:8]}
     return terms | {"weights": record.model.weights_sha256, "revision": record.model.revision}
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from xglue_harness.benchmark import TASKS
+from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.contributions.recipes import PAPER, is_paper
+from xglue_harness.leaderboard.contributions.recipes import FROZEN, PAPER, is_paper, is_standard_probe
 from xglue_harness.leaderboard.contributions.results import (
+    RECORDS,
     LanguageResult,
     TaskResult,
     rescored,
@@ -23,6 +24,7 @@ from xglue_harness.leaderboard.contributions.results import (
 )
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, gold_sha256
 from xglue_harness.records.predictions import encoded
+from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.results_files import WrittenRun, predictions_of
 from xglue_harness.records.schema import PredictionsRef, RunRecord
 from xglue_harness.untrusted.problems import problems_of
@@ -54,7 +56,7 @@ def written_result(
     Args:
         name: of the backbone.
         runs: of one task and seed, by language.
-        recipe: a name for the recipe, where it is not the paper's.
+        recipe: a name for the recipe, where it is not the paper's; of frozen encoders, what follows ``frozen-``.
         wanted: languages; by default all of the task's, which a result of the tree has.
 
     Raises:
@@ -82,7 +84,7 @@ def written_result(
         items[language] = np.asarray(scores.items, dtype=np.float64)
         labels[language] = gold_sha256(predictions.labels, predictions.documents)
         try:
-            record = RunRecord.model_validate(_without_places(runs[language].record))
+            record = RECORDS[str(first.record["protocol"])].model_validate(_without_places(runs[language].record))
         except ValidationError as error:
             raise LeaderboardError(f"{runs[language]}: {problems_of(error)}") from None
         rows = len(predictions.rows)
@@ -92,23 +94,35 @@ def written_result(
             score=scores.score, stderr=scores.stderr, official=scores.official.official, record=record
         )
     first_record = languages[wanted[0]].record
-    paper = is_paper(spec, first_record.recipe, first_record.selection.rule)
-    if recipe is None and not paper:
-        raise LeaderboardError(
-            f"{first.file}: the recipe of {spec.title} is not the paper's: name it with --recipe NAME, the same for "
-            "all backbones that are to be compared"
-        )
     try:
         result = TaskResult(
             backbone=name,
             task=spec.name,
-            recipe=PAPER if paper else str(recipe),
+            recipe=_recipe_name(spec, first_record, recipe, first.file),
             seed=first_record.recipe["seed"],
             languages=languages,
         )
     except ValidationError as error:
         raise LeaderboardError(f"{first.file}: {problems_of(error)}") from None
     return WrittenResult(RescoredResult(first.file, result, items, labels), files)
+
+
+def _recipe_name(spec: TaskSpec, record: RunRecord | ProbeRecord, given: str | None, where: Path) -> str:
+    """The recipe's name in the tree: its own where all options are at their defaults, else what it was given."""
+    frozen = isinstance(record, ProbeRecord)
+    if isinstance(record, ProbeRecord):
+        standard = is_standard_probe(spec, record.recipe)
+    else:
+        standard = is_paper(spec, record.recipe, record.selection.rule)
+    if standard:
+        return FROZEN if frozen else PAPER
+    if given is None:
+        usual = "the probe of all defaults" if frozen else "the paper's"
+        raise LeaderboardError(
+            f"{where}: the recipe of {spec.title} is not {usual}: name it with "
+            "--recipe NAME, the same for all backbones that are to be compared"
+        )
+    return f"{FROZEN}-{given}" if frozen and not given.startswith(f"{FROZEN}-") else given
 
 
 def _without_places(value: Any) -> Any:
