@@ -87,7 +87,8 @@ def scored_runs(
     names = tuple(sorted({name(item) for item in rescored}))
     rescored = sorted(rescored, key=lambda item: (names.index(name(item)), item.result.seed))
     numbers = [names.index(name(item)) for item in rescored]
-    tracks = {number: str(item.result.is_frozen) for number, item in zip(numbers, rescored, strict=True)}
+    used = ["frozen" if item.result.is_frozen else "fine-tuned" for item in rescored]
+    tracks = dict(zip(numbers, used, strict=True))
     seeded = {number for number, item in zip(numbers, rescored, strict=True) if item.result.is_seeded}
     runs = TaskRuns(
         np.array(numbers),
