@@ -48,7 +48,7 @@ def test_the_wheel_holds_packages_types_tasks_and_the_leaderboard_and_nothing_el
     found = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert {name.partition("/")[0] for name in found} == {"xglue_harness", "xglue_analysis", "xglue_harness.pth"}
     assert {"xglue_harness/py.typed", "xglue_analysis/py.typed"} <= found
-    for folder, place in (("tasks", "tasks"), ("leaderboard", "contributed")):
+    for folder, place in (("tasks", "tasks"), ("recipes", "recipes"), ("leaderboard", "contributed")):
         inside = {name.removeprefix(f"xglue_harness/{place}/") for name in found if f"/{place}/" in name}
         assert inside == _below(folder), place
     code = {f"xglue_harness/{name}" for name in _below("xglue_harness") if name.endswith(".py")}
@@ -62,6 +62,7 @@ def test_an_installed_wheel_finds_its_tasks_and_its_leaderboard(wheel, tmp_path,
     monkeypatch.setitem(sys.modules, "xglue_harness.resources", resources)
     paper = _module(tmp_path / "xglue_harness" / "published" / "paper.py")
     assert resources.tasks_folder() == tmp_path / "xglue_harness" / "tasks"
+    assert resources.recipes_folder() == tmp_path / "xglue_harness" / "recipes"
     assert paper.published_tree() == tmp_path / "xglue_harness" / "contributed"
     assert paper.tables()["table4"]
 

@@ -19,11 +19,11 @@ HEAVY = {
 }
 HOOK = {"xglue_harness", "xglue_harness.hook"}
 REGISTERING = HOOK | {
-    *(f"xglue_harness.harness.{name}" for name in ("plugin", "patches", "hf", "processes", "evaluation")),
-    *(f"xglue_harness.{name}" for name in ("harness", "resources", "exclusive", "interrupt", "threads")),
+    *(f"xglue_harness.harness.{name}" for name in ("plugin", "patches", "hf", "processes", "evaluation", "showing")),
+    *(f"xglue_harness.{name}" for name in ("harness", "resources", "exclusive", "interrupt", "threads", "bars")),
 }
 """What registers the tasks with lm_eval."""
-_CLI = ("cli", "cli.app", "cli.options", "cli.probe", "cli.run", "cli.submission")
+_CLI = ("cli", "cli.app", "cli.options", "cli.plan", "cli.probe", "cli.run", "cli.submission")
 ENGINES = {"xglue_harness.sweeps.engines", "xglue_harness.sweeps.engines.choice"}
 COMMAND_LINE = HOOK | {f"xglue_harness.{name}" for name in (*_CLI, "errors", "threads")}
 
@@ -79,7 +79,7 @@ def test_the_version_imports_what_looks_it_up_only():
     ("arguments", "theirs"),
     [
         (["schema"], {"xglue_harness.records", "xglue_harness.records.schema"}),
-        (["store", "--help"], {"xglue_harness.cli.store"}),
+        (["store", "--help"], {"xglue_harness.cli.store", "xglue_harness.cli.store_export"}),
         (["cache", "--help"], {"xglue_harness.cli.cache"}),
         (["demo", "--help"], set()),
         (["leaderboard", "--help"], {"xglue_harness.cli.leaderboard"}),

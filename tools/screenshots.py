@@ -12,10 +12,11 @@ from pathlib import Path
 from tests.leaderboard.site_helpers import BROWSERS, browser_path, open_browser
 
 WIDTHS = (1280, 390)
+SCHEMES = ("light", "dark")
 
 
 def main() -> None:
-    """Take a full-page PNG of each page at each width, and a dark one of the first page."""
+    """Take a full-page PNG of each page at each width, light and dark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("site", type=Path, help="folder that 'xglue-harness leaderboard build' wrote")
     parser.add_argument("out", type=Path, help="folder of the pictures; it is made")
@@ -43,12 +44,11 @@ def take(pages: list[Path], out: Path, path: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with open_browser(path) as browser:
         for width in WIDTHS:
-            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme="light")
-            for file in pages:
-                picture(page, file, out / f"{file.stem}-{width}.png")
-            page.close()
-        page = browser.new_page(viewport={"width": WIDTHS[0], "height": 900}, color_scheme="dark")
-        picture(page, next(file for file in pages if file.stem == "index"), out / f"index-{WIDTHS[0]}-dark.png")
+            for scheme in SCHEMES:
+                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+                for file in pages:
+                    picture(page, file, out / f"{file.stem}-{width}-{scheme}.png")
+                page.close()
 
 
 def picture(page: object, file: Path, out: Path) -> None:

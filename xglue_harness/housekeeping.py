@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,8 @@ from xglue_harness.store.trainings import Store, last_used, read_entry
 from xglue_harness.training.checkpoint import CheckpointFolder, Progress, read_progress
 
 _DAY = 86400
+_SHOWN = ("task", "learning_rate", "epochs", "seed")
+"""Of a recipe, always."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class KeptTraining:
         bytes: of its files.
         last_used: seconds since 1970.
         folder: where it lies.
+        facts: what else decided its weights, by name: the rest of its recipe, ``rows`` of the training set, and the
+            first digits of the hashes of ``data`` and ``weights``.
     """
 
     key: str
@@ -45,6 +49,7 @@ class KeptTraining:
     bytes: int
     last_used: float
     folder: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def kept_trainings(store: Store) -> list[KeptTraining]:
@@ -56,19 +61,44 @@ def _kept(folder: Path) -> KeptTraining:
     is_entry = folder.parent.name == "entries"
     state: Literal["finished", "unfinished", "damaged"] = "finished" if is_entry else "unfinished"
     recipe: dict[str, Any]
+    more: dict[str, Any] = {}
     try:
         if is_entry:
             entry = read_entry(folder)
             name, recipe = entry.name, entry.identity["recipe"]
+            weights = entry.identity.get("backbone", {}).get("weights", "")
+            hashes = {"data": entry.identity.get("data", "")[:8], "weights": weights[:8]}
+            more = {"rows": entry.training.get("train_rows"), **hashes}
         else:
             progress = read_progress(folder) or Progress()
             name, recipe = progress.name, progress.recipe
     except (StoreError, OSError, ValueError):
         state, name, recipe = "damaged" if is_entry else "unfinished", None, {}
-    facts = {key: recipe.get(key) for key in ("task", "learning_rate", "epochs", "seed")}
     return KeptTraining(
-        folder.name, state, name, **facts, bytes=folder_bytes(folder), last_used=last_used(folder), folder=str(folder)
+        folder.name,
+        state,
+        name,
+        **{key: recipe.get(key) for key in _SHOWN},
+        bytes=folder_bytes(folder),
+        last_used=last_used(folder),
+        folder=str(folder),
+        facts={**{key: value for key, value in recipe.items() if key not in _SHOWN}, **more},
     )
+
+
+def telling_apart(trainings: Sequence[KeptTraining]) -> list[str]:
+    """Names of the facts in which trainings of one encoder's name and one task differ; all others say nothing.
+
+    Args:
+        trainings: all that are listed.
+    """
+    names = dict.fromkeys(name for training in trainings for name in training.facts)
+    found: dict[tuple[str, str | None, str | None], set[str]] = {}
+    for training in trainings:
+        for name, value in training.facts.items():
+            found.setdefault((name, training.task, training.encoder), set()).add(str(value))
+    several = {name for (name, _, _), values in found.items() if len(values) > 1}
+    return [name for name in names if name in several]
 
 
 def training_problems(folder: Path) -> list[str]:

@@ -12,13 +12,16 @@ import hashlib
 import json
 import reprlib
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.errors import RecipeError
-from xglue_harness.records.schema import Rule
+from xglue_harness.records.schema import NamedRecipe, Rule
+
+if TYPE_CHECKING:
+    from xglue_harness.recipe_files import RecipeFile
 
 ChosenPrecision = Literal["fp32", "tf32", "bf16", "fp16"]
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
@@ -38,6 +41,10 @@ class Options(BaseModel):
     data: Annotated[
         str | dict[str, str] | None,
         Field(description="'sample', 'hub', a folder, an archive, or {task: repository@revision or folder}"),
+    ] = None
+    recipe: Annotated[
+        NamedRecipe | None,
+        Field(description="a set of options by name: 'paper', 'xglue', 'quick', or the path of a YAML file"),
     ] = None
     protocol: Annotated[
         Literal["auto", "finetune", "prompt", "probe"],
@@ -106,6 +113,12 @@ class Options(BaseModel):
         str | None, Field(description="encoder that diagnostics compare with: a Hub id (@revision) or a folder")
     ] = None
 
+    @property
+    def given(self) -> frozenset[str]:
+        """Names of the options that were given one by one, and not by a recipe."""
+        named = self.recipe
+        return frozenset(self.model_fields_set - (set() if named is None else named.options.keys() - named.changed))
+
     @model_validator(mode="after")
     def _diagnoses_one_encoder(self) -> Options:
         if self.diagnostics and self.select == "oracle":
@@ -173,25 +186,78 @@ class Recipe(BaseModel):
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:12]
 
 
-def parse_options(metadata: Mapping[str, Any], foreign: Collection[str] = ()) -> Options:
-    """Check the options of a run.
+RECIPE_OPTIONS = tuple(
+    name for name in Options.model_fields if name == "select" or (name in Recipe.model_fields and name != "seed")
+)
+"""Options that a recipe may set: all that decide a result, but for the data and the seed."""
+
+
+def parse_options(metadata: Mapping[str, Any], foreign: Collection[str] = (), *, task: str | None = None) -> Options:
+    """Check the options of a run, and put those of a named recipe beneath them.
 
     Args:
         metadata: what lm_eval hands to a task: YAML < model arguments < ``--metadata``.
         foreign: keys that are no options of ours (lm_eval's own, arguments of the model).
+        task: short name of the task; ``None``: not known yet, so what a recipe sets for one task does not count.
 
     Raises:
-        RecipeError: for an unknown key or a value out of range; lists what is allowed.
+        RecipeError: for an unknown key or a value out of range; below a list of what is allowed.
+            For a recipe that there is not, or whose file is none.
     """
     names = Options.model_fields
     unknown = sorted(key for key in metadata if key not in names and key not in foreign)
     if unknown:
-        raise RecipeError(f"unknown option {', '.join(map(_with_guess, unknown))} in --metadata\n{allowed()}")
+        raise RecipeError(f"{allowed()}\nunknown option {', '.join(map(_with_guess, unknown))} in --metadata")
+    given = {key: value for key, value in metadata.items() if key in names}
+    named = None if given.get("recipe") is None else _checked_recipe(given.pop("recipe"))
     try:
-        return Options.model_validate({key: value for key, value in metadata.items() if key in names})
+        options = Options.model_validate({**({} if named is None else named.of(task)), **given})
+        return options if named is None else _with_recipe(options, named, named.of(task), given)
     except ValidationError as error:
         problems = "; ".join(f"{_place(item['loc'], item['input'])}{item['msg']}" for item in error.errors())
-        raise RecipeError(f"bad option in --metadata: {problems}\n{allowed()}") from None
+        raise RecipeError(f"{allowed()}\nbad option in --metadata: {problems}") from None
+
+
+def with_recipe(metadata: Mapping[str, Any], task: str | None) -> dict[str, Any]:
+    """Options of a run with those of the recipe that they name beneath them; nothing else is checked.
+
+    Args:
+        metadata: options by name.
+        task: as for `parse_options`.
+
+    Raises:
+        RecipeError: for a recipe that there is not, or whose file is none.
+    """
+    name = metadata.get("recipe")
+    return {**({} if name is None else _checked_recipe(name).of(task)), **metadata}
+
+
+def _checked_recipe(name: Any) -> RecipeFile:
+    """A recipe whose options are in range and go together, for every task."""
+    from xglue_harness.recipe_files import read_recipe
+
+    if not isinstance(name, str):
+        raise RecipeError(f"recipe: {reprlib.repr(name)}: expected a name or the path of a YAML file")
+    recipe = read_recipe(name, RECIPE_OPTIONS)
+    for task in (None, *recipe.tasks):
+        try:
+            Options.model_validate(recipe.of(task), strict=True)
+        except ValidationError as error:
+            problems = "; ".join(f"{_place(item['loc'], item['input'])}{item['msg']}" for item in error.errors())
+            where = "" if task is None else f"tasks.{task}: "
+            raise RecipeError(f"recipe {name}: {where}{problems}") from None
+    return recipe
+
+
+def _with_recipe(options: Options, named: RecipeFile, own: Mapping[str, Any], given: Mapping[str, Any]) -> Options:
+    """Options that know which recipe lies beneath them, and which of them are not its own."""
+    base = Options.model_validate(own)
+    changed = {name: getattr(options, name) for name in RECIPE_OPTIONS if name in given}
+    changed = {name: value for name, value in changed.items() if value != getattr(base, name)}
+    note = NamedRecipe(name=named.name, sha256=named.sha256, options=dict(own), changed=changed)
+    return Options.model_validate(
+        {**{name: getattr(options, name) for name in options.model_fields_set}, "recipe": note}
+    )
 
 
 def resolve(
@@ -217,7 +283,7 @@ def allowed() -> str:
         f"  {name}: {field.description} (default {json.dumps(field.default)}{_bounds(field.metadata)})"
         for name, field in Options.model_fields.items()
     ]
-    return "\n".join(["Allowed are:", *lines])
+    return "\n".join(["--metadata takes these options:", *lines])
 
 
 def _place(keys: tuple[int | str, ...], value: Any) -> str:

@@ -17,6 +17,15 @@ def tasks_folder() -> Path:
     return _first_with("tasks/xglue_zs.yaml", PACKAGE, PACKAGE.parent) / "tasks"
 
 
+def recipes_folder() -> Path:
+    """Folder of the recipes that come with this version.
+
+    Raises:
+        FileNotFoundError: when the installation lost it.
+    """
+    return _first_with("recipes/paper.yaml", PACKAGE, PACKAGE.parent) / "recipes"
+
+
 def published_tree() -> Path:
     """The leaderboard that comes with this version.
 

@@ -549,4 +549,6 @@ def test_the_command_line_of_lm_eval_ends_with_the_message_alone(evaluate, monke
     with pytest.raises(SystemExit) as caught:
         evaluate(["xglue_xnli_zs_de"], {"epoch": 2})
     assert caught.value.code == 2
-    assert "xglue-harness: unknown option 'epoch' (did you mean 'epochs'?)" in capsys.readouterr().err
+    shown = capsys.readouterr().err.splitlines()
+    assert "xglue-harness: --metadata takes these options:" in shown
+    assert shown[-1] == "unknown option 'epoch' (did you mean 'epochs'?) in --metadata"

@@ -364,7 +364,7 @@ BAD = [
     (mixed_rule_in_a_file, r"languages.fr.record.selection.rule: en_dev, but de has last"),
     (edited_record, r"languages.fr.score: 0\.\d+; its record has 0.99 for the rule last"),
     (other_recipe, r"recipe: epochs is [\d.]+; \S+ has [\d.]+"),
-    (not_the_papers_recipe, r"recipe: 'paper', but the options are not those of the paper"),
+    (not_the_papers_recipe, r"recipe: 'paper', but the options are not those of the recipe of that name"),
     (script_in_a_field, r"tiny-lm.yaml: title: holds HTML or a script \('<s'\)"),
     (script_in_a_record, r"record.environment.hardware.processor: holds HTML or a script \('<i'\)"),
     (script_in_a_link, r"tiny-lm.yaml: paper: String should match pattern"),

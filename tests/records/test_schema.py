@@ -32,6 +32,7 @@ RECORD = {
     "official_seqeval1": 0.4,
     "official_rule": "seqeval 0.0.12",
     "recipe": {"learning_rate": 5e-6, "epochs": 2, "key": "0123456789ab"},
+    "named_recipe": {"name": "mine", "sha256": "8" * 64, "options": {"epochs": 3}, "changed": {"epochs": 2}},
     "data": {
         "source": "sample",
         "description": "a toy",
@@ -147,7 +148,20 @@ PROMPTED = {
     },
     "evaluation": {"documents": 10, "single_row_queries_left_out": None},
 }
-FREE = {"recipe", "files", "versions", "hardware", "dev", "scores", "unavailable", "encoders", "metrics", "details"}
+FREE = {
+    "recipe",
+    "options",
+    "changed",
+    "files",
+    "versions",
+    "hardware",
+    "dev",
+    "scores",
+    "unavailable",
+    "encoders",
+    "metrics",
+    "details",
+}
 """Objects whose keys are no fields."""
 
 

@@ -175,6 +175,33 @@ def test_ls_and_du_show_what_is_kept(store):
     assert "0 problems" in _command("verify")
 
 
+def _identity(**changes):
+    recipe = {"task": "pos", "learning_rate": 1e-4, "epochs": 3, "seed": 1, "max_length": 128, "dev": "all"}
+    own = {key: changes.pop(key) for key in ("data", "weights") if key in changes}
+    return {
+        "recipe": {**recipe, **changes},
+        "data": own.get("data", "a" * 64),
+        "backbone": {"weights": own.get("weights", "b" * 64)},
+    }
+
+
+def test_ls_shows_what_tells_trainings_of_a_task_apart_and_nothing_else(store):
+    for changes in ({}, {"seed": 2}, {"task": "nc", "dev": "none"}):
+        _entry(store, _identity(**changes))
+    heads = _command("ls").splitlines()[0].split()
+    assert heads == ["key", "task", "encoder", "lr", "epochs", "seed", "state", "MB", "last", "used"]
+    _entry(store, _identity(max_length=256))
+    _entry(store, _identity(data="c" * 64))
+    _entry(store, _identity(weights="d" * 64))
+    lines = [line.split() for line in _command("ls").splitlines()]
+    assert lines[0] == [*heads[:6], "max_length", "data", "weights", *heads[6:]]
+    shown = {tuple(line[6:9]) for line in lines[1:]}
+    assert {("128", "aaaaaaaa", "bbbbbbbb"), ("256", "aaaaaaaa", "bbbbbbbb"), ("128", "cccccccc", "bbbbbbbb")} <= shown
+    assert ("128", "aaaaaaaa", "dddddddd") in shown
+    [nc] = [row for row in json.loads(_command("ls", "--json")) if row["task"] == "nc"]
+    assert nc["facts"] == {"max_length": 128, "dev": "none", "rows": None, "data": "a" * 8, "weights": "b" * 8}
+
+
 def test_prune_removes_what_it_is_told_to(store):
     names = {}
     for place, name in enumerate("abcd"):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from xglue_harness.errors import SweepError
-from xglue_harness.recipe import Options
+from xglue_harness.recipe import ONLY_FOR, Options
 from xglue_harness.sweeps.file import ELSEWHERE, RECIPE, SweepFile, json_schema, load
 
 GOOD: dict[str, Any] = {
@@ -57,6 +57,21 @@ def test_names_of_the_hub_stay_names(place: Path):
 def test_numbers_are_read_as_people_write_them(place: Path):
     text = yaml.safe_dump(GOOD) + "recipe: {learning_rate: 2e-5, epochs: 3, weight_decay: 1.e-2}\n"
     assert _load(place, text).recipe == {"learning_rate": 2e-5, "epochs": 3, "weight_decay": 0.01}
+
+
+def test_a_recipe_has_a_name_or_a_path_that_is_relative_to_the_file(place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir("/")
+    (place / "mine.yaml").write_text("description: mine\noptions: {epochs: 4}\n")
+    own = str(place / "mine.yaml")
+    assert _load(place, recipe="xglue").metadata == {"data": "sample", "recipe": "xglue"}
+    assert _load(place, recipe="mine.yaml").metadata["recipe"] == own
+    both = _load(place, recipe={"recipe": "mine.yaml", "max_length": 64}).metadata
+    assert (both["recipe"], both["max_length"]) == (own, 64)
+    with pytest.raises(SweepError, match=r"sweep.yaml: recipe: there is no 'xglu' \(did you mean xglue\?\)"):
+        _load(place, recipe="xglu")
+    (place / "mine.yaml").write_text("description: mine\noptions: {epochs: -4}\n")
+    with pytest.raises(SweepError, match=r"mine.yaml: epochs=-4: Input should be greater than 0"):
+        _load(place, recipe="mine.yaml")
 
 
 def test_options_become_metadata(place: Path):
@@ -119,6 +134,8 @@ def test_a_file_that_is_not_there(tmp_path: Path):
 
 
 def test_every_option_of_a_run_has_its_place():
-    assert {*RECIPE, *ELSEWHERE, "protocol", "prompt_language"} == set(Options.model_fields)
+    assert {*RECIPE, *ELSEWHERE, "protocol"}.union(*ONLY_FOR.values()) == set(Options.model_fields)
     assert set(ELSEWHERE.values()) <= set(SweepFile.model_fields)
-    assert set(json_schema()["properties"]["recipe"]["properties"]) == set(RECIPE)
+    name, options = json_schema()["properties"]["recipe"]["anyOf"]
+    assert name["type"] == options["properties"]["recipe"]["type"] == "string"
+    assert set(options["properties"]) == set(RECIPE)

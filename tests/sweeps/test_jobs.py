@@ -140,3 +140,16 @@ def test_arguments_are_those_of_lm_eval(tmp_path: Path):
         "--output_path": str(tmp_path / "out"),
         "--device": "cpu",
     }
+
+
+def test_a_recipe_by_name_counts_for_the_weight_and_its_file_for_the_key(tmp_path: Path):
+    def job(**recipe: Any) -> Job:
+        return expand(sweep(tmp_path, tasks=("pos",), seeds=(1,), recipe=recipe))[0]
+
+    assert job(recipe="xglue").weight == job(epochs=20, max_length=128).weight != job().weight
+    path = tmp_path / "mine.yaml"
+    path.write_text("description: mine\noptions: {epochs: 4}\n")
+    before = job(recipe=str(path))
+    assert before.weight == job(epochs=4).weight
+    path.write_text("description: mine, and longer\noptions: {epochs: 5}\n")
+    assert job(recipe=str(path)).key != before.key

@@ -18,8 +18,9 @@ import torch
 from benchmarks.sweeps import facts
 from tests.helpers.runs import QUICK
 from xglue_harness import interrupt
-from xglue_harness.errors import DataError, StoreError, TrainingError
+from xglue_harness.errors import DataError, RecipeError, StoreError, TrainingError
 from xglue_harness.harness.demo import build_encoder
+from xglue_harness.recipe import parse_options
 from xglue_harness.records.results_files import predictions_of, read_runs
 from xglue_harness.sweeps import runner
 from xglue_harness.sweeps.child import Child
@@ -167,6 +168,12 @@ def test_what_an_error_says(error: BaseException, said: Mapping[str, Any]):
 def test_a_connection_that_broke_is_tried_again(offline: bool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
     assert judged(_raised(DataError("the Hub can't be reached"), TimeoutError())).retry is not offline
+
+
+def test_the_reason_is_the_line_below_the_list_of_options():
+    with pytest.raises(RecipeError) as found:
+        parse_options({"epoch": 3})
+    assert judged(found.value).error == "unknown option 'epoch' (did you mean 'epochs'?) in --metadata"
 
 
 def test_requests_and_replies_travel_as_lines():

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from xglue_harness.cli import probe, run, submission
+from xglue_harness.cli import plan, probe, run, submission
 from xglue_harness.errors import PREFIX, XGlueError
 from xglue_harness.threads import settle
 
@@ -159,6 +159,7 @@ _GROUPS = {
 for _name, _help in _GROUPS.items():
     app.add_typer(typer.Typer(cls=_Group), name=_name, help=_help)
 
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(plan.plan)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     add_help_option=False,

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
 
+_FRAME, _GAP = 4, 3
+"""Characters of rich's frame beside a table's cells, and between two of them."""
+
 TreeToRead = Annotated[
     Path | None,
     typer.Option(
@@ -95,6 +98,9 @@ def build_command(
     site: Annotated[Path, typer.Argument(metavar="DIR", help="Where the pages go; a site that is there is replaced.")],
     tree: TreeToRead = None,
     example: Example = False,
+    repository: Annotated[
+        str | None, typer.Option(metavar="URL", help="of the repository on the web, for links; by default none")
+    ] = None,
 ) -> None:
     """Build the site: static pages, for no server and no network. Needs pip install 'xglue-harness[site]'."""
     from xglue_harness.leaderboard.site.build import build
@@ -103,7 +109,7 @@ def build_command(
     folder = _to_read(tree)
     if folder.resolve() in site.resolve().parents:
         raise LeaderboardError(f"{site}: lies in {folder}, where nothing but contributions may; give another folder")
-    typer.echo(build(validate(folder, example=example), site))
+    typer.echo(build(validate(folder, example=example), site, repository=repository))
 
 
 @app.command("compare", epilog="Example: `xglue-harness leaderboard compare A B --tasks xnli` (two that have results)")
@@ -202,9 +208,16 @@ def _to_read(tree: Path | None) -> Path:
 
 
 def _print(text: Table) -> None:
+    """A table, in as many blocks as it takes to show every number whole."""
     from xglue_harness.cli.console import PlainConsole, table
+    from xglue_harness.columns import in_blocks
 
-    shown = table(text.columns, "ll" + "r" * (len(text.columns) - 2), title=text.title)
-    for row in text.rows:
-        shown.add_row(*row)
-    PlainConsole().print(shown)
+    console = PlainConsole()
+    widths = [max(map(len, column)) for column in zip(text.columns, *text.rows, strict=True)]
+    for block in in_blocks(widths, console.width - _FRAME, gap=_GAP):
+        columns = [0, *block]
+        align = "".join("l" if number < 2 else "r" for number in columns)
+        shown = table([text.columns[number] for number in columns], align, title=text.title)
+        for row in text.rows:
+            shown.add_row(*(row[number] for number in columns))
+        console.print(shown)

@@ -7,26 +7,34 @@ from typing import Annotated
 
 import typer
 
+from xglue_harness.cli import store_export
 from xglue_harness.cli.options import DryRun, Json, Yes, store_keys
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
+app.command("export")(store_export.export)
 
 
 @app.command("ls", epilog="Example: `xglue-harness store ls --json | jq '.[].task'`")
 def ls_command(as_json: Json = False) -> None:
-    """List what is kept: task, encoder, seed, size, last use; unfinished trainings, too."""
+    """List what is kept: task, encoder, seed, size, last use; unfinished trainings, too.
+
+    Of the other options, and of data and weights (their hashes' first digits), those show in which two trainings of
+    an encoder on a task differ; --json has all.
+    """
     from xglue_harness.cli.console import PlainConsole, print_json, table
-    from xglue_harness.housekeeping import kept_trainings
+    from xglue_harness.housekeeping import kept_trainings, telling_apart
     from xglue_harness.store.trainings import Store
 
     trainings = kept_trainings(Store())
     if as_json:
         print_json(trainings)
         return
-    heads = ("key", "task", "encoder", "lr", "epochs", "seed", "state", "MB", "last used")
-    shown = table(heads, "lllrrrlrl")
+    names = telling_apart(trainings)
+    heads = ("key", "task", "encoder", "lr", "epochs", "seed", *names, "state", "MB", "last used")
+    shown = table(heads, f"lllrrr{'r' * len(names)}lrl")
     for kept in trainings:
-        facts = (kept.task, kept.encoder, kept.learning_rate, kept.epochs, kept.seed, kept.state)
+        more = (kept.facts.get(name) for name in names)
+        facts = (kept.task, kept.encoder, kept.learning_rate, kept.epochs, kept.seed, *more, kept.state)
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.last_used))
         cells = ("-" if fact is None else str(fact) for fact in facts)
         shown.add_row(kept.key[:12], *cells, f"{kept.bytes / 1e6:.1f}", when)

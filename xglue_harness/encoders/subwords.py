@@ -126,7 +126,7 @@ def plain_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 def words_of(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> Texts:
     """Subwords of each word of all sentences; a word that becomes no subword at all gets the unknown one."""
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
-    if not tokenizer.is_fast or _glues_words(tokenizer):
+    if not tokenizer.is_fast or glues_words(tokenizer):
         blank = " " if tokenizer.is_fast else ""
         words = [blank + word for sentence in sentences for word in sentence]
         distinct = {word: place for place, word in enumerate(dict.fromkeys(words))}
@@ -152,7 +152,7 @@ def words_of(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> Texts:
     return Texts.one_by_one(np.insert(known.ids, known.starts[bare], unknown), lengths + bare)
 
 
-def _glues_words(tokenizer: Any) -> bool:
+def glues_words(tokenizer: Any) -> bool:
     """Whether words given one by one are read as parts of one word.
 
     So do byte-level tokenizers (RoBERTa, ModernBERT, BART) that do not put a blank before each word by themselves.

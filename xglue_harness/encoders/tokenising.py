@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from xglue_harness.bars import progress_bar
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.inputs import Inputs, concatenated
 from xglue_harness.encoders.languages import reading
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 2000
 """Rows that a fast tokenizer gets at once, to share among all cores."""
-_PATIENCE = 2.0
-"""Seconds after which a bar appears."""
 _PARALLEL = "TOKENIZERS_PARALLELISM"
 OVERLAP = 4
 """Neighbouring windows of a long sentence share a quarter (1/4) of a window."""
@@ -88,7 +86,7 @@ def tokenised(
     """
     make = _of_words if kind_of(spec).per_word else _of_texts
     title = f"{spec.title} {language}: tokenising"
-    bar = tqdm(total=len(rows), desc=title, unit="row", disable=not progress, delay=_PATIENCE, leave=False)
+    bar = progress_bar(len(rows), title, "row", wanted=progress)
     parts = []
     with reading(tokenizer, language), on_all_cores(), bar:
         frame = frame_of(spec, tokenizer, language)

@@ -9,12 +9,12 @@ from xglue_harness.harness.plugin import register
 from xglue_harness.harness.requests import backbone_of
 
 
-def load_as_lm_eval(model: str, arguments: Mapping[str, object], *, device: str = "cpu") -> Backbone:
+def load_as_lm_eval(model: str, arguments: Mapping[str, object] | str, *, device: str = "cpu") -> Backbone:
     """Encoder, tokenizer and configuration, fetched from the Hub where they are not in its cache.
 
     Args:
         model: lm_eval's ``--model``.
-        arguments: its ``--model_args``.
+        arguments: its ``--model_args``, as it reads them from the command line or by name.
         device: where the weights go.
 
     Raises:
@@ -23,4 +23,7 @@ def load_as_lm_eval(model: str, arguments: Mapping[str, object], *, device: str 
     register()
     from lm_eval.api.registry import get_model
 
-    return backbone_of(get_model(model).create_from_arg_obj(dict(arguments), {"device": device}))
+    family, more = get_model(model), {"device": device}
+    if isinstance(arguments, str):
+        return backbone_of(family.create_from_arg_string(arguments, more))
+    return backbone_of(family.create_from_arg_obj(dict(arguments), more))

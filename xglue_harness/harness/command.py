@@ -56,12 +56,11 @@ class LmEval:
             XGlueError: as the run raises it.
         """
         from lm_eval import simple_evaluate
-        from lm_eval.config.evaluate_config import EvaluatorConfig
         from lm_eval.loggers import EvaluationTracker
         from lm_eval.tasks import TaskManager
         from lm_eval.utils import make_table
 
-        config: Any = EvaluatorConfig.from_cli(_parsed(arguments))
+        config = parsed(arguments)
         tracker = EvaluationTracker(output_path=config.output_path)
         manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata=config.metadata)
         results = simple_evaluate(
@@ -92,12 +91,17 @@ class LmEval:
         return written
 
 
-def _parsed(arguments: Sequence[str]) -> Any:
-    """lm_eval's own reading of its arguments."""
+def parsed(arguments: Sequence[str]) -> Any:
+    """lm_eval's own reading of its arguments, an ``EvaluatorConfig``.
+
+    Raises:
+        SystemExit: where its parser refuses them.
+    """
     from lm_eval._cli import HarnessCLI
+    from lm_eval.config.evaluate_config import EvaluatorConfig
 
     sys.argv = ["lm_eval", "run", *arguments]
-    return HarnessCLI().parse_args()
+    return EvaluatorConfig.from_cli(HarnessCLI().parse_args())
 
 
 def _written(tracker: Any, results: Any) -> Path:

@@ -173,7 +173,6 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
-    from lm_eval.utils import make_table
 
     began = time.perf_counter()
     loud = logging.getLogger("lm_eval")
@@ -188,6 +187,8 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
         with _store(Path(temporary) / "store"):
             results = evaluate_sample(folder, output=output)
     loud.setLevel(level)
+    from lm_eval.utils import make_table  # patched by now
+
     print(make_table(results))  # noqa: T201
     print(make_table(results, "groups"))  # noqa: T201
     print(  # noqa: T201

@@ -8,8 +8,8 @@ threads wait. Imports nothing heavy: it is imported with the tasks.
 
 from __future__ import annotations
 
+import inspect
 import logging
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.exclusive import one_thread
+from xglue_harness.harness.showing import is_task_loaded
 from xglue_harness.interrupt import told_how_to_go_on, told_in_one_line
 from xglue_harness.threads import is_lm_eval, line, settle
 
@@ -34,6 +35,8 @@ class _Begun(threading.local):
     """The lock that it holds."""
     output: str | None = None
     """Where its results will be written; lm-eval tells no one but its writer of results."""
+    batch_size: object = None
+    """lm-eval's ``--batch_size``."""
 
 
 _begun = _Begun()
@@ -42,13 +45,18 @@ _begun = _Begun()
 def beginning(original: Function) -> Function:
     """Of ``simple_evaluate``: it seeds all generators and loads a model before the tasks are known, one run at a time.
 
-    An error of ours ends lm_eval's command line with its message alone.
+    What its options have wrong is said before. An error of ours ends lm_eval's command line with its message alone.
     """
 
     def simple_evaluate(*args: object, **kwargs: object) -> object:
         with told_in_one_line(), ExitStack() as hold:
             hold.enter_context(one_thread())
-            _begun.hold = hold
+            given = inspect.signature(original).bind_partial(*args, **kwargs).arguments
+            if _is_any_ours(given.get("tasks")):
+                from xglue_harness.harness.early import check
+
+                check(given)
+            _begun.hold, _begun.batch_size = hold, given.get("batch_size")
             return original(*args, **kwargs)
 
     return simple_evaluate
@@ -60,15 +68,16 @@ def binding(original: Function) -> Function:
     def evaluate(*args: Any, **kwargs: Any) -> Any:
         lm = kwargs["lm"] if "lm" in kwargs else args[0] if args else None
         loaded = kwargs["task_dict"] if "task_dict" in kwargs else args[1] if len(args) > 1 else {}
-        tasks = list(_ours(loaded)) if _is_task_loaded() else []
-        hold, output = _begun.hold, _begun.output
-        _begun.hold = _begun.output = None
+        tasks = list(_ours(loaded)) if is_task_loaded() else []
+        hold, output, batch_size = _begun.hold, _begun.output, _begun.batch_size
+        _begun.hold = _begun.output = _begun.batch_size = None
         if not tasks:
             if hold is not None:
                 hold.close()  # others may go on beside it
             return original(*args, **kwargs)
         with told_how_to_go_on(), one_thread():
-            bind_model_to_tasks(lm, tasks, chat=bool(kwargs.get("apply_chat_template")), output=output)
+            chat = bool(kwargs.get("apply_chat_template"))
+            bind_model_to_tasks(lm, tasks, chat=chat, output=output, batch_size=batch_size)
             return original(*args, **kwargs)
 
     return evaluate
@@ -95,7 +104,7 @@ def saving_predictions(original: Function) -> Function:
 
     def save_results_aggregated(self: Any, results: Any, *args: object, **kwargs: object) -> None:
         original(self, results, *args, **kwargs)
-        if _is_task_loaded() and self.output_path and getattr(self, "date_id", None):
+        if is_task_loaded() and self.output_path and getattr(self, "date_id", None):
             from xglue_harness.harness.prediction_files import copy_predictions
 
             path = Path(self.output_path)
@@ -110,19 +119,22 @@ def settling_threads(original: Function) -> Function:
 
     def process_tasks(self: Any, *args: object, **kwargs: object) -> object:
         manager = original(self, *args, **kwargs)
-        if is_lm_eval() and any(str(name).startswith("xglue_") for name in self.tasks):
+        if is_lm_eval() and _is_any_ours(self.tasks):
             settle()
         return manager
 
     return process_tasks
 
 
-def _is_task_loaded() -> bool:
-    """Whether a task of ours can be among those of a run; a run without any is let alone and imports nothing."""
-    return "xglue_harness.harness.leaf_task" in sys.modules
+def _is_any_ours(tasks: object) -> bool:
+    """Whether a task of ours is among lm-eval's names of tasks."""
+    names = tasks if isinstance(tasks, list | tuple) else ()
+    return any(isinstance(name, str) and name.startswith("xglue_") for name in names)
 
 
-def bind_model_to_tasks(lm: Any, tasks: Sequence[LeafTask], *, chat: bool, output: str | None) -> None:
+def bind_model_to_tasks(
+    lm: Any, tasks: Sequence[LeafTask], *, chat: bool, output: str | None, batch_size: object = None
+) -> None:
     """Let tasks of ours meet the model.
 
     Args:
@@ -130,6 +142,7 @@ def bind_model_to_tasks(lm: Any, tasks: Sequence[LeafTask], *, chat: bool, outpu
         tasks: all of a run.
         chat: whether a chat template is to be applied.
         output: where the results will be written, if anywhere.
+        batch_size: lm-eval's ``--batch_size``; 1, its own default, says nothing.
 
     Raises:
         XGlueError: where the model can't be used as the options want it, was made with arguments that its user did not
@@ -158,6 +171,16 @@ def bind_model_to_tasks(lm: Any, tasks: Sequence[LeafTask], *, chat: bool, outpu
         if chat:
             bare = "--apply_chat_template has no effect: an encoder reads the bare texts"
             notes += [f"protocol {name}: {bare}" for name in sorted(protocols - {"prompt"})]
+        if batch_size not in (None, 1, "1"):
+            batched = {
+                "finetune": "a training's is the option batch_size in --metadata, and predictions are",
+                "probe": "texts are",
+            }
+            notes += [
+                f"protocol {name}: --batch_size has no effect: {what} batched by the memory there is"
+                for name, what in batched.items()
+                if name in protocols
+            ]
         for note in dict.fromkeys(notes):
             logger.warning("%s", note)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xglue_harness.harness import evaluation, hf
+from xglue_harness.harness import evaluation, hf, showing
 from xglue_harness.interrupt import told_how_to_go_on
 from xglue_harness.resources import tasks_folder
 
@@ -232,6 +232,24 @@ PATCHES = (
         "EvaluationTracker.save_results_aggregated",
         evaluation.saving_predictions,
         "a task can't put files of its own beside the results",
+    ),
+    Patch(
+        "lm_eval.api.task",
+        "tqdm",
+        showing.showing_long_bars,
+        "a bar for each language while requests are built, which takes milliseconds",
+    ),
+    Patch(
+        "lm_eval.utils",
+        "make_table",
+        showing.printing_tables,
+        "a table of ours has each number three times, and each language a line of its own (`XGLUE_TABLE=off`: stays)",
+    ),
+    Patch(
+        "lm_eval.evaluator",
+        "get_git_commit_hash",
+        showing.asking_git_quietly,
+        "outside a repository git prints `fatal: not a git repository`",
     ),
     Patch(
         "lm_eval.config.evaluate_config",

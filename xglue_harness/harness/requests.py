@@ -70,11 +70,12 @@ def answer(lm: LanguageModel, requests: list[TransferRequest], *, disable_tqdm: 
         identity = identify(backbone)
         entries = [try_out(identity, job) for job in jobs]
         warn_of_unknown(jobs)
+        places = [f"{number} of {len(jobs)}" for number in range(1, len(jobs) + 1)]
         done = chain(
             ((group, run_probe_job(identity, job)) for group, job in zip(frozen, probe_jobs, strict=True)),
             (
-                (group, run_job(identity, job, entry=entry, progress=not disable_tqdm))
-                for group, job, entry in zip(tuned, jobs, entries, strict=True)
+                (group, run_job(identity, job, entry=entry, progress=not disable_tqdm, place=f" (task {place})"))
+                for place, group, job, entry in zip(places, tuned, jobs, entries, strict=True)
             ),
         )
         for group, outcomes in done:

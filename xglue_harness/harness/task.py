@@ -12,6 +12,7 @@ from lm_eval.api.metrics import mean
 
 from xglue_harness import benchmark
 from xglue_harness.errors import RecipeError
+from xglue_harness.harness.early import checked_options
 from xglue_harness.harness.finetuning import FineTuning
 from xglue_harness.harness.groups import marks_of
 from xglue_harness.harness.language_model import Function, LanguageModel
@@ -22,12 +23,9 @@ from xglue_harness.harness.prediction_files import keep_predictions
 from xglue_harness.harness.probing import Probing
 from xglue_harness.harness.prompting import Prompting
 from xglue_harness.harness.protocol import DOCUMENT, EvaluationProtocol, Metadata, Scored, protocol_of
-from xglue_harness.recipe import parse_options, read_by
+from xglue_harness.recipe import read_by
 from xglue_harness.resources import tasks_folder
 from xglue_harness.transfer.leaf import Document
-
-OWN_METADATA = frozenset({"version", "xglue_task", "xglue_language", "config_source"})
-"""Metadata that the YAML and lm_eval itself put into a task."""
 
 
 def _leaf_metadata(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,13 +75,10 @@ class TransferTask(LeafTask):
         register()  # with --include_path the hook may not have run
         config = {key: value for key, value in config.items() if key != "class"}
         metadata = config["metadata"] = {**_leaf_metadata(config), **(config.get("metadata") or {})}
-        if "batch_size" in names_of_last():
-            forget_last()  # a next run may bring a model that is built already
-            raise RecipeError(
-                "batch_size among the model's arguments would also be taken for the recipe's: give lm_eval's own as "
-                "--batch_size (or simple_evaluate(batch_size=...)), and the recipe's in --metadata"
-            )
-        options = parse_options(metadata, foreign=OWN_METADATA | names_of_last())
+        arguments = names_of_last()
+        if "batch_size" in arguments:  # which is refused; a next run may bring a model that is built already
+            forget_last()
+        options = checked_options(metadata, arguments)
         self.protocol = FineTuning(self)
         super().__init__(config, benchmark.task(metadata["xglue_task"]), metadata["xglue_language"], options)
 
@@ -111,7 +106,7 @@ class TransferTask(LeafTask):
         self.protocol = ways[name]()
         self.OUTPUT_TYPE = self.protocol.output_type
         notes = []
-        if given := sorted(self.options.model_fields_set - read_by(name) - names_of_last()):
+        if given := sorted(self.options.given - read_by(name) - names_of_last()):
             if name == "probe":
                 read = ", ".join(sorted(read_by(name)))
                 raise RecipeError(

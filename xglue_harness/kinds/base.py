@@ -107,6 +107,19 @@ class TaskKind(ABC):
         """Number of classes in a row's label."""
         return 1
 
+    @property
+    def unit(self) -> str:
+        """What `instances` are, in the plural."""
+        return "rows"
+
+    def instances(self, label: Any) -> list[tuple[Any, str]]:
+        """What in a row's label is right or wrong by itself: its place and its class.
+
+        Args:
+            label: class of the row, or those of its words.
+        """
+        return [(0, self.spec.labels[label])]
+
     def column_type(self, value: Any, name: str = "item") -> Any:
         """Arrow's type of a column of labels, or of texts that have one each.
 

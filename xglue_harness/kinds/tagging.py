@@ -27,6 +27,18 @@ class Tagging(TaskKind):
         """Number of words."""
         return len(label)
 
+    @property
+    def unit(self) -> str:
+        """Words, or entities."""
+        return "words" if self.spec.metric == "acc" else "entities"
+
+    def instances(self, label: Any) -> list[tuple[Any, str]]:
+        """Words by their number, or entities by their first and last word."""
+        names = self._names(label)
+        if self.spec.metric == "acc":
+            return [*enumerate(names)]
+        return [((start, end), name) for name, start, end in sorted(metrics.entities(names), key=lambda one: one[1])]
+
     def column_type(self, value: Any, name: str = "item") -> Any:
         """A list, with an element a word."""
         import pyarrow as pa

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from xglue_harness.bars import progress_bar
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.encoders.batching import budget_batches
 from xglue_harness.encoders.cpu_kernels import evaluation_kernels
@@ -152,7 +152,7 @@ def predict(
         budget = known_budget(backbone.device) if memory is None else forward.probe(memory)
         batches = [computed[batch] for batch in budget_batches(lengths[computed], budget, backbone.batch_rule)]
         title = f"{prepared[0].spec.title}{note}"
-        with tqdm(total=len(inputs), desc=title, unit="ex", disable=not progress, leave=False) as bar:
+        with progress_bar(len(inputs), title, "ex", wanted=progress) as bar:
             for batch in batches:
                 forward.compute(batch)
                 bar.update(int(equals[batch].sum()))

@@ -32,11 +32,11 @@ CONTINUED: Mapping[str, str] = {
 TITLES: Mapping[str, str] = {
     "mbert": "mBERT",
     "xlmr-base": "XLM-R base",
-    "mbart-large-50": "mBART",
-    "mbart-m2m": "mBART m2m",
-    "mbart-m2o": "mBART m2o",
-    "mbart-o2m": "mBART o2m",
-    "nllb-600m": "NLLB 600M",
+    "mbart-large-50": "mBART-50",
+    "mbart-m2m": "mBART-50 m2m",
+    "mbart-m2o": "mBART-50 m2o",
+    "mbart-o2m": "mBART-50 o2m",
+    "nllb-600m": "NLLB-200 distilled 600M",
 }
 
 NOTES = (

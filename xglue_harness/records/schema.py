@@ -111,6 +111,18 @@ class EpochScores(Part):
     constant: bool | None = Field(None, description="whether English dev got one class only; null: not predicted")
 
 
+class NamedRecipe(Part):
+    """The recipe that a run was given by its name, or by the path of its file."""
+
+    name: str = Field(description="of the recipe: one that comes with xglue-harness, or its file's name")
+    sha256: Sha256 = Field(description="sha256 of its file")
+    options: JsonObject = Field(description="the options that it sets for this task")
+    changed: JsonObject = Field(
+        description="options that were given beside it and are other than its own, or than the default where it has "
+        "none: these count"
+    )
+
+
 class Curve(Part):
     """How a training went: a point every 16 steps, or every multiple of 16 where it is long, and one at its end."""
 
@@ -274,6 +286,9 @@ class RunRecord(Record):
 
     protocol: Literal["finetune"] = Field(description="how the model was used")
     recipe: JsonObject = Field(description="all options of the fine-tuning, none left at a default, and their key")
+    named_recipe: NamedRecipe | None = Field(
+        None, description="the recipe that was asked for by name; null: none was, so defaults are the paper's"
+    )
     data: Data = Field(description="the rows that were read")
     backbone: BackboneRecord = Field(description="the pretrained encoder and its tokenizer")
     selection: Selection = Field(description="which epoch's weights were scored")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xglue_harness.benchmark import TASKS, TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.errors import DataError
 from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.schema import RunRecord
@@ -68,6 +68,11 @@ def series_of(runs: Sequence[Run]) -> list[Series]:
             title = " ".join(filter(None, (names[members[0].backbone], _words(facts[key], others))))
             made.append(Series(TASKS[task], title, tuple(members)))
     return made
+
+
+def english_first(languages: Iterable[str]) -> list[str]:
+    """Languages with the one that was trained on before the others."""
+    return sorted(languages, key=lambda language: language != SOURCE_LANGUAGE)
 
 
 def chosen(runs: Sequence[Run], tasks: Collection[str], backbones: Collection[str] = ()) -> list[Run]:

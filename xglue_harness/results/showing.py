@@ -9,7 +9,7 @@ from typing import Any
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.metrics import group_stderr
 from xglue_harness.results.reading import Run, Score
-from xglue_harness.results.series import series_of
+from xglue_harness.results.series import english_first, series_of
 
 SAME = 5e-7
 """Scores that are no further apart are one: they differ by the order of additions only."""
@@ -84,7 +84,7 @@ def _table(lines: Sequence[tuple[str, list[Run]]]) -> ShownTask:
     first = lines[0][1][0]
     spec = first.spec
     there = {run.language for _, members in lines for run in members}
-    order = sorted(there, key=lambda language: (language != SOURCE_LANGUAGE, spec.languages.index(language)))
+    order = english_first(language for language in spec.languages if language in there)
     official = any(_official_differs(run) for _, members in lines for run in members)
     seeds = any(run.seed is not None for _, members in lines for run in members)
     counts = len({len(members) for _, members in lines}) > 1  # else a mean would be read as one of the same languages

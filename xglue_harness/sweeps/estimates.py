@@ -11,7 +11,7 @@ from typing import Any, Literal
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import SweepError
 from xglue_harness.leaderboard.contributions.recipes import recipe_terms
-from xglue_harness.recipe import Options, parse_options, resolve
+from xglue_harness.recipe import Options, parse_options, resolve, with_recipe
 from xglue_harness.sweeps.amounts import Amount
 from xglue_harness.sweeps.cards import Card, card_of
 from xglue_harness.sweeps.finished import Finished
@@ -128,13 +128,17 @@ def parse_rates(given: Iterable[str], backbones: Collection[str]) -> dict[str, f
 
 
 def settings_of(job: Job) -> dict[str, Any]:
-    """The options of a job that are not left at their defaults: the metadata before the arguments of the model."""
-    return {**{key: value for key, value in job.model_args.items() if key in Options.model_fields}, **job.metadata}
+    """The options of a job that are not left at their defaults: recipe < arguments of the model < metadata."""
+    return with_recipe(_given(job), job.task)
 
 
 def options_of(job: Job) -> Options:
     """All options of a job."""
-    return parse_options(settings_of(job))
+    return parse_options(_given(job), task=job.task)
+
+
+def _given(job: Job) -> dict[str, Any]:
+    return {**{key: value for key, value in job.model_args.items() if key in Options.model_fields}, **job.metadata}
 
 
 def has_recipe(encoder: str, recipe: Mapping[str, Any], job: Job) -> bool:

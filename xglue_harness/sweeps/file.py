@@ -6,15 +6,16 @@ import difflib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator, model_validator
 
 from xglue_harness.benchmark import ALL_GROUP, TASKS
-from xglue_harness.errors import SweepError
+from xglue_harness.errors import RecipeError, SweepError
 from xglue_harness.files import read_regular, user_path
-from xglue_harness.recipe import ONLY_FOR, Options
+from xglue_harness.plain_yaml import parse_yaml
+from xglue_harness.recipe import ONLY_FOR, Options, with_recipe
+from xglue_harness.recipe_files import is_recipe_path
 from xglue_harness.records.schema import Rule
 
 LIMIT = 1_000_000
@@ -39,11 +40,9 @@ Count = Annotated[int, Field(ge=1)]
 
 def _recipe_schema() -> dict[str, Any]:
     properties = Options.model_json_schema()["properties"]
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {name: properties[name] for name in RECIPE},
-    }
+    name = {"type": "string", "description": properties["recipe"]["description"]}
+    options = {option: properties[option] for option in RECIPE} | {"recipe": name}
+    return {"anyOf": [name, {"type": "object", "additionalProperties": False, "properties": options}]}
 
 
 class _Part(BaseModel):
@@ -104,7 +103,9 @@ class SweepFile(_Part):
     )
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1, description="one training for each")
     recipe: Annotated[dict[str, Any], WithJsonSchema(_recipe_schema())] = Field(
-        default_factory=dict, description="options of a run that are not at their defaults, which are the paper's"
+        default_factory=dict,
+        description="a recipe by its name or path; or options of a run that are not at their defaults, which are the "
+        "paper's, recipe: NAME among them",
     )
     select: Rule = Field("last", description="which epoch counts; records have the scores of all rules anyway")
     diagnostics: tuple[str, ...] = Field((), description="measures beside the scores, as the option of that name")
@@ -148,6 +149,11 @@ class SweepFile(_Part):
             raise ValueError("a seed stands there twice")
         return seeds
 
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _by_name(cls, recipe: Any) -> Any:
+        return {"recipe": recipe} if isinstance(recipe, str) else recipe
+
     @field_validator("recipe")
     @classmethod
     def _known_options(cls, recipe: dict[str, Any]) -> dict[str, Any]:
@@ -160,9 +166,14 @@ class SweepFile(_Part):
 
     @model_validator(mode="after")
     def _options_hold_together(self) -> SweepFile:
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in self.metadata.items()}
         try:
-            given = {key: tuple(value) if isinstance(value, list) else value for key, value in self.metadata.items()}
-            Options.model_validate(given, strict=True)
+            for task in {leaf[0] for name in self.tasks for leaf in leaves_of(name)}:
+                settings = with_recipe(given, task)
+                settings.pop("recipe", None)
+                Options.model_validate(settings, strict=True)
+        except RecipeError as error:
+            raise ValueError(str(error)) from None
         except ValidationError as error:
             raise ValueError(_problems(error, prefix="recipe.")) from None
         return self
@@ -214,14 +225,14 @@ def load(path: Path) -> SweepFile:
     except UnicodeDecodeError:
         raise SweepError(f"{path}: is no text in UTF-8; expected YAML") from None
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
-        raise SweepError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise SweepError(f"{path}: is nested too deeply") from None
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise SweepError(f"{path}: {error}") from None
     if not isinstance(value, dict):
         raise SweepError(f"{path}: expected keys and values, such as `output: results`; found {type(value).__name__}")
     try:
+        if "recipe" in value:
+            value["recipe"] = _recipe_from(path.absolute().parent, value["recipe"])
         sweep = SweepFile.model_validate_json(json.dumps(value), strict=True)  # JSON's lists may become tuples
         return _with_absolute_paths(sweep, path.absolute().parent)
     except ValidationError as error:
@@ -285,6 +296,15 @@ def _with_absolute_paths(sweep: SweepFile, base: Path) -> SweepFile:
     )
 
 
+def _recipe_from(base: Path, recipe: Any) -> Any:
+    """The file's ``recipe``, with the path of a recipe's own file made absolute before that file is read."""
+    if isinstance(recipe, str):
+        return str((base / user_path(recipe)).resolve()) if is_recipe_path(recipe) else recipe
+    if isinstance(recipe, dict) and isinstance(name := recipe.get("recipe"), str):
+        return {**recipe, "recipe": _recipe_from(base, name)}
+    return recipe
+
+
 def _is_repository(data: str, base: Path) -> bool:
     """Whether this is the Hub's copy of the data and not a path."""
     from xglue_harness.data.hub_datasets import COPY
@@ -321,29 +341,3 @@ def _problem(item: Any, prefix: str) -> str:
     if item["type"] == "missing":
         return f"{where}: is missing"
     return f"{where}: {message}" if parts else message
-
-
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML as people read it: a key once, 2e-5 is a number, and ``no`` is Norwegian; anchors may be used."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        own = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        for key in own:
-            if not isinstance(key, str):
-                raise yaml.YAMLError(f"the key {key!r} is no text: put it into quotes")
-            if own.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key} stands there twice, {str(node.start_mark).strip()}")
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep=True)
-        return mapping
-
-
-for _tag, _pattern, _first in (
-    ("null", r"~|null|", ["~", "n", ""]),
-    ("bool", r"true|false", ["t", "f"]),
-    ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
-    ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", list("-+.0123456789")),
-    ("merge", r"<<", ["<"]),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^({_pattern})$"), _first)

@@ -120,6 +120,7 @@ def expand(sweep: SweepFile) -> list[Job]:
     Raises:
         SweepError: where two backbones of the file are the same, or a file that the sweep names can't be looked at.
     """
+    from xglue_harness.recipe import with_recipe
     from xglue_harness.sweeps.file import leaves_of
 
     wanted = {leaf for name in sweep.tasks for leaf in leaves_of(name)}
@@ -134,7 +135,8 @@ def expand(sweep: SweepFile) -> list[Job]:
                 continue
             metadata = _metadata(sweep.metadata, task)
             stamps = _stamps([*_strings(arguments), *_strings(metadata)])
-            weight = _subwords(task, metadata) * metadata.get("epochs", 10) * sizes[name]
+            settings = with_recipe(metadata, task)
+            weight = _subwords(task, settings) * settings.get("epochs", 10) * sizes[name]
             facts = (backbone.model, arguments, metadata, sweep.device, needs, stamps, weight)
             jobs += [Job(name, task, languages, seed, *facts) for seed in sweep.seeds]
     names: dict[str, str] = {}

@@ -68,6 +68,7 @@ class Group:
         gpu_hours_left: the same, times GPUs.
         store_bytes: that all of these trainings take in the store, at most.
         working_bytes: that one takes beside, while it trains.
+        trained: numbers that one trains; ``None``: not known.
     """
 
     backbone: str
@@ -86,6 +87,7 @@ class Group:
     gpu_hours_left: float | None
     store_bytes: int | None
     working_bytes: int | None
+    trained: int | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ def total(parts: Iterator[float | None] | Sequence[float | None]) -> float | Non
 def plan(
     names: Sequence[str],
     jobs: Sequence[Job],
-    output: Path,
+    output: Path | None,
     store: Store,
     *,
     keep_encoders: bool = True,
@@ -190,7 +192,7 @@ def plan(
     Args:
         names: of the backbones, in the order of the file.
         jobs: all of it (`xglue_harness.sweeps.jobs.expand`).
-        output: where its results are.
+        output: where its results are; ``None``: there are none to look for.
         store: where its trainings will be.
         keep_encoders: whether they stay there once their job is done.
         device: to plan for; by default the one that everything has run on.
@@ -202,7 +204,7 @@ def plan(
     """
     walls, results, stored, begun = _wall_seconds(output), {}, [*in_store(store)], [*begun_in_store(store)]
     for job in jobs:
-        if (output / job.folder).is_dir() and (item := in_results(output / job.folder)) is not None:
+        if (folder := _results_folder(output, job)) is not None and (item := in_results(folder)) is not None:
             results[job.key] = item
     finished = [*results.values(), *stored]
     device = the_device(finished, device)
@@ -231,9 +233,15 @@ def plan(
     return Plan(tuple(groups), device, facts, _RESULT_BYTES * documents, int(_TOKEN_BYTES * sum(tokens.values())))
 
 
-def _wall_seconds(output: Path) -> dict[str, float]:
+def _results_folder(output: Path | None, job: Job) -> Path | None:
+    """Where a job's results are; ``None`` where there are none yet."""
+    folder = None if output is None else output / job.folder
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _wall_seconds(output: Path | None) -> dict[str, float]:
     """How long jobs took that are done, from their claim to their results, by their keys."""
-    if not (output / FOLDER).is_dir():
+    if output is None or not (output / FOLDER).is_dir():
         return {}
     return {key: float(facts["seconds"]) for key, facts in Queue(output).facts().items() if facts.get("seconds")}
 
@@ -253,7 +261,7 @@ def _overhead(walls: Mapping[str, float], results: Mapping[str, Finished]) -> fl
 class _There:
     """Where results are, and the trainings of the store: those that are finished, and those that were begun."""
 
-    output: Path
+    output: Path | None
     stored: Sequence[Finished]
     begun: Sequence[tuple[str, Mapping[str, Any]]]
 
@@ -262,7 +270,7 @@ def _group(seeds: Sequence[Job], amount: Amount, known: Known, walls: Sequence[f
     first = seeds[0]
     shape = shape_of(first.model_args["pretrained"], first.model_args.get("revision"))
     alike = [item for item in there.stored if is_of_shape(item, first, amount)]
-    done = [job for job in seeds if (there.output / job.folder).is_dir()]
+    done = [job for job in seeds if _results_folder(there.output, job) is not None]
     kept_seeds = {item.recipe.get("seed") for item in alike}
     trained = [job for job in seeds if job not in done and job.seed in kept_seeds]
     begun_seeds = {recipe.get("seed") for encoder, recipe in there.begun if has_recipe(encoder, recipe, first)}
@@ -270,7 +278,8 @@ def _group(seeds: Sequence[Job], amount: Amount, known: Known, walls: Sequence[f
     time = duration(first, amount, shape, known, walls)
     left = _seconds_left(time, len(seeds) - len(done) - len(trained), len(trained))
     gpus = 0.0 if (known.device or "").lower().startswith("cpu") else _gpus(first)
-    kept, working = _bytes(first, amount, shape, alike)
+    trained_numbers = None if shape is None else _trained_numbers(amount, shape, alike)
+    kept, working = _bytes(first, trained_numbers, alike)
     return Group(
         backbone=first.backbone,
         task=first.task,
@@ -288,6 +297,7 @@ def _group(seeds: Sequence[Job], amount: Amount, known: Known, walls: Sequence[f
         gpu_hours_left=None if left is None else left * gpus / 3600,
         store_bytes=None if kept is None else kept * len(seeds),
         working_bytes=working,
+        trained=trained_numbers,
     )
 
 
@@ -311,13 +321,17 @@ def _gpus(job: Job) -> float:
     return 1.0 if job.needs.gpus is None else job.needs.gpus
 
 
-def _bytes(job: Job, amount: Amount, shape: Shape | None, alike: Sequence[Finished]) -> tuple[int | None, int | None]:
-    """What a training takes in the store in the end, at most, and beside while it trains."""
-    if shape is None:
-        return None, None
+def _trained_numbers(amount: Amount, shape: Shape, alike: Sequence[Finished]) -> int:
+    """How many numbers a training changes: all layers, and the rows of the embedding table that its texts have."""
     rows = min(_HEAPS * amount.train**0.5, _TRAINED_SHARE * shape.embedding / max(1, shape.width))
     known_rows = [item.training.embedding_rows for item in alike if item.training.embedding_rows is not None]
-    parameters = int(shape.body + (known_rows[0] if known_rows else rows) * shape.width)
+    return int(shape.body + (known_rows[0] if known_rows else rows) * shape.width)
+
+
+def _bytes(job: Job, numbers: int | None, alike: Sequence[Finished]) -> tuple[int | None, int | None]:
+    """What a training takes in the store in the end, at most, and beside while it trains."""
+    if numbers is None:
+        return None, None
     sizes = [item.bytes for item in alike if item.bytes is not None]
-    kept = max(sizes) if sizes else epoch_bytes(parameters) * most_epochs_kept(job)
-    return kept, working_bytes(parameters) - epoch_bytes(parameters)
+    kept = max(sizes) if sizes else epoch_bytes(numbers) * most_epochs_kept(job)
+    return kept, working_bytes(numbers) - epoch_bytes(numbers)

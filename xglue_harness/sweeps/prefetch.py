@@ -123,4 +123,4 @@ def _tokenise(backbone: Backbone, job: Job, probes: dict[int, Finding], *, progr
 def _options(job: Job) -> Options:
     """Those of the run, but for the precision, which this machine may not have and tokens don't depend on."""
     of_model = {name: value for name, value in job.model_args.items() if name in OF_MODEL_OR_RUN}
-    return parse_options({**of_model, **job.metadata, "precision": "fp32"})
+    return parse_options({**of_model, **job.metadata, "precision": "fp32"}, task=job.task)

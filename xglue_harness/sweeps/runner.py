@@ -188,7 +188,8 @@ def judged(error: BaseException) -> Reply:
         passing |= any(isinstance(cause, (ConnectionError, TimeoutError, socket.gaierror)) for cause in chain)
     ours = isinstance(error, (XGlueError, SystemExit))
     said = "lm_eval refuses its arguments; the log says which" if isinstance(error, SystemExit) else str(error)
-    line = " ".join(said.split()) or "no message"
+    reason = said.rpartition("\n")[2] if ours else said  # below a list of what is allowed
+    line = " ".join(reason.split()) or "no message"
     name = "" if ours else f"{type(error).__name__}: "
     return Reply("failed", error=f"{name}{line}"[:LENGTH], retry=passing or not ours, is_full=is_full)
 

@@ -48,16 +48,24 @@ def shape_of(pretrained: str, revision: str | None) -> Shape | None:
     if described is not None:
         numbers = described.parameters
         return Shape(numbers.encoder - numbers.embedding, numbers.embedding, described.width, "the leaderboard's YAML")
-    path = Path(pretrained, "config.json")
-    if not path.is_file():
-        found = _cached(pretrained, revision)
-        if found is None:
-            return None
-        path = found
+    config = config_of(pretrained, revision)
+    return None if config is None else from_config(config)
+
+
+def config_of(pretrained: str, revision: str | None) -> Mapping[str, Any] | None:
+    """What the ``config.json`` of a checkpoint says; ``None`` where it is not on this machine, or no JSON.
+
+    Args:
+        pretrained: a folder, or an id on the Hub.
+        revision: on the Hub.
+    """
+    own = Path(pretrained, "config.json")
+    path = own if own.is_file() else _cached(pretrained, revision)
     try:
-        return from_config(json.loads(path.read_text(encoding="utf-8")))
+        config = None if path is None else json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return config if isinstance(config, dict) else None
 
 
 def from_config(config: Mapping[str, Any]) -> Shape | None:

@@ -114,6 +114,7 @@ def finetune(
     checkpoint_seconds: float = 600.0,
     progress: bool = True,
     graphs: bool = True,
+    place: str = "",
 ) -> FineTuned:
     """Fine-tune a copy of an encoder; the encoder itself stays as it was.
 
@@ -131,6 +132,7 @@ def finetune(
         checkpoint_seconds: time between two checkpoints; there is one after each epoch, too.
         progress: show bars.
         graphs: record steps as CUDA graphs where that can be done.
+        place: among the trainings of a run, for the log.
 
     Raises:
         TrainingError: when the loss is not finite, memory runs out, or the processes were given different things.
@@ -152,7 +154,16 @@ def finetune(
         with CostMeter(backbone.device) as meter:
             checkpoints = CheckpointFolder(store.working_folder(key))
             trainer = Trainer(
-                backbone, spec, recipe, data, checkpoints, world, checkpoint_seconds, progress, graphs=graphs
+                backbone,
+                spec,
+                recipe,
+                data,
+                checkpoints,
+                world,
+                checkpoint_seconds,
+                progress,
+                graphs=graphs,
+                place=place,
             )
             trainer.train()
         training = trainer.training(meter, key)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tqdm import tqdm
 
+from xglue_harness.bars import progress_bar
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.collapse import chance
 from xglue_harness.encoders.batching import epoch_batches
@@ -27,6 +27,7 @@ from xglue_harness.training.curve import LearningCurve
 from xglue_harness.training.dev_sets import DevSets
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
+from xglue_harness.training.outlook import Outlook
 from xglue_harness.training.selection import needed
 from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.weights import trained_tensors
@@ -73,6 +74,7 @@ class Trainer:
         progress: bool,
         *,
         graphs: bool = True,
+        place: str = "",
     ) -> None:
         self._backbone, self._spec, self._recipe, self._data = backbone, spec, recipe, data
         self._checkpoints, self._world, self._checkpoint_seconds = checkpoints, world, checkpoint_seconds
@@ -84,6 +86,7 @@ class Trainer:
         self._steps_per_epoch = math.ceil(len(self._inputs) / recipe.batch_size)
         # Rounded first: 100 * 1.1 is a little more than 110.
         self._steps = math.ceil(round(self._steps_per_epoch * recipe.epochs, 6))
+        self._outlook = Outlook(f"{spec.title}{place}", self._steps, backbone.device)
         self._embedding_rows: int | None = None
         checkpoint = world.only_on_main(checkpoints.load)
         before = world.broadcast(None if checkpoint is None else checkpoint[0])
@@ -98,7 +101,7 @@ class Trainer:
         """Train until the last epoch is finished and scored."""
         counters = self.progress.counters
         title = f"{self._spec.title}: fine-tuning"
-        with tqdm(total=self._steps, initial=counters.step, desc=title, unit="step", disable=not self._bars) as bar:
+        with progress_bar(self._steps, title, "step", wanted=self._bars, leave=True, initial=counters.step) as bar:
             while True:
                 if self.progress.epochs and self.progress.epochs[-1].epoch == counters.step / self._steps_per_epoch:
                     self._score_epoch()
@@ -180,6 +183,7 @@ class Trainer:
                         raise KeyboardInterrupt
                 self._train_step.step(batch)
                 bar.update()
+                self._outlook.after(counters.step, self._memory)
                 if counters.final_loss is not None:
                     bar.set_postfix(loss=f"{counters.final_loss:.3f}", refresh=False)
             self.progress.epochs.append(EpochScores(epoch=counters.step / self._steps_per_epoch, dev={}))

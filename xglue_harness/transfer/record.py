@@ -57,6 +57,7 @@ def record(
         target_language=leaf.language,
         sample=leaf.is_sample,
         recipe={**recipe.model_dump(), "key": recipe.key},
+        named_recipe=job.options.recipe,
         data=data_record(leaf, {**job.files, **leaf.files}, job.unofficial),
         backbone=backbone_record(backbone, identity),
         selection=selection,

@@ -61,7 +61,9 @@ class _LeafRun:
         return self.epochs[self.leaf.options.select]
 
 
-def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progress: bool) -> list[Outcome]:
+def run_job(
+    identity: Identity, job: Job, *, entry: Entry | None = None, progress: bool, place: str = ""
+) -> list[Outcome]:
     """Fine-tune, or take from the store, and predict; every selection rule is scored, one gives the answer.
 
     Args:
@@ -69,6 +71,7 @@ def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progres
         job: what is to be done.
         entry: the training, where the store is known to have it.
         progress: show bars.
+        place: of the job in its run, for the log.
 
     Returns:
         What came of each of the job's leaves.
@@ -87,6 +90,7 @@ def run_job(identity: Identity, job: Job, *, entry: Entry | None = None, progres
             checkpoint_seconds=seconds,
             progress=progress,
             graphs=options.graphs,
+            place=place,
         )
         bars = progress and tuned.world.is_main_process
         runs = [_leaf_run(job, tuned, leaf, progress=bars) for leaf in job.leaves]

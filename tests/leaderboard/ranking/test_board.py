@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -173,6 +174,20 @@ def test_show_prints_all_backbones_and_the_published_numbers(tree, tmp_path):
     assert "recipe toy" in printed
 
 
+def test_show_prints_every_number_whole_on_a_narrow_terminal(monkeypatch, tree):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the output for a terminal
+    runner = CliRunner(env={"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"})
+    printed = runner.invoke(app, ["show", "--tree", str(tree), "--example"], catch_exceptions=False).output
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", printed)
+    assert "…" not in plain
+    rows = [line for line in plain.splitlines() if line.startswith(("│", "┃", "|"))]
+    assert len(rows) > 20
+    assert max(map(len, rows)) <= 80
+    wide = invoke("show", "--tree", tree, "--example").output
+    numbers = re.compile(r"\d+\.\d ?(?:±\d+\.\d)?")
+    assert sorted(numbers.findall(plain)) == sorted(numbers.findall(wide))
+
+
 def test_show_prints_markdown_for_a_pull_request(tree):
     printed = invoke(
         "show", "--tree", tree, "--base", tree, "--example", "--format", "markdown", "--tasks", "ner"
@@ -233,7 +248,7 @@ def test_a_folder_that_is_no_tree_is_not_replaced_by_the_published_one(tmp_path,
 
 
 def test_validate_says_what_it_saw(tree):
-    assert "4 backbones and 18 results are as they say" in invoke("validate", "--tree", tree, "--example").output
+    assert "4 backbones and 20 results are as they say" in invoke("validate", "--tree", tree, "--example").output
 
 
 def test_markdown_has_a_line_a_row():

@@ -149,6 +149,39 @@ def test_ranks_sort_from_the_best_and_the_box_filters_rows(tab, site, board):
     assert len(column(tab, caption, "backbone")) == 4
 
 
+def facet(own, name: str):
+    """The box of a table that chooses rows."""
+    return own.locator("label.facet", has_text=name).locator("select")
+
+
+def test_boxes_choose_rows_by_family_size_and_licence(tab, paper_site):
+    show(tab, paper_site, "index")
+    caption = "Backbones that are described"
+    own = table(tab, caption)
+    assert len(column(tab, caption, "backbone")) == 7
+    sizes = facet(own, "Size").locator("option").all_inner_texts()
+    assert sizes == ["all", "100 to 300 M", "300 M to 1 B"]
+    facet(own, "Size").select_option("300 M to 1 B")
+    facet(own, "Family").select_option("CP")
+    assert column(tab, caption, "backbone") == ["mBART-50 m2m", "mBART-50 m2o", "mBART-50 o2m"]
+    own.get_by_label("Filter").fill("m2m")
+    assert column(tab, caption, "backbone") == ["mBART-50 m2m"]
+    facet(own, "Licence").select_option("MIT")
+    assert column(tab, caption, "backbone") == ["no row has this"]
+    for name in ("Size", "Family", "Licence"):
+        facet(own, name).select_option("all")
+    own.get_by_label("Filter").fill("")
+    assert len(column(tab, caption, "backbone")) == 7
+    assert facet(table(tab, "Liang et al. 2020"), "Family").count() == 0  # one row
+
+
+def test_a_phone_shows_the_mean_first(tab, site):
+    tab.set_viewport_size({"width": 390, "height": 800})
+    show(tab, site, "task-xnli")
+    cell = table(tab, "XNLI by language").locator("td.main").first.bounding_box()
+    assert cell["x"] + cell["width"] <= 390
+
+
 def test_a_box_shows_what_stands_behind_the_numbers(tab, site):
     show(tab, site, "task-ner")
     own = table(tab, "NER by language")

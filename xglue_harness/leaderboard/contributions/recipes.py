@@ -6,11 +6,13 @@ Names of recipes of frozen encoders begin with `FROZEN`, and no others do: they 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from xglue_harness.benchmark import TaskSpec
+from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.probing.recipe import probe_recipe
-from xglue_harness.recipe import Options, resolve
+from xglue_harness.recipe import Options, parse_options, resolve
+from xglue_harness.recipe_files import recipe_names
 
 PAPER = "paper"
 """Name of the paper's recipe: all defaults."""
@@ -25,7 +27,28 @@ convention (which its YAML states), and dev sets that are looked at and don't de
 
 def is_paper(spec: TaskSpec, recipe: Mapping[str, Any], rule: str) -> bool:
     """Whether a run followed the paper: every option at its default, the last epoch's weights."""
-    return rule == Options().select and recipe_terms(recipe) == paper_terms(spec)
+    return packaged_recipe(spec, recipe, rule) == PAPER
+
+
+def packaged_recipe(spec: TaskSpec, recipe: Mapping[str, Any], rule: str) -> str | None:
+    """Name of the recipe that comes with us and that a run followed in every option; ``None``: of none.
+
+    Args:
+        spec: the task.
+        recipe: as the run's record has it.
+        rule: by which the epoch was selected.
+    """
+    terms = recipe_terms(recipe)
+    return next((name for name in recipe_names() if _packaged_terms(spec.name, name) == (rule, terms)), None)
+
+
+@cache
+def _packaged_terms(task: str, name: str) -> tuple[str, dict[str, Any]]:
+    """Rule and entries that all runs by a packaged recipe share."""
+    options = parse_options({"recipe": name}, task=task)
+    return options.select, recipe_terms(
+        resolve(options, TASKS[task], seed=0, precision="fp32", pooling="first").model_dump()
+    )
 
 
 def paper_terms(spec: TaskSpec) -> dict[str, Any]:

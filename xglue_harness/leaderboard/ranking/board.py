@@ -18,7 +18,7 @@ from xglue_harness.leaderboard.ranking.contrasts import contrast, target_languag
 from xglue_harness.leaderboard.ranking.families import Families, compare_families
 from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, Pair, TaskBoard, TaskRow
 from xglue_harness.leaderboard.ranking.significance import compare_all, ranks
-from xglue_harness.leaderboard.ranking.statistics import Block, Estimate, TaskRuns, seed_interval
+from xglue_harness.leaderboard.ranking.statistics import Block, Estimate, Floats, TaskRuns, seed_interval
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
 
@@ -93,7 +93,7 @@ def scored_runs(
     runs = TaskRuns(
         np.array(numbers),
         np.array([[item.result.scores[language] for language in spec.languages] for item in rescored]),
-        _blocks(spec, rescored),
+        blocks(spec, [item.items for item in rescored]),
         tuple(tracks[number] for number in range(len(names))),
         frozenset(range(len(names))) - seeded,
     )
@@ -116,19 +116,24 @@ def _task_board(spec: TaskSpec, rescored: Sequence[RescoredResult], backbones: M
     return TaskBoard(spec, tuple(sorted(rows, key=lambda row: -row.score.value)), pairs, names, runs)
 
 
-def _blocks(spec: TaskSpec, rescored: Sequence[RescoredResult]) -> tuple[Block, ...]:
-    """The test rows behind the scores: shared by all languages where they are translations."""
+def blocks(spec: TaskSpec, runs: Sequence[Mapping[str, Floats]]) -> tuple[Block, ...]:
+    """The test rows behind scores: shared by all languages where they are translations.
+
+    Args:
+        spec: the task, with the languages that count.
+        runs: of each run, by language, the scores of its documents: ``[documents]``, or ``[documents, 2]`` for ratios.
+    """
     groups = [spec.languages] if spec.parallel else [(language,) for language in spec.languages]
-    blocks = []
+    made = []
     for group in groups:
-        items = np.array([[run.items[language] for language in group] for run in rescored], dtype=np.float64)
+        items = np.array([[run[language] for language in group] for run in runs], dtype=np.float64)
         if items.ndim == 4:  # ratios: [runs, languages, rows, 2]
             above, below = items[..., 0], items[..., 1]
         else:
             above, below = items, np.ones_like(items)
         places = tuple(spec.languages.index(language) for language in group)
-        blocks.append(Block(places, above.transpose(2, 0, 1), below.transpose(2, 0, 1)))
-    return tuple(blocks)
+        made.append(Block(places, above.transpose(2, 0, 1), below.transpose(2, 0, 1)))
+    return tuple(made)
 
 
 def _row(board: TaskBoard, backbone: Backbone, results: tuple[TaskResult, ...], rank: tuple[int, int]) -> TaskRow:

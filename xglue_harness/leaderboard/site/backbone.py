@@ -17,8 +17,9 @@ from xglue_harness.leaderboard.site.cells import (
 )
 from xglue_harness.leaderboard.site.commands import Command, commands
 from xglue_harness.leaderboard.site.diagnostics import Diagnosis, diagnosis
+from xglue_harness.leaderboard.site.origin import Origin
 from xglue_harness.leaderboard.site.paths import page_of, result_path
-from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, percent
+from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, licence_in_words, millions, percent
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
 from xglue_harness.published.families import FAMILIES
 from xglue_harness.records.schema import RunRecord
@@ -62,31 +63,37 @@ class Section:
     commands: tuple[Command, ...]
 
 
-def card(backbone: Backbone, validated: ValidatedTree) -> list[Fact]:
+def card(backbone: Backbone, validated: ValidatedTree, origin: Origin) -> list[Fact]:
     """All that its YAML says.
 
     Args:
         backbone: the backbone.
         validated: the tree, whose other backbones have pages.
+        origin: where and since when the description is there.
     """
+    file = origin.repository and f"{origin.repository}/blob/HEAD/leaderboard/backbones/{backbone.name}.yaml"
     hub = None if backbone.hub is None else f"https://huggingface.co/{backbone.hub}"
     if hub and backbone.revision:
         hub = f"{hub}/tree/{backbone.revision}"
-    origin = backbone.continued_from
-    parent = validated.backbones[origin].title if origin in validated.backbones else origin
+    base = backbone.continued_from
+    parent = validated.backbones[base].title if base in validated.backbones else base
     seen = backbone.pretraining.languages
     unseen = [language for language in LANGUAGES if language not in seen]
     sizes = backbone.parameters
     facts = [
         Fact("name", (backbone.name,)),
         Fact("family", (f"{backbone.family}: {FAMILIES[backbone.family]}",)),
-        Fact("continued from", (parent or "–",), page_of(origin) if origin in validated.backbones else None),
+        Fact("continued from", (parent or "–",), page_of(base) if base in validated.backbones else None),
         Fact("checkpoint on the Hub", (backbone.hub or "not on the Hub",), hub),
         Fact("revision", (backbone.revision or "not known",)),
         Fact("sha256 of the encoder's weights", (backbone.encoder_sha256 or "not given",)),
         Fact("architecture", (backbone.architecture,)),
         Fact(
-            "parameters", (f"{sizes.all:,} in all, {sizes.encoder:,} of the encoder, {sizes.embedding:,} embeddings",)
+            "parameters",
+            (
+                f"{millions(sizes.encoder)} in the encoder, of which {millions(sizes.embedding)} are embeddings",
+                f"{millions(sizes.all)} in the whole checkpoint",
+            ),
         ),
         Fact("layers × width", (f"{backbone.layers} × {backbone.width}",)),
         Fact("tokenizer", (backbone.tokenizer,)),
@@ -95,25 +102,28 @@ def card(backbone: Backbone, validated: ValidatedTree) -> list[Fact]:
         Fact("languages not seen", (_languages(unseen) or "none",)),
         Fact("source of the languages", (backbone.pretraining.languages_source,)),
         Fact("parallel data", (backbone.parallel_data,)),
-        Fact("licence", (backbone.licence,)),
+        Fact("licence", (licence_in_words(backbone.licence),)),
         Fact("paper", (backbone.paper,), backbone.paper),
         Fact("sentence vector", (backbone.pooling,)),
         Fact("joins two texts with", (backbone.pairs,)),
         Fact("contributed by", (backbone.contributor,)),
+        Fact("described", (origin.described(backbone.name) or "not known",), file),
     ]
-    return [fact for fact in facts if fact.name != "continued from" or origin is not None]
+    left_out = {"continued from"} if parent is None else set()
+    return [fact for fact in facts if fact.name not in left_out | (set() if origin.dates or file else {"described"})]
 
 
 def _languages(languages: Sequence[str]) -> str:
     return ", ".join(f"{LANGUAGE_NAMES[language]} ({language})" for language in languages)
 
 
-def sections(backbone: Backbone, boards: Sequence[Board]) -> Iterator[Section]:
+def sections(backbone: Backbone, boards: Sequence[Board], origin: Origin) -> Iterator[Section]:
     """Its results under each recipe that it has some of.
 
     Args:
         backbone: the backbone.
         boards: one for each recipe.
+        origin: when results came.
     """
     for board in boards:
         row = next((row for row in board.overall if row.backbone.name == backbone.name), None)
@@ -130,9 +140,15 @@ def sections(backbone: Backbone, boards: Sequence[Board]) -> Iterator[Section]:
             ),
             tuple(_changes(results)),
             tuple(filter(None, (diagnosis(board.recipe, task_row.results) for task_row in row.tasks.values()))),
-            tuple(_provenance(results)),
+            (*_days(origin.results(backbone.name, board.recipe)), *_provenance(results)),
             tuple(commands(backbone, row.tasks)),
         )
+
+
+def _days(days: tuple[str, str] | None) -> Iterator[Fact]:
+    """When results came into the tree."""
+    if days is not None:
+        yield Fact("came here on", (days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}",))
 
 
 def _changes(results: Sequence[TaskResult]) -> Iterator[Fact]:

@@ -29,9 +29,9 @@ def tasks_table(board: Board, row: OverallRow) -> Table:
     """
     heads = (
         Head("task", kind=""),
+        Head("score", "mean over languages, in %"),
         RANK,
         Head("seeds"),
-        Head("score", "mean over languages, in %"),
         Head("gap", GAP),
         Head("seen", "mean of the languages but English that it has seen in pretraining"),
         Head("unseen", "mean of the languages that it has not seen"),
@@ -46,14 +46,14 @@ def tasks_table(board: Board, row: OverallRow) -> Table:
         rows.append(
             (
                 Cell(TASKS[task].title, f"task-{task}.html", note=metric_of(TASKS[task]), kind="name", head=True),
+                estimate_cell(task_row.score, href, seeds=seeds, more=True, kind="main", warning=signs),
                 rank_cell(task_row.rank, ranks, href),
                 Cell(str(seeds), href, order=seeds),
-                estimate_cell(task_row.score, href, seeds=seeds, more=True, kind="main", warning=signs),
                 estimate_cell(task_row.gap, href, seeds=seeds, more=True),
                 estimate_cell(task_row.seen, href, seeds=seeds, more=True),
                 estimate_cell(task_row.unseen, href, seeds=seeds, more=True),
                 share_cell(task_row.official, href),
-                NONE if over is None else Cell(f"{percent(over[0])} to {percent(over[1])}", href, order=over[0]),
+                _span_cell(over, href),
             )
         )
     if row.score is not None:
@@ -61,15 +61,22 @@ def tasks_table(board: Board, row: OverallRow) -> Table:
         rows.append(
             (
                 Cell("all eight", "index.html", kind="name", head=True),
+                estimate_cell(row.score, href, seeds=row.seeds, more=True, kind="main"),
                 rank_cell(row.rank, [other.rank for other in board.overall], href),
                 Cell(str(row.seeds), href, order=row.seeds),
-                estimate_cell(row.score, href, seeds=row.seeds, more=True, kind="main"),
                 estimate_cell(row.gap, href, seeds=row.seeds, more=True),
                 *[NONE] * 4,
             )
         )
     legend = tuple(legend_of([*row.tasks.values()]))
     return Table(f"Scores by task, recipe {board.recipe}, in %", heads, tuple(rows), False, True, legend)
+
+
+def _span_cell(span: tuple[float, float] | None, href: str) -> Cell:
+    if span is None:
+        return NONE
+    low, high = span
+    return Cell(f"{percent(low)} to {percent(high)}", href, order=low, span=(100 * low, 100 * high))
 
 
 def languages_table(recipe: str, row: OverallRow) -> Table:
@@ -120,6 +127,8 @@ def seeds_table(recipe: str, row: OverallRow) -> Table:
                 continue
             starts = f"seed {seed}, "
             signs = collapsed_in_words([reason for reason in task_row.collapsed if reason.startswith(starts)])
-            cells.append(Cell(percent(run.mean, 2), result_path(run), order=run.mean, warning=signs))
+            cells.append(
+                Cell(percent(run.mean, 2), result_path(run), order=run.mean, value=100 * run.mean, warning=signs)
+            )
         rows.append((Cell(f"seed {seed}", kind="name", head=True), *cells))
     return Table(f"Each run: mean over languages, recipe {recipe}, in %; links to its record", heads, tuple(rows))

@@ -16,12 +16,22 @@ from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.ranking.board import boards
 from xglue_harness.leaderboard.ranking.frozen import all_gains, frozen_boards
 from xglue_harness.leaderboard.site.assets import write_assets
+from xglue_harness.leaderboard.site.csv_files import Downloads
+from xglue_harness.leaderboard.site.described import backbones_json
 from xglue_harness.leaderboard.site.json_files import UNIT, encode, json_files
 from xglue_harness.leaderboard.site.json_gains import gains_json
 from xglue_harness.leaderboard.site.json_published import published_json
+from xglue_harness.leaderboard.site.origin import Origin, origin_of
 from xglue_harness.leaderboard.site.pages import all_pages, template_environment
 from xglue_harness.leaderboard.site.paper_numbers import paper_json
-from xglue_harness.leaderboard.site.paths import PAPER_JSON, PUBLISHED_JSON, gains_path, reference_path, result_path
+from xglue_harness.leaderboard.site.paths import (
+    BACKBONES_JSON,
+    PAPER_JSON,
+    PUBLISHED_JSON,
+    gains_path,
+    reference_path,
+    result_path,
+)
 from xglue_harness.published.paper import reference_folder
 from xglue_harness.published.reference import references
 
@@ -32,20 +42,23 @@ MARKER = ".xglue-leaderboard"
 """A file that says that a folder holds a site of ours, and may be replaced."""
 
 
-def build(validated: ValidatedTree, folder: Path) -> Path:
+def build(validated: ValidatedTree, folder: Path, *, repository: str | None = None) -> Path:
     """Build the site.
 
     Args:
-        validated: the tree.
+        validated: the tree; its dates are those of its commits, where git knows them.
         folder: where the site goes; a site of ours that is there is replaced.
+        repository: address of the repository that pages link to; by default the ``Source`` of the installed package.
 
     Returns:
         The first page.
 
     Raises:
-        LeaderboardError: where the folder holds something else or can't be written, or a package is missing.
+        LeaderboardError: where the folder holds something else or can't be written, the address is none of the web, or
+            a package is missing.
     """
     folder = folder.absolute()
+    origin = origin_of(validated.folder, repository)
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise LeaderboardError(f"{folder}: is a link or a file; give a folder that is new, empty or an older site")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
@@ -55,13 +68,13 @@ def build(validated: ValidatedTree, folder: Path) -> Path:
         )
     try:
         with new_folder(folder, replace=True) as new:
-            _write_site(validated, new)
+            _write_site(validated, new, origin)
     except OSError as error:
         raise LeaderboardError(f"{folder}: the site can't be written: {error}; give another folder") from error
     return folder / "index.html"
 
 
-def _write_site(validated: ValidatedTree, folder: Path) -> None:
+def _write_site(validated: ValidatedTree, folder: Path, origin: Origin) -> None:
     all_boards = boards(validated)
     write_assets(folder / "assets")
     for name, value in json_files([*all_boards, *frozen_boards(validated)], validated.example):
@@ -69,6 +82,7 @@ def _write_site(validated: ValidatedTree, folder: Path) -> None:
     ours = {"example": validated.example, **paper_json(references()[0], all_boards, validated)}
     _write(folder / PAPER_JSON, encode(ours))
     _write(folder / PUBLISHED_JSON, encode(published_json(references())))
+    _write(folder / BACKBONES_JSON, encode(backbones_json(validated, origin)))
     for gains in all_gains(validated):
         value = {"example": validated.example, "unit": UNIT, **gains_json(gains)}
         _write(folder / gains_path(gains.recipe, gains.frozen), encode(value))
@@ -76,9 +90,13 @@ def _write_site(validated: ValidatedTree, folder: Path) -> None:
         _copy(item.file, folder / result_path(item.result))
     for reference in references():
         _copy(reference_folder() / f"{reference.name}.json", folder / reference_path(reference.name))
-    environment = template_environment(validated)
-    for name, template, values in all_pages(validated, all_boards):
+    downloads = Downloads()
+    environment = template_environment(validated, origin, downloads)
+    for name, template, values in all_pages(validated, all_boards, origin):
+        downloads.start(name)
         _write(folder / name, environment.get_template(template).render(page=name, **values))
+    for name, text in downloads.files.items():
+        _write(folder / name, text)
     _write(folder / MARKER, "A site of xglue-harness leaderboard build, which may replace this folder.\n")
 
 

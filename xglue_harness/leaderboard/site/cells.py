@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from xglue_harness.leaderboard.contributions.backbones import Backbone
@@ -10,7 +10,15 @@ from xglue_harness.leaderboard.ranking.rows import TaskRow
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.ranking.tables import MARKS
 from xglue_harness.leaderboard.site.paths import page_of
-from xglue_harness.leaderboard.site.words import half, interval, percent, seeds_in_words, signed
+from xglue_harness.leaderboard.site.words import (
+    half,
+    interval,
+    licence_in_words,
+    percent,
+    seeds_in_words,
+    signed,
+    size_in_words,
+)
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
 from xglue_harness.published.families import FAMILIES
 
@@ -55,6 +63,8 @@ class Cell:
         kind: CSS classes.
         warning: why not to trust it; shown as a sign with this text on hover.
         head: whether it heads its row.
+        value: the number in the unit that is shown, in full precision; ``None`` for text.
+        span: its 95% interval, in the same unit.
     """
 
     text: str
@@ -65,6 +75,8 @@ class Cell:
     kind: str = "num"
     warning: str = ""
     head: bool = False
+    value: float | None = None
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,8 @@ class Table:
         rows: of cells.
         sortable: with buttons to sort, and a box to filter.
         intervals: with a box that shows the intervals of all cells.
+        legend: what signs mean.
+        facets: by what the rows can be chosen (`facets_of`), one for each row; empty where they can't.
     """
 
     caption: str
@@ -85,6 +99,7 @@ class Table:
     sortable: bool = False
     intervals: bool = False
     legend: tuple[str, ...] = field(default=())
+    facets: tuple[Mapping[str, str], ...] = field(default=())
 
 
 NONE = Cell("–", note="none")
@@ -120,17 +135,27 @@ def estimate_cell(
         notes.append(BEHIND[estimate.seeds])
     text = signed(estimate.value) if sign else percent(estimate.value)
     mark = half(estimate) if more else MARKS[estimate.seeds]
-    return Cell(text, href, mark, "; ".join(notes), estimate.value, f"num {kind}".strip(), warning)
+    return Cell(
+        text,
+        href,
+        mark,
+        "; ".join(notes),
+        estimate.value,
+        f"num {kind}".strip(),
+        warning,
+        value=100 * estimate.value,
+        span=(100 * estimate.low, 100 * estimate.high),
+    )
 
 
 def share_cell(value: float | None, href: str, note: str = "") -> Cell:
     """A cell of a share without interval; ``None`` gives a dash."""
-    return NONE if value is None else Cell(percent(value), href, note=note, order=value)
+    return NONE if value is None else Cell(percent(value), href, note=note, order=value, value=100 * value)
 
 
 def point_cell(value: float | None, href: str, note: str = "", digits: int = 1) -> Cell:
     """A cell of a number in percent, as published; ``None`` gives a dash."""
-    return NONE if value is None else Cell(f"{value:.{digits}f}", href, note=note, order=value)
+    return NONE if value is None else Cell(f"{value:.{digits}f}", href, note=note, order=value, value=value)
 
 
 def rank_cell(rank: tuple[int, int] | None, all_ranks: Sequence[tuple[int, int] | None], href: str) -> Cell:
@@ -158,6 +183,24 @@ def family_cell(family: str) -> Cell:
     """The cell of a family."""
     note = next((words for name, words in FAMILIES.items() if name == family), "")
     return Cell(family, note=note, kind=f"family {family.lower()}")
+
+
+def day_cell(day: str | None) -> Cell:
+    """A cell of a day; ``None`` gives a dash."""
+    return Cell("–", note="not known", kind="") if day is None else Cell(day, kind="day")
+
+
+def facets_of(backbone: Backbone | None, family: str) -> dict[str, str]:
+    """By what a row can be chosen: its family, size and licence.
+
+    Args:
+        backbone: of the row; ``None`` for one that is not described.
+        family: of the row.
+    """
+    if backbone is None:
+        return {"family": family}
+    size, licence = size_in_words(backbone.parameters.encoder), licence_in_words(backbone.licence)
+    return {"family": family, "size": size, "licence": licence}
 
 
 def heated(cells: Sequence[Cell]) -> list[Cell]:

@@ -187,7 +187,7 @@ def _language_table(languages: Sequence[str], metrics: Mapping[str, Mapping[str,
                 cells.append(NONE)
                 continue
             seeds = ", ".join(f"seed {seed}: {run['value']:.3f}" for seed, run in entry["seeds"].items())
-            cells.append(Cell(_shown(entry["mean"]), href, note=seeds, order=entry["mean"]))
+            cells.append(Cell(_shown(entry["mean"]), href, note=seeds, order=entry["mean"], value=entry["mean"]))
         rows.append((Cell(LANGUAGE_NAMES[language], kind="name", head=True), *cells))
     return Table("Diagnostics by language, mean over seeds", heads, tuple(rows))
 
@@ -205,8 +205,10 @@ def _overall_table(results: Sequence[TaskResult], metrics: Mapping[str, Mapping[
         cells = []
         for result in results:
             entry = seeds.get(str(result.seed))
-            cells.append(
-                NONE if entry is None else Cell(_shown(entry["value"]), result_path(result), order=entry["value"])
-            )
+            if entry is None:
+                cells.append(NONE)
+                continue
+            value = entry["value"]
+            cells.append(Cell(_shown(value), result_path(result), order=value, value=value))
         rows.append((Cell(metric, kind="name", head=True, note=MEANINGS.get(metric, "")), *cells))
     return Table("Measures of the encoder as a whole", heads, tuple(rows))

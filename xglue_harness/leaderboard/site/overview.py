@@ -17,6 +17,7 @@ from xglue_harness.leaderboard.site.cells import (
     Head,
     Table,
     estimate_cell,
+    facets_of,
     family_cell,
     legend_of,
     name_cell,
@@ -55,9 +56,9 @@ def overview(board: Board) -> Table:
     heads = (
         RANK,
         Head("backbone", kind=""),
+        Head("score", "mean over the eight tasks, in %"),
         Head("family", kind=""),
         Head("seeds", "trainings behind each number"),
-        Head("score", "mean over the eight tasks, in %"),
         Head("gap", f"{GAP}; mean over the tasks"),
         *(Head(TASKS[task].title, metric_of(TASKS[task]), f"task-{task}.html") for task in board.tasks),
     )
@@ -70,15 +71,17 @@ def overview(board: Board) -> Table:
         cells = (
             rank_cell(row.rank, ranks, href),
             name_cell(row.backbone),
+            replace(score, note=missing) if missing else score,
             family_cell(row.backbone.family),
             _seeds_cell(row, href),
-            replace(score, note=missing) if missing else score,
             estimate_cell(row.gap, href, seeds=row.seeds, more=True),
             *(_task_cell(board.recipe, task, row.tasks.get(task)) for task in board.tasks),
         )
         rows.append(cells)
     legend = legend_of([task_row for row in board.overall for task_row in row.tasks.values()])
-    return Table(f"Backbones by rank, recipe {board.recipe}, in %", heads, tuple(rows), True, True, tuple(legend))
+    facets = tuple(facets_of(row.backbone, row.backbone.family) for row in board.overall)
+    caption = f"Backbones by rank, recipe {board.recipe}, in %"
+    return Table(caption, heads, tuple(rows), True, True, tuple(legend), facets)
 
 
 def _seeds_cell(row: OverallRow, href: str) -> Cell:
@@ -130,8 +133,8 @@ def published(reference: Reference, validated: ValidatedTree) -> Table:
     href = reference_path(reference.name)
     heads = (
         Head("system", kind=""),
-        Head("family", kind=""),
         Head("score", "mean over the eight tasks, in %"),
+        Head("family", kind=""),
         *(Head(spec.title, metric_of(spec), f"task-{spec.name}.html") for spec in TASKS.values()),
         Head("WPR as printed", "the average that the publication prints; that of Ji et al. 2024 leaves Chinese out"),
     )
@@ -140,52 +143,16 @@ def published(reference: Reference, validated: ValidatedTree) -> Table:
         rows.append(
             (
                 system_cell(system.name, system.title, validated),
-                family_cell(system.family),
                 point_cell(system.overall, PUBLISHED_JSON),
+                family_cell(system.family),
                 *(_published_cell(system, task) for task in TASKS),
                 point_cell(system.printed.get("wpr"), href),
             )
         )
-    return Table(f"{reference.short}, in %", heads, tuple(rows), True)
+    facets = tuple(facets_of(validated.backbones.get(system.name), system.family) for system in reference.systems)
+    return Table(f"{reference.short}, in %", heads, tuple(rows), True, facets=facets)
 
 
 def _published_cell(system: PublishedSystem, task: str) -> Cell:
     note = "" if system.mean(task) else "average as printed"
     return point_cell(system.shown(task), PUBLISHED_JSON, note=note)
-
-
-def backbones_table(validated: ValidatedTree) -> Table:
-    """All backbones that are described, with or without results.
-
-    Args:
-        validated: the tree.
-    """
-    counts = dict.fromkeys(validated.backbones, 0)
-    for item in validated.results:
-        counts[item.result.backbone] += 1
-    heads = (
-        Head("backbone", kind=""),
-        Head("family", kind=""),
-        Head("parameters", "of the encoder, in millions"),
-        Head("layers"),
-        Head("languages", "of the benchmark's 19, seen in pretraining"),
-        Head("licence", kind=""),
-        Head("results", "runs: one seed on one task"),
-    )
-    rows = tuple(
-        (
-            name_cell(backbone),
-            family_cell(backbone.family),
-            _count(backbone.parameters.encoder / 1e6, f"{backbone.parameters.encoder / 1e6:,.1f}"),
-            _count(backbone.layers),
-            _count(len(backbone.pretraining.languages)),
-            Cell(backbone.licence, kind=""),
-            _count(counts[backbone.name]),
-        )
-        for backbone in validated.backbones.values()
-    )
-    return Table("Backbones that are described", heads, rows, True)
-
-
-def _count(value: float, text: str | None = None) -> Cell:
-    return Cell(text or str(value), order=value)

@@ -12,12 +12,16 @@ from xglue_harness.leaderboard.ranking.board import Board
 from xglue_harness.leaderboard.site import frozen
 from xglue_harness.leaderboard.site.answers import answer, published_answer
 from xglue_harness.leaderboard.site.backbone import card, sections
+from xglue_harness.leaderboard.site.backbone_published import published_numbers
+from xglue_harness.leaderboard.site.citations import citations
 from xglue_harness.leaderboard.site.compare import compare_page
+from xglue_harness.leaderboard.site.described import backbones_table
 from xglue_harness.leaderboard.site.family_figures import continued, families, published_continued, published_families
 from xglue_harness.leaderboard.site.figures import Figure, short
-from xglue_harness.leaderboard.site.overview import backbones_table, families_table, overview, published, recipe_text
+from xglue_harness.leaderboard.site.overview import families_table, overview, published, recipe_text
 from xglue_harness.leaderboard.site.paper import paper_page
 from xglue_harness.leaderboard.site.paths import page_of
+from xglue_harness.leaderboard.site.size_figure import published_by_size, score_by_size
 from xglue_harness.leaderboard.site.tasks import matrix, published_task, task_table
 from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, METRICS, QUESTIONS
 from xglue_harness.published.families import FAMILIES
@@ -27,6 +31,8 @@ from xglue_harness.published.reference import references
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from xglue_harness.leaderboard.site.csv_files import Downloads
+    from xglue_harness.leaderboard.site.origin import Origin
     from xglue_harness.leaderboard.validation.validate import ValidatedTree
 
 EXAMPLE = "EXAMPLE: toy data, made-up families; the numbers mean nothing"
@@ -43,8 +49,14 @@ FROZEN_PAGES = ((frozen.PAGE, "Frozen encoders"),)
 """The page that is there where the tree has frozen encoders."""
 
 
-def template_environment(validated: ValidatedTree) -> Environment:
-    """Jinja2 with the templates, and what all of them use."""
+def template_environment(validated: ValidatedTree, origin: Origin, downloads: Downloads) -> Environment:
+    """Jinja2 with the templates, and what all of them use.
+
+    Args:
+        validated: the tree.
+        origin: where it comes from.
+        downloads: takes the tables that pages show.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -61,28 +73,34 @@ def template_environment(validated: ValidatedTree) -> Environment:
         "tasks": TASKS,
         "version": version("xglue-harness"),
         "families": FAMILIES,
+        "origin": origin,
+        "download": downloads,
     }
     return environment
 
 
-def all_pages(validated: ValidatedTree, boards: Sequence[Board]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def all_pages(
+    validated: ValidatedTree, boards: Sequence[Board], origin: Origin
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """File, template and values of every page.
 
     Args:
         validated: the tree.
         boards: one for each recipe.
+        origin: where the tree comes from.
     """
     paper = references()[0]
     printed = (published_families(paper), published_continued(paper, CONTINUED))
-    yield "index.html", "index.html", _overview(validated, boards, printed)
+    yield "index.html", "index.html", _overview(validated, boards, printed, origin)
     for spec in TASKS.values():
         yield f"task-{spec.name}.html", "task.html", _task(spec, validated, boards)
     for backbone in validated.backbones.values():
         values = {
             "title": backbone.title,
             "backbone": backbone,
-            "facts": card(backbone, validated),
-            "sections": [*sections(backbone, boards)],
+            "facts": card(backbone, validated, origin),
+            "sections": [*sections(backbone, boards, origin)],
+            "published": published_numbers(backbone.name, references()),
         }
         yield page_of(backbone.name), "backbone.html", values
     if validated.frozen:
@@ -93,21 +111,25 @@ def all_pages(validated: ValidatedTree, boards: Sequence[Board]) -> Iterator[tup
     yield "contribute.html", "contribute.html", {"title": "Contribute"}
 
 
-def _overview(validated: ValidatedTree, boards: Sequence[Board], printed: Sequence[Figure]) -> dict[str, Any]:
+def _overview(
+    validated: ValidatedTree, boards: Sequence[Board], printed: Sequence[Figure], origin: Origin
+) -> dict[str, Any]:
     titles = {name: short(backbone.title) for name, backbone in validated.backbones.items()}
+    sizes = published_by_size(references()[0], validated.backbones)
     return {
         "title": "Leaderboard",
         "sections": [_section(board, validated, titles) for board in boards],
-        "printed": printed,
+        "printed": [*printed, *([sizes] if sizes else [])],
         "printed_answer": published_answer(references()[0]),
         "published": [(reference, published(reference, validated)) for reference in references()],
-        "backbones": backbones_table(validated) if validated.backbones else None,
+        "backbones": backbones_table(validated, origin) if validated.backbones else None,
+        "citations": citations(version("xglue-harness"), origin.repository, origin.newest),
     }
 
 
 def _section(board: Board, validated: ValidatedTree, titles: Mapping[str, str]) -> dict[str, Any]:
     """A recipe's part of the overview."""
-    figures = [families(board, titles), continued(board, titles)] if board.families else []
+    figures = [families(board, titles), continued(board, titles), score_by_size(board)] if board.families else []
     return {
         "recipe": board.recipe,
         "text": recipe_text(board),

@@ -98,18 +98,18 @@ class _Page:
     def _beside(
         self, system: PublishedSystem, cells: Sequence[tuple[float | None, Estimate | None, str, str]]
     ) -> Iterator[tuple[Cell, ...]]:
-        """Rows of a backbone: the paper's, ours, and the difference where there is one.
+        """Rows of a backbone: the paper's and, where there are any, ours and the difference.
 
         Args:
             system: the backbone.
             cells: for each column the paper's number in percent, our estimate, its JSON, and why not to trust it.
         """
         yield (self._name(system, "paper", True), *(point_cell(printed, PAPER_JSON) for printed, *_ in cells))
-        yield (
-            self._name(system, "ours", False),
-            *(estimate_cell(ours, href, more=True, warning=warning) for _, ours, href, warning in cells),
-        )
         if any(ours for _, ours, *_ in cells):
+            yield (
+                self._name(system, "ours", False),
+                *(estimate_cell(ours, href, more=True, warning=warning) for _, ours, href, warning in cells),
+            )
             yield (self._name(system, "difference", False), *(_difference(*cell[:2]) for cell in cells))
 
     def table1(self) -> Table:
@@ -143,7 +143,9 @@ class _Page:
                     continue
                 kind = "num off" if abs(mean - printed) > ROUNDING + 1e-9 else "num"
                 note = f"Table 1 prints {printed:.1f}; the languages of Table 4 have the mean {mean:.2f}"
-                cells.append(Cell(signed_points(mean - printed, 2), PAPER_JSON, note=note, kind=kind))
+                cells.append(
+                    Cell(signed_points(mean - printed, 2), PAPER_JSON, note=note, value=mean - printed, kind=kind)
+                )
             rows.append((Cell(system.title, kind="name", head=True, note=system.name), *cells))
         return Table(
             "Means over the languages of Table 4, minus the averages of Table 1, in points", heads, tuple(rows)
@@ -210,4 +212,4 @@ def _difference(printed: float | None, ours: Estimate | None) -> Cell:
     value = 100 * ours.value - printed
     low, high = 100 * ours.low - printed, 100 * ours.high - printed
     note = f"95% interval of ours minus the paper's number: {signed_points(low)} to {signed_points(high)}"
-    return Cell(signed_points(value), PAPER_JSON, note=note, order=value)
+    return Cell(signed_points(value), PAPER_JSON, note=note, order=value, value=value, span=(low, high))

@@ -46,3 +46,7 @@ PAPER_JSON = "data/paper.json"
 def page_of(backbone: str) -> str:
     """The page of a backbone."""
     return f"backbone-{backbone}.html"
+
+
+BACKBONES_JSON = "data/backbones.json"
+"""Where the descriptions of the backbones lie, from the site's root."""

@@ -13,6 +13,7 @@ from xglue_harness.leaderboard.site.cells import (
     Head,
     Table,
     estimate_cell,
+    facets_of,
     family_cell,
     heated,
     legend_of,
@@ -48,9 +49,9 @@ def task_table(recipe: str, board: TaskBoard) -> Table:
     heads = (
         RANK,
         Head("backbone", kind=""),
+        Head("mean", metric_of(spec)),
         Head("family", kind=""),
         Head("seeds", "trainings behind each number"),
-        Head("mean", metric_of(spec)),
         *(Head(language, LANGUAGE_NAMES[language]) for language in spec.languages),
         Head("gap", GAP),
         Head("seen", "mean of the languages but English that the backbone has seen in pretraining"),
@@ -69,9 +70,9 @@ def task_table(recipe: str, board: TaskBoard) -> Table:
         cells = (
             rank_cell(row.rank, ranks, href),
             name_cell(row.backbone),
+            estimate_cell(row.score, href, seeds=seeds, more=True, kind="main", warning=warning),
             family_cell(row.backbone.family),
             Cell(str(seeds), href, order=seeds),
-            estimate_cell(row.score, href, seeds=seeds, more=True, kind="main", warning=warning),
             *(columns[language][number] for language in spec.languages),
             estimate_cell(row.gap, href, seeds=seeds, more=True),
             estimate_cell(row.seen, href, seeds=seeds),
@@ -84,7 +85,8 @@ def task_table(recipe: str, board: TaskBoard) -> Table:
         legend.append("dotted, ◦: the backbone has not seen this language in pretraining")
     legend += legend_of(board.rows)
     caption = f"{spec.title} by language, recipe {recipe}: {METRICS[spec.metric]} in %"
-    return Table(caption, heads, tuple(rows), True, True, tuple(legend))
+    facets = tuple(facets_of(row.backbone, row.backbone.family) for row in board.rows)
+    return Table(caption, heads, tuple(rows), True, True, tuple(legend), facets)
 
 
 def _language_cell(recipe: str, spec: TaskSpec, row: TaskRow, language: str) -> Cell:
@@ -129,7 +131,15 @@ def _pair_cell(recipe: str, pairs: Mapping[tuple[str, str], Pair], first: str, s
     difference = pair.minus(second)
     kind, mark = {first: ("num better", "▲"), second: ("num worse", "▼")}.get(pair.winner or "", ("num tied", ""))
     note = f"95% interval {interval(difference, 2, sign=True)}; Holm-adjusted {p_value(pair.comparison.p_holm)}"
-    return Cell(f"{signed(difference.value)}{mark}", compare_path(recipe), note=note, order=difference.value, kind=kind)
+    return Cell(
+        f"{signed(difference.value)}{mark}",
+        compare_path(recipe),
+        note=note,
+        order=difference.value,
+        kind=kind,
+        value=100 * difference.value,
+        span=(100 * difference.low, 100 * difference.high),
+    )
 
 
 def published_task(spec: TaskSpec, reference: Reference, validated: ValidatedTree) -> Table:
@@ -145,19 +155,20 @@ def published_task(spec: TaskSpec, reference: Reference, validated: ValidatedTre
     languages = spec.languages if known else ()
     heads = (
         Head("system", kind=""),
-        Head("family", kind=""),
         Head("mean", "mean over all languages"),
         Head("as printed", "the average that the publication prints"),
+        Head("family", kind=""),
         *(Head(language, LANGUAGE_NAMES[language]) for language in languages),
     )
     rows = tuple(
         (
             system_cell(system.name, system.title, validated),
-            family_cell(system.family),
             point_cell(system.mean(spec.name), PUBLISHED_JSON),
             point_cell(system.printed.get(spec.name), href),
+            family_cell(system.family),
             *(point_cell(system.scores.get(spec.name, {}).get(language), href) for language in languages),
         )
         for system in reference.systems
     )
-    return Table(f"{reference.short}, {spec.title} in %", heads, rows, len(rows) > 1)
+    facets = tuple(facets_of(validated.backbones.get(system.name), system.family) for system in reference.systems)
+    return Table(f"{reference.short}, {spec.title} in %", heads, rows, len(rows) > 1, facets=facets)

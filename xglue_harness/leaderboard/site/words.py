@@ -79,6 +79,29 @@ def collapsed_in_words(reasons: Sequence[str], limit: int = 6) -> str:
     return "; ".join([*reasons[:limit], *([f"and {rest} more"] if rest > 0 else [])])
 
 
+def licence_in_words(licence: str) -> str:
+    """A licence's SPDX identifier, or in words that none is stated."""
+    return "not stated" if licence == "NOASSERTION" else licence
+
+
+def millions(parameters: int) -> str:
+    """Parameters in millions, as ``408.3 M``."""
+    return f"{parameters / 1e6:,.1f} M"
+
+
+SIZES: Mapping[int, str] = {
+    100_000_000: "under 100 M",
+    300_000_000: "100 to 300 M",
+    1_000_000_000: "300 M to 1 B",
+}
+"""Classes of encoders' sizes, by the number of parameters that they stay below."""
+
+
+def size_in_words(parameters: int) -> str:
+    """The class of an encoder's size."""
+    return next((words for limit, words in SIZES.items() if parameters < limit), "1 B and more")
+
+
 METRICS: Mapping[str, str] = {"acc": "accuracy", "ndcg": "nDCG", "f1": "F1 over entities"}
 
 QUESTIONS: Mapping[str, str] = {

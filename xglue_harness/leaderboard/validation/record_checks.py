@@ -9,10 +9,11 @@ from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data import fingerprint
 from xglue_harness.data.manifest import manifest_rows
 from xglue_harness.leaderboard.contributions.backbones import Backbone
-from xglue_harness.leaderboard.contributions.recipes import FROZEN, PAPER, is_paper
+from xglue_harness.leaderboard.contributions.recipes import FROZEN, packaged_recipe
 from xglue_harness.leaderboard.contributions.results import TOLERANCE, TaskResult
 from xglue_harness.leaderboard.contributions.tree import Tree
 from xglue_harness.leaderboard.validation.probe_checks import probe_problems
+from xglue_harness.recipe_files import recipe_names
 from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.schema import RunRecord
 
@@ -56,9 +57,11 @@ def record_problems(result: TaskResult, tree: Tree, example: bool) -> Iterator[s
         return
     if result.recipe.startswith(FROZEN):
         yield f"recipe: {result.recipe!r}, which is a name for frozen encoders, and this one was fine-tuned"
-    if (result.recipe == PAPER) != is_paper(spec, first.recipe, first.selection.rule):
-        relation = "not those" if result.recipe == PAPER else "those"
-        yield f"recipe: {result.recipe!r}, but the options are {relation} of the paper, which alone is {PAPER!r}"
+    packaged = packaged_recipe(spec, first.recipe, first.selection.rule)
+    if packaged is not None and result.recipe != packaged:
+        yield f"recipe: {result.recipe!r}, but the options are those of {packaged!r}"
+    elif packaged is None and result.recipe in recipe_names():
+        yield f"recipe: {result.recipe!r}, but the options are not those of the recipe of that name"
 
 
 def _shared(record: RunRecord | ProbeRecord) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.contributions.recipes import FROZEN, PAPER, is_paper, is_standard_probe
+from xglue_harness.leaderboard.contributions.recipes import FROZEN, is_standard_probe, packaged_recipe
 from xglue_harness.leaderboard.contributions.results import (
     RECORDS,
     LanguageResult,
@@ -23,6 +23,7 @@ from xglue_harness.leaderboard.contributions.results import (
     without_class_scores,
 )
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, gold_sha256
+from xglue_harness.recipe_files import recipe_names
 from xglue_harness.records.predictions import encoded
 from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.results_files import WrittenRun, predictions_of
@@ -56,7 +57,8 @@ def written_result(
     Args:
         name: of the backbone.
         runs: of one task and seed, by language.
-        recipe: a name for the recipe, where it is not the paper's; of frozen encoders, what follows ``frozen-``.
+        recipe: a name for the recipe, where it is none that comes with us; by default that of the run's own file. Of
+            frozen encoders, what follows ``frozen-``.
         wanted: languages; by default all of the task's, which a result of the tree has.
 
     Raises:
@@ -108,21 +110,28 @@ def written_result(
 
 
 def _recipe_name(spec: TaskSpec, record: RunRecord | ProbeRecord, given: str | None, where: Path) -> str:
-    """The recipe's name in the tree: its own where all options are at their defaults, else what it was given."""
-    frozen = isinstance(record, ProbeRecord)
+    """The recipe's name in the tree: that of one that comes with us, or what it was given."""
     if isinstance(record, ProbeRecord):
-        standard = is_standard_probe(spec, record.recipe)
+        known, ours = FROZEN if is_standard_probe(spec, record.recipe) else None, "not the probe of all defaults"
+        name = known or (f"{FROZEN}-{given.removeprefix(f'{FROZEN}-')}" if given else None)
     else:
-        standard = is_paper(spec, record.recipe, record.selection.rule)
-    if standard:
-        return FROZEN if frozen else PAPER
-    if given is None:
-        usual = "the probe of all defaults" if frozen else "the paper's"
-        raise LeaderboardError(
-            f"{where}: the recipe of {spec.title} is not {usual}: name it with "
-            "--recipe NAME, the same for all backbones that are to be compared"
+        known, ours = (
+            packaged_recipe(spec, record.recipe, record.selection.rule),
+            f"none of {', '.join(recipe_names())}",
         )
-    return f"{FROZEN}-{given}" if frozen and not given.startswith(f"{FROZEN}-") else given
+        name = known or given or _own_name(record)
+    if name is None:
+        raise LeaderboardError(
+            f"{where}: the recipe of {spec.title} is {ours}: name it with --recipe NAME, the same for all backbones "
+            "that are to be compared"
+        )
+    return name
+
+
+def _own_name(record: RunRecord) -> str | None:
+    """Name of the file of a recipe that a run has followed, unless options beside it have changed it."""
+    named = record.named_recipe
+    return None if named is None or named.changed else named.name
 
 
 def _without_places(value: Any) -> Any:

@@ -106,6 +106,34 @@
     });
   }
 
+  // Boxes that choose rows by what their attributes say; one for each that differs from row to row.
+  const FACETS = { family: "Family", size: "Size", licence: "Licence" };
+  const SIZES = ["under 100 M", "100 to 300 M", "300 M to 1 B", "1 B and more"];
+
+  function chooseRows(table, made, tools) {
+    const rows = [...table.tBodies[0].rows];
+    const chosen = {};
+    for (const [facet, name] of Object.entries(FACETS)) {
+      const values = [...new Set(rows.map((row) => row.dataset[facet]).filter(Boolean))];
+      if (values.length < 2) continue;
+      values.sort((one, other) => (facet === "size" ? SIZES.indexOf(one) - SIZES.indexOf(other) : one.localeCompare(other)));
+      const box = document.createElement("select");
+      box.append(new Option("all", ""), ...values.map((value) => new Option(value, value)));
+      const label = document.createElement("label");
+      label.className = "facet";
+      label.append(`${name} `, box);
+      tools.insertBefore(label, tools.querySelector(".show, .csv"));
+      box.addEventListener("change", () => {
+        chosen[facet] = box.value;
+        made.draw();
+      });
+    }
+    made.search.fixed("facets", (text, data, index) => {
+      const { dataset } = made.row(index).node();
+      return Object.entries(chosen).every(([facet, value]) => !value || dataset[facet] === value);
+    });
+  }
+
   // Tables: sorting and a box that filters by the columns of words.
   async function sortTables() {
     const tables = every("table.sortable");
@@ -128,7 +156,9 @@
           { targets: "num", type: "num", searchable: false, orderSequence: ["desc", "asc"] },
         ],
       });
-      const filter = table.closest(".table").querySelector(".filter");
+      const tools = table.closest(".table").querySelector(".tools");
+      const filter = tools.querySelector(".filter");
+      if (!few) chooseRows(table, made, tools);
       if (filter && !few) {
         filter.hidden = false;
         filter.querySelector("input").addEventListener("input", (event) => made.search(event.target.value).draw());
