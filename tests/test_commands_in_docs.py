@@ -26,6 +26,7 @@ import yaml
 
 from tests.helpers.runs import QUICK
 from xglue_harness.cli import app as cli
+from xglue_harness.recipe import read_by
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [
@@ -326,7 +327,9 @@ def _evaluate(words: list[str]) -> None:
 
     harness = HarnessCLI()
     parsed = harness._parser.parse_args(["run", *words])
-    parsed.metadata = {**QUICK, **(parsed.metadata or {})}
+    given = parsed.metadata or {}
+    quick = {name: QUICK[name] for name in QUICK if name in read_by(given.get("protocol", "finetune"))}
+    parsed.metadata = {**quick, **given}
     harness.execute(parsed)
 
 

@@ -2,7 +2,7 @@
 
 Their families and languages are made up to show every part of a page; their scores mean nothing.
 
-    python -m tools.make_example          # writes tests/leaderboard/example, in about 6 minutes
+    python -m tools.make_example          # writes tests/leaderboard/example, in about 7 minutes
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ ENCODERS = {
 }
 DIAGNOSED = ("xnli",)
 """Tasks whose runs look at the encoder, too."""
+FROZEN = {"tiny-lm": ("nc", "xnli", "ner"), "tiny-mt": ("nc", "xnli", "ner")}
+"""Encoders that are probed, too, and on which tasks."""
+PROBE = {"data": "sample", "protocol": "probe"}
 
 
 def main() -> None:
@@ -44,6 +47,8 @@ def main() -> None:
         for name, (*_, seeds, tasks) in ENCODERS.items():
             for seed in seeds:
                 _evaluate(name, seed, tasks, folder)
+        for name, tasks in FROZEN.items():
+            _probe(name, tasks, folder)
 
 
 def _describe(name: str, folder: Path) -> None:
@@ -72,6 +77,12 @@ def _evaluate(name: str, seed: int, tasks: tuple[str, ...], folder: Path) -> Non
         options = {"diagnostics": ["cka", "spectra"], "diagnostic_rows": 16} if task in DIAGNOSED else {}
         evaluate_sample(Path(name), tasks=[f"xglue_{task}_zs"], seed=seed, output=Path("results"), **options)
     print(name, seed, add([Path("results", name)], folder, recipe=RECIPE, example=True))
+
+
+def _probe(name: str, tasks: tuple[str, ...], folder: Path) -> None:
+    groups = [f"xglue_{task}_zs" for task in tasks]
+    evaluate_sample(Path(name), tasks=groups, seed=1, output=Path("frozen"), recipe=PROBE)
+    print(name, "frozen", add([Path("frozen", name)], folder, example=True))
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ def _draw_losses(axes: Axes, rows: Sequence[Row], runs: Sequence[str]) -> None:
     for run, points in _lines(rows, "run", "loss").items():
         style = {**look(runs.index(run)), "marker": ""}
         axes.plot(*points, **style)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.05 * max(float(np.max(line.get_ydata())) for line in axes.lines))
 
 
 def _draw_dev(axes: Axes, rows: Sequence[Row], runs: Sequence[str]) -> None:

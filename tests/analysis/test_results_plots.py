@@ -83,6 +83,7 @@ def test_losses_stand_above_dev_scores_over_the_same_epochs() -> None:
     assert [line.get_ydata().tolist() for line in below.lines] == ends * 2
     assert sorted(_texts(below)) == ["de", "de", "en", "en"]
     assert above.get_xlim() == below.get_xlim()
+    assert above.get_ylim() == (0, 2.1), "no line touches the edge"
     assert (above.get_ylabel(), below.get_ylabel(), below.get_xlabel()) == ("training loss", "dev acc (%)", "epoch")
 
 

@@ -18,7 +18,7 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.cli import app as cli
 from xglue_harness.errors import DataError
 from xglue_harness.records import predictions
-from xglue_harness.records.schema import PromptRecord
+from xglue_harness.records.prompt_schema import PromptRecord
 from xglue_harness.threads import WAITING
 
 SCRIPTS = Path(sys.executable).parent

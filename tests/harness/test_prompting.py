@@ -20,7 +20,7 @@ from xglue_harness.errors import EncoderError, PromptError
 from xglue_harness.harness.leaf_task import new_request
 from xglue_harness.records import predictions
 from xglue_harness.records.prediction_cache import saved_predictions
-from xglue_harness.records.schema import PromptRecord
+from xglue_harness.records.prompt_schema import PromptRecord
 
 LEAVES = ["xglue_nc_zs_fr", "xglue_xnli_zs_sw", "xglue_wpr_zs_zh", "xglue_ner_zs_nl", "xglue_pos_zs_th"]
 TAGGING = {"ner", "pos"}

@@ -53,7 +53,9 @@ def paper_site(validated, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def empty_site(validated, tmp_path_factory) -> Path:
     """The site of the example's backbones without any result."""
-    return build(replace(validated, example=False, results=()), tmp_path_factory.mktemp("site") / "empty").parent
+    return build(
+        replace(validated, example=False, results=(), frozen=()), tmp_path_factory.mktemp("site") / "empty"
+    ).parent
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ PAGES = (
     "index.html",
     *(f"task-{name}.html" for name in TASKS),
     *(f"backbone-{name}.html" for name in BACKBONES),
+    "frozen.html",
     "compare.html",
     "paper.html",
     "contribute.html",
@@ -163,7 +164,7 @@ def as_the_paper(validated: ValidatedTree, backbones: Mapping[str, Backbone]) ->
     """The example's results as if they were of the paper's backbones: under its recipe, and one seed under another."""
     paper = tuple(_renamed(rescored, "paper") for rescored in validated.results)
     quick = tuple(_renamed(rescored, "quick") for rescored in validated.results if rescored.result.seed == 1)
-    return replace(validated, example=False, backbones=dict(backbones), results=paper + quick)
+    return replace(validated, example=False, backbones=dict(backbones), results=paper + quick, frozen=())
 
 
 def _renamed(rescored: RescoredResult, recipe: str) -> RescoredResult:

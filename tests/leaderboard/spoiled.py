@@ -359,7 +359,7 @@ BAD = [
     (duplicate_backbone, r"duplicate: the same checkpoint as copy.yaml"),
     (missing_language, r"languages: fr missing; a result has all 4 of PAWS-X"),
     (limited, r"pawsx.de.parquet: 30 of 60 rows; expected all 60, each once, in order"),
-    (mixed_protocol, r"protocol 'prompt': the leaderboard ranks fine-tuned encoders"),
+    (mixed_protocol, r"protocol 'prompt': the leaderboard has fine-tuned and frozen encoders"),
     (mixed_rule, r"recipe: selection rule is \w+; \S+ has \w+"),
     (mixed_rule_in_a_file, r"languages.fr.record.selection.rule: en_dev, but de has last"),
     (edited_record, r"languages.fr.score: 0\.\d+; its record has 0.99 for the rule last"),

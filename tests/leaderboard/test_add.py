@@ -152,7 +152,9 @@ def test_a_missing_language_is_named(run, empty, tmp_path):
 
 def test_two_results_of_one_run_are_refused(run, empty, tmp_path):
     shutil.copytree(run / "seed1", tmp_path / "copy")
-    with pytest.raises(LeaderboardError, match=r"has the same backbone, task, seed and language: give one of them"):
+    with pytest.raises(
+        LeaderboardError, match=r"has the same backbone, protocol, task, seed and language: give one of them"
+    ):
         add([run / "seed1", tmp_path / "copy"], empty, recipe="short", example=True)
 
 
@@ -165,7 +167,7 @@ def test_prompted_results_are_refused(run, empty, tmp_path):
     for config in content["configs"].values():
         config["metadata"]["xglue"]["protocol"] = "prompt"
     results.write_text(json.dumps(content))
-    with pytest.raises(LeaderboardError, match=r"protocol 'prompt': the leaderboard ranks fine-tuned encoders"):
+    with pytest.raises(LeaderboardError, match=r"protocol 'prompt': the leaderboard has fine-tuned"):
         add([tmp_path / "prompt"], empty, recipe="short", example=True)
 
 

@@ -11,7 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from xglue_harness import official_metrics
-from xglue_harness.records.schema import SCHEMA_VERSION, OfficialRule, PromptRecord, RunRecord, comparable, json_schema
+from xglue_harness.records.json_schema import json_schema
+from xglue_harness.records.prompt_schema import PromptRecord
+from xglue_harness.records.schema import SCHEMA_VERSION, OfficialRule, RunRecord, comparable
 
 COST = {"seconds": 1.5, "tokens_per_second": 100.0, "peak_memory_mb": 300.2, "energy_kwh": None}
 ENVIRONMENT = {

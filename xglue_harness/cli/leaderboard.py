@@ -42,7 +42,9 @@ def add_command(
     backbone: Annotated[
         str | None, typer.Option(metavar="NAME", help="By default the YAML of that checkpoint.")
     ] = None,
-    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="Of a recipe that is not the paper's.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a recipe that is not the paper's; of probes: frozen-NAME.")
+    ] = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why scores that are there change.")] = None,
     example: Example = False,
 ) -> None:
@@ -74,7 +76,8 @@ def validate_command(
     checked = validate(tree, base=base, data=data, example=example)
     for line in checked.changes:
         typer.echo(line)
-    typer.echo(f"{tree}: {len(checked.backbones)} backbones and {len(checked.results)} results are as they say")
+    results = len(checked.results) + len(checked.frozen)
+    typer.echo(f"{tree}: {len(checked.backbones)} backbones and {results} results are as they say")
 
 
 @app.command("explain", epilog="Example: `xglue-harness leaderboard explain --base ../main/leaderboard --reason TEXT`")

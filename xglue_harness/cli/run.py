@@ -57,6 +57,6 @@ def schema(
     """
     import json
 
-    from xglue_harness.records.schema import json_schema
+    from xglue_harness.records.json_schema import json_schema
 
     typer.echo(json.dumps(json_schema(protocol), indent=2))

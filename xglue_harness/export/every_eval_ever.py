@@ -20,6 +20,7 @@ from xglue_harness.errors import DataError
 from xglue_harness.export.intervals import CONFIDENCE, bounds
 from xglue_harness.export.whole_runs import whole_tests
 from xglue_harness.files import read_json
+from xglue_harness.records.prompt_schema import PromptRecord
 from xglue_harness.records.schema import RunRecord
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ def _record(source: Path, members: Sequence[tuple[Run, Record]], by: Evaluator) 
 
 def _model(record: Record) -> dict[str, Any]:
     """The pretrained encoder, or the language model that was prompted."""
-    named = record.backbone if isinstance(record, RunRecord) else record.model
-    sha256 = record.backbone.encoder_sha256 if isinstance(record, RunRecord) else record.model.weights_sha256
+    prompted = isinstance(record, PromptRecord)
+    named = record.model if isinstance(record, PromptRecord) else record.backbone
+    sha256 = record.model.weights_sha256 if isinstance(record, PromptRecord) else record.backbone.encoder_sha256
     on_hub = bool(re.fullmatch(r"[\w.-]+/[\w.-]+", named.name)) and named.revision is not None
     name = named.name if on_hub else Path(named.name).name
     return {
@@ -118,7 +120,7 @@ def _model(record: Record) -> dict[str, Any]:
         "id": name,
         **({"developer": name.partition("/")[0]} if on_hub else {}),
         "additional_details": {
-            "deployment_type": "self_deployed" if isinstance(record, RunRecord) else "unknown",
+            "deployment_type": "unknown" if prompted else "self_deployed",
             "model_availability": "open_weights" if on_hub else "unknown",
             **_texts({"revision": named.revision, "weights_sha256": sha256}),
         },
@@ -214,8 +216,15 @@ def _details(run: Run, record: Record) -> dict[str, str]:
             "epoch": f"{record.selection.epoch:g}",
             "training": record.training.store_key,
         }
-    else:
+    elif isinstance(record, PromptRecord):
         details |= {"prompt": record.prompt.model_dump_json(), "num_fewshot": record.prompt.num_fewshot}
+    else:
+        details |= {
+            "source_language": record.source_language,
+            "recipe": json.dumps(record.recipe, sort_keys=True),
+            "layer": record.probe.layer,
+            "train_rows": record.probe.train_rows,
+        }
     return _texts(details)
 
 

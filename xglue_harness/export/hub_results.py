@@ -12,6 +12,8 @@ from xglue_harness.errors import DataError
 from xglue_harness.export.every_eval_ever import evaluated
 from xglue_harness.export.intervals import bounds
 from xglue_harness.export.whole_runs import whole_tests
+from xglue_harness.records.probe_schema import ProbeRecord
+from xglue_harness.records.prompt_schema import PromptRecord
 from xglue_harness.records.schema import RunRecord
 
 if TYPE_CHECKING:
@@ -50,7 +52,11 @@ def files_of(runs: Sequence[Run], *, benchmark: str = DATASET, source_url: str |
             what = "the packaged toy" if run.sample else "; ".join(run.unofficial)
             raise DataError(f"{run}: not of XGLUE's own rows ({what}), and the Hub would show it as XGLUE's")
         models.setdefault(_model(record), run)
-        key = record.training.store_key[:12] if isinstance(record, RunRecord) else "prompt"
+        key = "prompt"
+        if isinstance(record, RunRecord):
+            key = record.training.store_key[:12]
+        elif isinstance(record, ProbeRecord):
+            key = f"probe_{record.recipe['key']}"
         entries = files.setdefault(f"{FOLDER}/xglue_{run.task}_{key}.yaml", [])
         entry = _entry(run, record, benchmark, source_url, dates[run.source])
         if any(other.task_id == entry.task_id for other in entries):
@@ -69,9 +75,9 @@ def files_of(runs: Sequence[Run], *, benchmark: str = DATASET, source_url: str |
 
 
 def _model(record: Record) -> str:
-    if isinstance(record, RunRecord):
-        return record.backbone.encoder_sha256
-    return f"{record.model.name} {record.model.revision} {record.model.adapter}"
+    if isinstance(record, PromptRecord):
+        return f"{record.model.name} {record.model.revision} {record.model.adapter}"
+    return record.backbone.encoder_sha256
 
 
 def _entry(run: Run, record: Record, benchmark: str, source_url: str | None, when: datetime | None) -> EvalResultEntry:
@@ -86,6 +92,11 @@ def _entry(run: Run, record: Record, benchmark: str, source_url: str | None, whe
         facts.append(
             f"fine-tuned on {record.source_language} alone, seed {run.seed}, epoch {record.selection.epoch:g} "
             f"({record.selection.rule}), recipe {record.recipe['key']}"
+        )
+    elif isinstance(record, ProbeRecord):
+        facts.append(
+            f"encoder frozen, a linear probe on layer {record.probe.layer} fitted on {record.source_language} alone, "
+            f"seed {run.seed}, recipe {record.recipe['key']}"
         )
     else:
         facts.append(f"prompted, {record.prompt.num_fewshot} examples, prompts in {record.prompt.language}")

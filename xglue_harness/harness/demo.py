@@ -8,9 +8,10 @@ import tempfile
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from xglue_harness.benchmark import TASKS
@@ -103,6 +104,7 @@ def evaluate_sample(
     tasks: Sequence[str] = ("xglue_zs",),
     seed: int = SEED,
     output: Path | None = None,
+    recipe: Mapping[str, Any] = MappingProxyType(RECIPE),
     **options: Any,
 ) -> dict[str, Any]:
     """lm_eval's results on the sample.
@@ -113,7 +115,8 @@ def evaluate_sample(
         seed: of the training.
         output: where lm_eval writes what it writes: ``<name of the encoder>/results_<date>.json``, with the predictions
             beside it; by default nowhere.
-        options: beside those of `RECIPE`, as in ``--metadata``.
+        recipe: options, as in ``--metadata``.
+        options: beside those.
 
     Raises:
         DataError: where ``output`` can't be written.
@@ -126,7 +129,7 @@ def evaluate_sample(
     from xglue_harness.resources import tasks_folder
 
     register()  # also where no .pth is read
-    manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={**RECIPE, **options})
+    manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={**recipe, **options})
     tracker = EvaluationTracker(output_path=None if output is None else str(output))
     results: dict[str, Any] = simple_evaluate(
         model="hf-encoder",

@@ -20,7 +20,7 @@ from xglue_harness.harness.protocol import DOCUMENT, Answer, EvaluationProtocol,
 from xglue_harness.prompting import labels
 from xglue_harness.prompting.prompts import content_free, load_prompts
 from xglue_harness.prompting.tags import read_tags, strict_answer
-from xglue_harness.records.schema import PromptSettings
+from xglue_harness.records.prompt_schema import PromptSettings
 from xglue_harness.resources import tasks_folder
 from xglue_harness.transfer.leaf import Document
 

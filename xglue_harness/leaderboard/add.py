@@ -16,6 +16,7 @@ from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.backbones import Backbone
 from xglue_harness.leaderboard.contributions.results import (
     ONE_PROTOCOL,
+    RECORDS,
     Change,
     TaskResult,
     predictions_path,
@@ -59,7 +60,7 @@ def add(
         results: lm_eval's results files, or folders of them.
         folder: the tree.
         backbone: name of the backbone; by default the one whose YAML tells of the checkpoint.
-        recipe: a name for the recipe, where it is not the paper's.
+        recipe: a name for the recipe, where it is not the paper's; of frozen encoders, what follows ``frozen-``.
         reason: why scores that are there already change.
         example: the data are the packaged toy.
 
@@ -69,15 +70,17 @@ def add(
         DataError: where they are no results, or their predictions are missing or not theirs.
     """
     backbones = read_tree(folder).backbones
-    groups: dict[tuple[str, str, int], dict[str, WrittenRun]] = defaultdict(dict)
+    groups: dict[tuple[str, str, str, int], dict[str, WrittenRun]] = defaultdict(dict)
     for run in read_runs(results):
-        if (protocol := run.record.get("protocol")) != "finetune":
+        if (protocol := run.record.get("protocol")) not in (*RECORDS,):
             raise LeaderboardError(f"{run}: protocol {protocol!r}: {ONE_PROTOCOL}")
         name = backbone or _backbone_of(run, backbones)
-        group = groups[name, str(run.record.get("task")), run.record["recipe"]["seed"]]
+        group = groups[name, str(protocol), str(run.record.get("task")), run.record["recipe"]["seed"]]
         language = str(run.record.get("target_language"))
         if (other := group.setdefault(language, run)) is not run:
-            raise LeaderboardError(f"{run}: {other} has the same backbone, task, seed and language: give one of them")
+            raise LeaderboardError(
+                f"{run}: {other} has the same backbone, protocol, task, seed and language: give one of them"
+            )
     made = [written_result(name, runs, recipe) for (name, *_), runs in groups.items()]
     return _write(made, folder, reason, example)
 

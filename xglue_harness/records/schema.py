@@ -40,7 +40,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_as_json)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of a record: nothing unknown in it, and nothing that changes."""
+
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
@@ -51,7 +53,7 @@ class _Part(BaseModel):
     )
 
 
-class Cost(_Part):
+class Cost(Part):
     """What a piece of work cost. All that differs between two equal runs stands in a cost, or in the session."""
 
     seconds: Amount = Field(description="wall time in s")
@@ -60,7 +62,7 @@ class Cost(_Part):
     energy_kwh: Amount | None = Field(None, description="kWh that codecarbon measured or estimated; null: unknown")
 
 
-class Data(_Part):
+class Data(Part):
     """The rows that were trained on, selected by and scored."""
 
     source: str = Field(description="where the rows came from, as the option 'data' names it")
@@ -75,7 +77,7 @@ class Data(_Part):
     )
 
 
-class BackboneRecord(_Part):
+class BackboneRecord(Part):
     """The pretrained encoder and its tokenizer."""
 
     name: str = Field(description="name on the Hub, or path")
@@ -92,7 +94,7 @@ class BackboneRecord(_Part):
     )
 
 
-class Environment(_Part):
+class Environment(Part):
     """Software and hardware."""
 
     versions: dict[str, str] = Field(description="version of Python and of each package that can move a score")
@@ -101,7 +103,7 @@ class Environment(_Part):
     code_sha256: Sha256 = Field(description="sha256 over the code that trains and predicts")
 
 
-class EpochScores(_Part):
+class EpochScores(Part):
     """Dev scores after an epoch."""
 
     epoch: Amount = Field(description="passes over the training set so far")
@@ -109,7 +111,7 @@ class EpochScores(_Part):
     constant: bool | None = Field(None, description="whether English dev got one class only; null: not predicted")
 
 
-class NamedRecipe(_Part):
+class NamedRecipe(Part):
     """The recipe that a run was given by its name, or by the path of its file."""
 
     name: str = Field(description="of the recipe: one that comes with xglue-harness, or its file's name")
@@ -121,7 +123,7 @@ class NamedRecipe(_Part):
     )
 
 
-class Curve(_Part):
+class Curve(Part):
     """How a training went: a point every 16 steps, or every multiple of 16 where it is long, and one at its end."""
 
     step: list[Count] = Field(description="steps taken at each point, rising")
@@ -142,7 +144,7 @@ class Curve(_Part):
         return self
 
 
-class Training(_Part):
+class Training(Part):
     """The one fine-tuning on English that all languages share."""
 
     store_key: str = Field(description="name of the weights in the store")
@@ -179,7 +181,7 @@ class Training(_Part):
     dev_cost: Cost = Field(description="of scoring dev sets, tokenising included, summed over interruptions")
 
 
-class Session(_Part):
+class Session(Part):
     """How this run came by the weights."""
 
     from_store: bool = Field(description="whether the finished weights lay in the store")
@@ -188,14 +190,14 @@ class Session(_Part):
     cost: Cost = Field(description="of the training within this run; 0 s where the weights came from the store")
 
 
-class RuleScore(_Part):
+class RuleScore(Part):
     """What one selection rule leads to."""
 
     epoch: Amount = Field(description="the epoch that the rule selects")
     score: Share | None = Field(description="test score (0..1) with that epoch's weights; null: predictions only")
 
 
-class Selection(_Part):
+class Selection(Part):
     """Which epoch's weights were scored."""
 
     rule: Rule = Field(description="the rule in force")
@@ -205,7 +207,7 @@ class Selection(_Part):
     dev_languages: list[str] = Field(description="languages whose dev sets all_dev is the mean over")
 
 
-class Evaluation(_Part):
+class Evaluation(Part):
     """Predicting one language's test set."""
 
     documents: Count = Field(description="documents predicted")
@@ -224,14 +226,14 @@ class Evaluation(_Part):
     cost: Cost = Field(description="share, by subwords, of the pass over all languages; the peak is the pass's")
 
 
-class DiagnosticMetric(_Part):
+class DiagnosticMetric(Part):
     """One number of a diagnostic."""
 
     value: float = Field(description="what the results table shows")
     stderr: Amount | None = Field(description="its standard error; null: none is known")
 
 
-class Diagnostics(_Part):
+class Diagnostics(Part):
     """Measures of the encoder beside its score."""
 
     documents: Count = Field(description="documents of the language that were looked at")
@@ -244,7 +246,7 @@ class Diagnostics(_Part):
     cost: Cost = Field(description="of all diagnostics of the task, over all languages")
 
 
-class Change(_Part):
+class Change(Part):
     """What a change of states does to a score."""
 
     score: Share = Field(description="score (0..1) with the states changed")
@@ -255,7 +257,7 @@ class Change(_Part):
     length: Amount = Field(description="root mean square of how far the dev texts' states are moved")
 
 
-class Intervention(_Part):
+class Intervention(Part):
     """The score of states that no longer tell their language (`xglue_analysis.erasure`), and of a control."""
 
     layer: Count = Field(description="layer whose states were changed; 0: what the embeddings give")
@@ -270,21 +272,21 @@ class Intervention(_Part):
     beyond_control_stderr: Amount | None = Field(description="its standard error over documents, paired")
 
 
-class Interventions(_Part):
+class Interventions(Part):
     """What becomes of a score when states are changed at evaluation."""
 
     of: dict[Literal["center", "erase"], Intervention] = Field(description="by name")
     cost: Cost = Field(description="of all interventions of the task, over all languages")
 
 
-class Flags(_Part):
+class Flags(Part):
     """Signs that a number should not be trusted."""
 
     collapsed: bool = Field(description="whether the training failed to learn the task")
     reasons: list[str] = Field(description="the signs, in words")
 
 
-class PredictionsRef(_Part):
+class PredictionsRef(Part):
     """The predictions that are kept with the result (`xglue_harness.records.predictions`)."""
 
     sha256: Sha256 = Field(description="sha256 of the Parquet file")
@@ -292,7 +294,7 @@ class PredictionsRef(_Part):
     total: Count = Field(description="rows that the test set has")
 
 
-class _Record(_Part):
+class Record(Part):
     """What heads a record, however the model was used."""
 
     schema_version: Literal[3] = Field(default=3, description="version of this schema")
@@ -312,7 +314,7 @@ class _Record(_Part):
     )
 
 
-class RunRecord(_Record):
+class RunRecord(Record):
     """Where one language's number of a fine-tuned encoder comes from."""
 
     protocol: Literal["finetune"] = Field(description="how the model was used")
@@ -333,117 +335,6 @@ class RunRecord(_Record):
     predictions: PredictionsRef | None = Field(description="predictions of the test set; null: not put together yet")
     flags: Flags = Field(description="signs that the number should not be trusted")
     environment: Environment = Field(description="where the predictions were made")
-
-
-class ModelRecord(_Part):
-    """The language model that was prompted."""
-
-    name: str = Field(description="name on the Hub or of the API, or path")
-    backend: str = Field(description="lm-eval's class of models")
-    revision: str | None = Field(
-        description="commit on the Hub, or what was asked for; null: unknown, as for a folder or an API"
-    )
-    weights_sha256: Sha256 | None = Field(description="sha256 over the weights; null: a commit is known, or no weights")
-    adapter: str | None = Field(description="Hub id or folder of a peft adapter; null: none")
-    dtype: str | None = Field(description="type of the weights; null: unknown")
-    parameters: Count | None = Field(description="number of the model's parameters; null: unknown")
-
-
-class PromptSettings(_Part):
-    """What the model was asked, and how."""
-
-    language: str = Field(description="language of instruction, question and choices")
-    file_sha256: Sha256 = Field(description="sha256 of the file of prompts")
-    description: str = Field(description="the instruction")
-    question: str = Field(description="Jinja template of the question about a row")
-    choices: dict[str, str] | None = Field(description="words of each class; null: the model generates tags")
-    delimiter: str = Field(description="what stands between question and answer, without a chat template")
-    num_fewshot: Count = Field(description="examples from English train that each prompt shows")
-    fewshot_seed: int | None = Field(description="lm-eval's seed of the examples that are drawn; null: none was set")
-    chat_template: bool = Field(description="whether the model's chat template was applied")
-    fewshot_as_multiturn: bool = Field(description="whether examples were turns of a conversation")
-    system_instruction: str | None = Field(description="lm-eval's --system_instruction")
-    generation: JsonObject | None = Field(description="of generation, beside length and stop; null: likelihoods")
-
-
-class PromptEvaluation(_Part):
-    """Asking about one language's test set."""
-
-    documents: Count = Field(description="documents answered")
-    single_row_queries_left_out: Count | None = Field(description="queries of one row; null: not a ranking task")
-
-
-class PromptRecord(_Record):
-    """Where one language's number of a prompted language model comes from."""
-
-    protocol: Literal["prompt"] = Field(description="how the model was used")
-    data: Data = Field(description="the rows that were read")
-    model: ModelRecord = Field(description="the language model")
-    prompt: PromptSettings = Field(description="what it was asked")
-    evaluation: PromptEvaluation = Field(description="its answers on the target language")
-    predictions: PredictionsRef | None = Field(description="predictions of the test set; null: not put together yet")
-    flags: Flags = Field(description="signs that the number should not be trusted")
-    environment: Environment = Field(description="where the predictions were made")
-
-
-class ProbeFit(_Part):
-    """The one probe that was fitted on English, which all languages share."""
-
-    layer: Count = Field(description="layer whose states were read; 0: what the embeddings give")
-    layers: Count = Field(description="number of the last layer, which gives the encoder's own output")
-    train_rows: Count = Field(description="English training rows that it was fitted on")
-    train_rows_there: Count = Field(description="rows of the English training set, of which the seed drew them")
-    truncated: Count = Field(description="training inputs that were cut at max_length")
-    iterations: Count = Field(description="that the solver took; as many as it may: it has not converged")
-    after_pooling: Sha256 | None = Field(
-        description="sha256 over what the checkpoint, a model of sentence-transformers, does after its pooling; null: "
-        "nothing, or not done"
-    )
-
-
-class ProbeSession(_Part):
-    """What this run did itself."""
-
-    cost: Cost = Field(description="of states that were not in the cache, and of the probe, over all languages")
-
-
-class ProbeEvaluation(_Part):
-    """Predicting one language's test set."""
-
-    documents: Count = Field(description="documents predicted")
-    truncated: Count = Field(description="inputs that were cut at max_length")
-    single_row_queries_left_out: Count | None = Field(description="queries of one row; null: not a ranking task")
-
-
-class ProbeRecord(_Record):
-    """Where one language's number of a frozen encoder comes from."""
-
-    protocol: Literal["probe"] = Field(description="how the model was used")
-    recipe: JsonObject = Field(description="all that decides the probe, none left at a default, and its key")
-    data: Data = Field(description="the rows that were read")
-    backbone: BackboneRecord = Field(description="the frozen encoder and its tokenizer")
-    probe: ProbeFit = Field(description="the probe that was fitted on English")
-    session: ProbeSession = Field(description="what this run did itself")
-    evaluation: ProbeEvaluation = Field(description="the predictions on the target language")
-    predictions: PredictionsRef | None = Field(description="predictions of the test set; null: not put together yet")
-    flags: Flags = Field(description="signs that the number should not be trusted")
-    environment: Environment = Field(description="where all of it was done")
-
-
-def json_schema(protocol: Literal["finetune", "prompt", "probe"] = "finetune") -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a run's record as it is written.
-
-    Args:
-        protocol: of the run.
-    """
-    records: dict[str, type[_Record]] = {"finetune": RunRecord, "prompt": PromptRecord, "probe": ProbeRecord}
-    record, name = records[protocol], "run" if protocol == "finetune" else protocol
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:xglue-harness:{name}-record:{SCHEMA_VERSION}",
-        **record.model_json_schema(mode="serialization"),
-        "title": f"xglue-harness {name} record",
-    }
 
 
 def comparable(record: Mapping[str, Any]) -> dict[str, Any]:

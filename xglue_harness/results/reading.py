@@ -21,6 +21,8 @@ from xglue_harness.errors import DataError, LeaderboardError, StoreError
 from xglue_harness.files import read_json
 from xglue_harness.leaderboard.contributions.results import TaskResult, predictions_path, read_result
 from xglue_harness.records.predictions import RowPredictions
+from xglue_harness.records.probe_schema import ProbeRecord
+from xglue_harness.records.prompt_schema import PromptRecord
 from xglue_harness.records.results_files import (
     WrittenRun,
     checked_predictions,
@@ -28,7 +30,7 @@ from xglue_harness.records.results_files import (
     results_files,
     runs_in,
 )
-from xglue_harness.records.schema import ProbeRecord, PromptRecord, RunRecord, Training
+from xglue_harness.records.schema import RunRecord, Training
 from xglue_harness.store.trainings import MANIFEST, Entry, Store, read_entry
 from xglue_harness.untrusted.problems import problems_of
 
@@ -315,7 +317,7 @@ def _of_tree(file: Path, result: TaskResult) -> Iterator[Run]:
     for language, item in result.languages.items():
         path = predictions_path(file, language)
         scores = {result.spec.metric: Score(item.score, item.stderr), "score": Score(item.score, item.stderr)}
-        if item.record.diagnostics is not None:
+        if isinstance(item.record, RunRecord) and item.record.diagnostics is not None:
             metrics = item.record.diagnostics.metrics.items()
             scores |= {name: Score(metric.value, metric.stderr) for name, metric in metrics}
         if (item.record.task, item.record.target_language) != (result.task, language):
@@ -333,7 +335,7 @@ def _of_tree(file: Path, result: TaskResult) -> Iterator[Run]:
             scores=MappingProxyType(scores),
             official=item.official,
             record=item.record,
-            training=item.record.training,
+            training=item.record.training if isinstance(item.record, RunRecord) else None,
             predictions=path if path.exists() else None,
         )
 

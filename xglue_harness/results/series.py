@@ -10,7 +10,8 @@ from typing import Any
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.errors import DataError
-from xglue_harness.records.schema import PromptRecord, RunRecord
+from xglue_harness.records.prompt_schema import PromptRecord
+from xglue_harness.records.schema import RunRecord
 from xglue_harness.results.reading import Run
 
 _OF_THE_RUN = ("task", "seed", "key", "dev", "compile")

@@ -260,7 +260,7 @@ def _recipe(results: Sequence[RescoredResult]) -> Iterator[str]:
     """The recipe in words: what is not as in the paper."""
     changed: dict[str, list[str]] = {}
     for item in results:
-        record = next(iter(item.result.languages.values())).record
+        record = next(iter(item.result.languages.values())).run
         options = changed_options(record.recipe, record.selection.rule, item.result.spec)
         words = ", ".join(f"{name} {_value(value)}" for name, value in options.items())
         titles = changed.setdefault(words, [])

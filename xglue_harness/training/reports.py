@@ -140,7 +140,7 @@ def _start(name: TrackerName, run: str, key: str, hyperparameters: dict[str, Any
     """One of accelerate's trackers, started, with the run's hyperparameters."""
     try:
         tracker = _tracker(name, run, key, hyperparameters)
-        if hasattr(tracker, "start"):  # accelerate before 1.9 starts it at once
+        if hasattr(tracker, "start"):  # older versions of accelerate have started it by now
             tracker.start()
         if name == "tensorboard":  # the others have got them
             tracker.store_init_configuration(hyperparameters)

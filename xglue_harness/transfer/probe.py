@@ -18,8 +18,9 @@ from xglue_harness.probing.opening import check_packages, frozen_encoder
 from xglue_harness.probing.recipe import probe_recipe
 from xglue_harness.probing.run import ProbeScore, TaskProbe, prepare_probe
 from xglue_harness.records.cost_meter import CostMeter
+from xglue_harness.records.probe_schema import ProbeEvaluation, ProbeFit, ProbeRecord, ProbeSession
 from xglue_harness.records.provenance import environment
-from xglue_harness.records.schema import Cost, Flags, ProbeEvaluation, ProbeFit, ProbeRecord, ProbeSession
+from xglue_harness.records.schema import Cost, Flags
 from xglue_harness.transfer.job import warn_of_sample, warn_of_unofficial
 from xglue_harness.transfer.record import backbone_record, data_record
 from xglue_harness.transfer.run import Outcome

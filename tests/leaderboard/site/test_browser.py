@@ -20,6 +20,7 @@ PAGES = (
     "index",
     *(f"task-{name}" for name in TASKS),
     *(f"backbone-{name}" for name in ("tiny-cp", "tiny-lm", "tiny-mt", "tiny-new")),
+    "frozen",
     "compare",
     "paper",
     "contribute",

@@ -308,7 +308,7 @@ def test_without_results_the_paper_is_shown_as_the_papers(empty_site):
 
 
 def test_a_tree_without_backbones_builds(validated, tmp_path):
-    site = build(replace(validated, backbones={}, results=()), tmp_path / "site").parent
+    site = build(replace(validated, backbones={}, results=(), frozen=()), tmp_path / "site").parent
     assert_links_lead_somewhere(site)
 
 
@@ -407,7 +407,7 @@ def test_sizes_are_drawn_against_scores(site, board, empty_site):
 
 def test_published_sizes_are_drawn_until_there_are_results(validated, tmp_path):
     backbones = {path.stem: read_backbone(path) for path in PUBLISHED.glob("*.yaml")}
-    own = replace(validated, example=False, results=(), backbones=backbones)
+    own = replace(validated, example=False, results=(), frozen=(), backbones=backbones)
     page = read_page(build(own, tmp_path / "site"))
     value = json.loads(page.all("script", **{"data-plot": "size-ji2024"})[0].parts[0])
     names = {name for trace in value["data"] for name in trace["text"]}

@@ -1,4 +1,7 @@
-"""Which recipe a result was made with: the paper's, or one with a name of its own."""
+"""Which recipe a result was made with: the paper's, the probe of all defaults, or one with a name of its own.
+
+Names of recipes of frozen encoders begin with `FROZEN`, and no others do: they are never in one table.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ from functools import cache
 from typing import Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
+from xglue_harness.probing.recipe import probe_recipe
 from xglue_harness.recipe import Options, parse_options, resolve
 from xglue_harness.recipe_files import recipe_names
 
 PAPER = "paper"
 """Name of the paper's recipe: all defaults."""
+
+FROZEN = "frozen"
+"""Name of the probe with all defaults, and beginning of the names of all other probes."""
 
 MAY_DIFFER = frozenset({"task", "seed", "key", "precision", "pooling", "compile", "dev"})
 """Entries of a recipe that two runs of one recipe need not share: what names the run, its hardware, the backbone's own
@@ -52,6 +59,24 @@ def paper_terms(spec: TaskSpec) -> dict[str, Any]:
 def recipe_terms(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a recipe that all runs under its name share, task by task."""
     return {key: value for key, value in recipe.items() if key not in MAY_DIFFER}
+
+
+def is_standard_probe(spec: TaskSpec, recipe: Mapping[str, Any]) -> bool:
+    """Whether a frozen encoder was probed with every option at its default."""
+    return probe_terms(recipe) == standard_probe_terms(spec)
+
+
+def standard_probe_terms(spec: TaskSpec) -> dict[str, Any]:
+    """The entries of the recipe of a probe with all defaults that all of them share."""
+    options = Options()
+    ways: Any = {"max_length": options.max_length, "train_rows": options.probe_rows}
+    recipe = probe_recipe(spec, pooling="mean", seed=0, **ways)
+    return probe_terms({**recipe.model_dump(), "layer": "last", "pooling_by": "checkpoint"})
+
+
+def probe_terms(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a probe's recipe that all under its name share, task by task; ``pooling_by``: who chose that."""
+    return {key: value for key, value in recipe.items() if key not in ("task", "seed", "key", "pooling")}
 
 
 def changed_options(recipe: Mapping[str, Any], rule: str, spec: TaskSpec) -> dict[str, Any]:

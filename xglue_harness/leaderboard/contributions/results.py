@@ -1,13 +1,15 @@
 """One result of the leaderboard: a backbone, a recipe, a seed and a task in all of its languages.
 
 ``results/<backbone>/<recipe>/<seed>/<task>.json`` holds scores and the record of each language
-(`xglue_harness.records.schema.RunRecord`); beside it lies ``<task>.<language>.parquet`` with the predictions
-(`xglue_harness.records.predictions`) without their scores by class, which are large and not needed to score again.
+(`xglue_harness.records.schema.RunRecord`, or `xglue_harness.records.probe_schema.ProbeRecord` of a frozen encoder);
+beside it lies ``<task>.<language>.parquet`` with the predictions (`xglue_harness.records.predictions`) without their
+scores by class, which are large and not needed to score again.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from xglue_harness.benchmark import LANGUAGES, TASKS, TaskSpec
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.records.predictions import RowPredictions
+from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.schema import RunRecord, Share
 from xglue_harness.scoring import PredictionScores, score_predictions
 from xglue_harness.untrusted.problems import problems_of
@@ -32,7 +35,10 @@ PREDICTIONS_LIMIT = 250_000
 TOLERANCE = 1e-9
 """Between a score and the same computed again: only the order of additions may differ."""
 
-ONE_PROTOCOL = "the leaderboard ranks fine-tuned encoders; scores by prompting don't compare with theirs"
+ONE_PROTOCOL = "the leaderboard has fine-tuned and frozen encoders; scores by prompting don't compare with theirs"
+
+RECORDS: Mapping[str, type[RunRecord] | type[ProbeRecord]] = {"finetune": RunRecord, "probe": ProbeRecord}
+"""The record of each protocol that it takes."""
 
 
 class _Part(BaseModel):
@@ -45,7 +51,13 @@ class LanguageResult(_Part):
     score: Share = Field(description="by the task's metric")
     stderr: Annotated[float, Field(ge=0)] | None = Field(description="over test documents; null: not defined")
     official: Share = Field(description="by XGLUE's own evaluator")
-    record: RunRecord = Field(description="of the run")
+    record: Annotated[RunRecord | ProbeRecord, Field(discriminator="protocol", description="of the run")]
+
+    @property
+    def run(self) -> RunRecord:
+        """The record, of a fine-tuning: what shows those never sees a frozen encoder."""
+        assert isinstance(self.record, RunRecord)
+        return self.record
 
 
 class Change(_Part):
@@ -76,6 +88,13 @@ class TaskResult(_Part):
         return task
 
     @model_validator(mode="after")
+    def _of_one_protocol(self) -> TaskResult:
+        protocols = {item.record.protocol for item in self.languages.values()}
+        if len(protocols) > 1:
+            raise ValueError(f"languages: the records have different protocols: {', '.join(sorted(protocols))}")
+        return self
+
+    @model_validator(mode="after")
     def _of_the_task(self) -> TaskResult:
         for number, change in enumerate(self.changes):
             if unknown := [language for language in change.previous if language not in self.spec.languages]:
@@ -88,6 +107,19 @@ class TaskResult(_Part):
     def spec(self) -> TaskSpec:
         """The task."""
         return TASKS[self.task]
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the encoder was frozen and probed, not fine-tuned."""
+        return any(isinstance(item.record, ProbeRecord) for item in self.languages.values())
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether the seed decides anything: it does not where a probe was fitted on all training rows."""
+        return any(
+            isinstance(item.record, RunRecord) or item.record.probe.train_rows < item.record.probe.train_rows_there
+            for item in self.languages.values()
+        )
 
     @property
     def sample(self) -> bool:
@@ -119,20 +151,20 @@ def read_result(path: Path) -> TaskResult:
     value = read_json(path, RESULT_LIMIT)
     try:
         shared = dict(value.pop("record"))
-        protocols = {shared.get("protocol", "finetune")}
+        protocols = []
         if unknown := [language for language in value["languages"] if language not in LANGUAGES]:
             raise ValueError(f"languages: no {unknown[0]!r} in XGLUE")
         for item in value["languages"].values():
             item["record"] = {**shared, **item["record"]}
-            protocols.add(item["record"]["protocol"])
+            protocols.append(item["record"]["protocol"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise LeaderboardError(f"{path}: no result of the leaderboard: {error!r}; make it with 'add'") from None
-    if protocols != {"finetune"}:
-        other = next(protocol for protocol in protocols if protocol != "finetune")
-        raise LeaderboardError(f"{path}: protocol {other!r}: {ONE_PROTOCOL}")
+    if other := [protocol for protocol in protocols if protocol not in (*RECORDS,)]:
+        raise LeaderboardError(f"{path}: protocol {other[0]!r}: {ONE_PROTOCOL}")
     for language, item in value["languages"].items():  # one by one, so that a fault in what they share is reported once
         try:
-            item["record"] = RunRecord.model_validate(item["record"], strict=True, context="json")
+            record = RECORDS[item["record"]["protocol"]]
+            item["record"] = record.model_validate(item["record"], strict=True, context="json")
         except ValidationError as error:
             raise LeaderboardError(f"{path}: {problems_of(error, f'languages.{language}.record.')}") from None
     try:

@@ -5,7 +5,7 @@ Scores are from 0 to 1. A board knows nothing of pages or terminals.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,36 +44,58 @@ class Board:
 
 def boards(validated: ValidatedTree) -> list[Board]:
     """A board for each recipe, the paper's first."""
-    names = dict.fromkeys(item.result.recipe for item in validated.results)
-    return [_board(name, validated) for name in sorted(names, key=lambda name: (name != PAPER, name))]
+    return boards_of(validated.results, validated.backbones, first=PAPER)
 
 
-def _board(recipe: str, validated: ValidatedTree) -> Board:
+def boards_of(results: Sequence[RescoredResult], backbones: Mapping[str, Backbone], *, first: str) -> list[Board]:
+    """A board for each recipe of some results.
+
+    Args:
+        results: all of one protocol.
+        backbones: by name.
+        first: the recipe whose board comes first; the others by name.
+    """
+    names = {item.result.recipe for item in results}
+    return [_board(name, results, backbones) for name in sorted(names, key=lambda name: (name != first, name))]
+
+
+def _board(recipe: str, every: Sequence[RescoredResult], backbones: Mapping[str, Backbone]) -> Board:
     tasks = {}
     for spec in TASKS.values():
-        results = [item for item in validated.results if (item.result.recipe, item.result.task) == (recipe, spec.name)]
+        results = [item for item in every if (item.result.recipe, item.result.task) == (recipe, spec.name)]
         if results:
-            tasks[spec.name] = _task_board(spec, results, validated.backbones)
-    overall, pairs = _overall(tasks, validated.backbones)
-    families = {name: compare_families([board], validated.backbones) for name, board in tasks.items()}
+            tasks[spec.name] = _task_board(spec, results, backbones)
+    overall, pairs = _overall(tasks, backbones)
+    families = {name: compare_families([board], backbones) for name, board in tasks.items()}
     if any(row.score for row in overall):
-        families[ALL] = compare_families([*tasks.values()], validated.backbones)
+        families[ALL] = compare_families([*tasks.values()], backbones)
     return Board(recipe, tasks, overall, pairs, families)
 
 
-def scored_runs(spec: TaskSpec, rescored: Sequence[RescoredResult]) -> TaskBoard:
+def scored_runs(
+    spec: TaskSpec,
+    rescored: Sequence[RescoredResult],
+    name: Callable[[RescoredResult], str] = lambda item: item.result.backbone,
+) -> TaskBoard:
     """A task's scores by test row, and no line of its table yet: all that a contrast needs.
 
     Args:
         spec: the task.
-        rescored: its results under one recipe; at least one.
+        rescored: its results under one recipe, or one of each protocol; at least one.
+        name: what a result counts for; by default its backbone.
     """
-    names = tuple(sorted({item.result.backbone for item in rescored}))
-    rescored = sorted(rescored, key=lambda item: (names.index(item.result.backbone), item.result.seed))
+    names = tuple(sorted({name(item) for item in rescored}))
+    rescored = sorted(rescored, key=lambda item: (names.index(name(item)), item.result.seed))
+    numbers = [names.index(name(item)) for item in rescored]
+    used = ["frozen" if item.result.is_frozen else "fine-tuned" for item in rescored]
+    tracks = dict(zip(numbers, used, strict=True))
+    seeded = {number for number, item in zip(numbers, rescored, strict=True) if item.result.is_seeded}
     runs = TaskRuns(
-        np.array([names.index(item.result.backbone) for item in rescored]),
+        np.array(numbers),
         np.array([[item.result.scores[language] for language in spec.languages] for item in rescored]),
         blocks(spec, [item.items for item in rescored]),
+        tuple(tracks[number] for number in range(len(names))),
+        frozenset(range(len(names))) - seeded,
     )
     return TaskBoard(spec, (), (), names, runs)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.ranking.board import Board, boards
+from xglue_harness.leaderboard.ranking.frozen import frozen_boards
 from xglue_harness.leaderboard.validation.validate import validate
 
 
 def chosen_boards(tree: Path, recipe: str | None, *, example: bool) -> list[Board]:
-    """The boards of a tree, which is checked first.
+    """The boards of a tree, which is checked first; those of frozen encoders come last.
 
     Args:
         tree: folder of the contributions.
@@ -22,7 +23,8 @@ def chosen_boards(tree: Path, recipe: str | None, *, example: bool) -> list[Boar
     Raises:
         LeaderboardError: where the tree is not right, or has no results under that recipe.
     """
-    every = boards(validate(tree, example=example))
+    validated = validate(tree, example=example)
+    every = [*boards(validated), *frozen_boards(validated)]
     chosen = [board for board in every if recipe in (None, board.recipe)]
     if recipe is not None and not chosen:
         there = ", ".join(board.recipe for board in every) or "none"

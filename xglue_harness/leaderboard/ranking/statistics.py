@@ -72,11 +72,21 @@ class TaskRuns:
         backbones: the backbone of each run, by number from 0, ``[runs]``; every number up to the largest has a run.
         scores: from 0 to 1, ``[runs, languages]``.
         blocks: the rows behind them; each language is in one block.
+        tracks: of each backbone, how it was used (fine-tuned, frozen): a backbone with one training borrows from those
+            of its own track alone; empty: all of one.
+        unseeded: the backbones whose scores no seed decides.
     """
 
     backbones: NDArray[np.int64]
     scores: Floats
     blocks: tuple[Block, ...]
+    tracks: tuple[str, ...] = ()
+    unseeded: frozenset[int] = frozenset()
+
+    def lenders(self, backbone: int) -> list[int]:
+        """Backbones with several trainings, whose variance one with a single training may borrow."""
+        alike = [other for other in range(self.size) if not self.tracks or self.tracks[other] == self.tracks[backbone]]
+        return [other for other in alike if len(self.runs(other)) > 1 and other not in self.unseeded]
 
     def runs(self, backbone: int) -> NDArray[np.int64]:
         """The runs of a backbone."""
@@ -167,10 +177,12 @@ def _between_trainings(task: TaskRuns, backbone: int, weight: Floats) -> tuple[f
 
     Two or three trainings may happen to agree, and their variance is then far too small. It holds the interplay of
     training and rows, which is known better, from all rows: so it is taken for that at least. A backbone with one
-    training gets the largest variance that another one has.
+    training gets the largest variance that another one has. Where no seed decides anything there is none.
     """
+    if backbone in task.unseeded:
+        return 0.0, 0.0, 0.0, "own"
     size = len(task.runs(backbone))
-    donors = [backbone] if size > 1 else [b for b in range(task.size) if len(task.runs(b)) > 1]
+    donors = [backbone] if size > 1 else task.lenders(backbone)
     variances = []
     for donor in donors:
         runs = task.runs(donor)

@@ -166,7 +166,7 @@ def _provenance(results: Sequence[TaskResult]) -> Iterator[Fact]:
     facts: dict[str, dict[str, None]] = defaultdict(dict)
     for result in results:
         for item in result.languages.values():
-            for name, value in _origins(item.record, result.spec.title):
+            for name, value in _origins(item.run, result.spec.title):
                 facts[name][value] = None
     for name, values in facts.items():
         yield Fact(name, tuple(values))

@@ -14,15 +14,24 @@ from typing import TYPE_CHECKING
 from xglue_harness.atomic import new_folder
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.ranking.board import boards
+from xglue_harness.leaderboard.ranking.frozen import all_gains, frozen_boards
 from xglue_harness.leaderboard.site.assets import write_assets
 from xglue_harness.leaderboard.site.csv_files import Downloads
 from xglue_harness.leaderboard.site.described import backbones_json
-from xglue_harness.leaderboard.site.json_files import encode, json_files
+from xglue_harness.leaderboard.site.json_files import UNIT, encode, json_files
+from xglue_harness.leaderboard.site.json_gains import gains_json
 from xglue_harness.leaderboard.site.json_published import published_json
 from xglue_harness.leaderboard.site.origin import Origin, origin_of
 from xglue_harness.leaderboard.site.pages import all_pages, template_environment
 from xglue_harness.leaderboard.site.paper_numbers import paper_json
-from xglue_harness.leaderboard.site.paths import BACKBONES_JSON, PAPER_JSON, PUBLISHED_JSON, reference_path, result_path
+from xglue_harness.leaderboard.site.paths import (
+    BACKBONES_JSON,
+    PAPER_JSON,
+    PUBLISHED_JSON,
+    gains_path,
+    reference_path,
+    result_path,
+)
 from xglue_harness.published.paper import reference_folder
 from xglue_harness.published.reference import references
 
@@ -69,13 +78,16 @@ def build(validated: ValidatedTree, folder: Path, *, repository: str | None = No
 def _write_site(validated: ValidatedTree, folder: Path, origin: Origin) -> None:
     all_boards = boards(validated)
     write_assets(folder / "assets")
-    for name, value in json_files(all_boards, validated.example):
+    for name, value in json_files([*all_boards, *frozen_boards(validated)], validated.example):
         _write(folder / name, encode(value))
     ours = {"example": validated.example, **paper_json(references()[0], all_boards, validated)}
     _write(folder / PAPER_JSON, encode(ours))
     _write(folder / PUBLISHED_JSON, encode(published_json(references())))
     _write(folder / BACKBONES_JSON, encode(backbones_json(validated, origin)))
-    for item in validated.results:
+    for gains in all_gains(validated):
+        value = {"example": validated.example, "unit": UNIT, **gains_json(gains)}
+        _write(folder / gains_path(gains.recipe, gains.frozen), encode(value))
+    for item in (*validated.results, *validated.frozen):
         _copy(item.file, folder / result_path(item.result))
     for reference in references():
         _copy(reference_folder() / f"{reference.name}.json", folder / reference_path(reference.name))

@@ -32,7 +32,7 @@ def commands(backbone: Backbone, tasks: Mapping[str, TaskRow]) -> Iterator[Comma
     """One command for all tasks that have the same options."""
     groups: dict[str, list[str]] = defaultdict(list)
     for task, row in tasks.items():
-        record = next(iter(row.results[0].languages.values())).record
+        record = next(iter(row.results[0].languages.values())).run
         options = changed_options(record.recipe, record.selection.rule, TASKS[task])
         if record.data.source in ("sample", "hub"):
             options = {"data": record.data.source, **options}

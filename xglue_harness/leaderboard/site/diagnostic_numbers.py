@@ -11,7 +11,7 @@ from typing import Any
 
 from xglue_harness.leaderboard.contributions.results import TaskResult
 from xglue_harness.leaderboard.site.json_numbers import rounded
-from xglue_harness.records.schema import Diagnostics
+from xglue_harness.records.schema import Diagnostics, RunRecord
 
 
 def diagnosed(result: TaskResult) -> dict[str, Diagnostics]:
@@ -19,7 +19,7 @@ def diagnosed(result: TaskResult) -> dict[str, Diagnostics]:
     return {
         language: item.record.diagnostics
         for language, item in result.languages.items()
-        if item.record.diagnostics is not None
+        if isinstance(item.record, RunRecord) and item.record.diagnostics is not None
     }
 
 

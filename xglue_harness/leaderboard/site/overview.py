@@ -41,7 +41,7 @@ def recipe_text(board: Board) -> str:
         return "The recipe of Ji et al. 2024: every option at its default, the weights after the last epoch."
     changed: dict[str, str] = {}
     for name, table in board.tasks.items():
-        record = next(iter(table.rows[0].results[0].languages.values())).record
+        record = next(iter(table.rows[0].results[0].languages.values())).run
         for key, value in changed_options(record.recipe, record.selection.rule, TASKS[name]).items():
             changed.setdefault(key, f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}")
     return f"Differs from the paper's recipe in: {', '.join(changed.values()) or 'nothing'}."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.leaderboard.ranking.board import Board
+from xglue_harness.leaderboard.site import frozen
 from xglue_harness.leaderboard.site.answers import answer, published_answer
 from xglue_harness.leaderboard.site.backbone import card, sections
 from xglue_harness.leaderboard.site.backbone_published import published_numbers
@@ -44,6 +45,9 @@ PAGES = (
 )
 """Pages beside those of tasks and backbones, and their names in the navigation."""
 
+FROZEN_PAGES = ((frozen.PAGE, "Frozen encoders"),)
+"""The page that is there where the tree has frozen encoders."""
+
 
 def template_environment(validated: ValidatedTree, origin: Origin, downloads: Downloads) -> Environment:
     """Jinja2 with the templates, and what all of them use.
@@ -65,7 +69,7 @@ def template_environment(validated: ValidatedTree, origin: Origin, downloads: Do
     )
     environment.globals |= {
         "banner": EXAMPLE if validated.example else "",
-        "menu": PAGES,
+        "menu": (*PAGES[:1], *FROZEN_PAGES[: len(validated.frozen)], *PAGES[1:]),
         "tasks": TASKS,
         "version": version("xglue-harness"),
         "families": FAMILIES,
@@ -99,6 +103,8 @@ def all_pages(
             "published": published_numbers(backbone.name, references()),
         }
         yield page_of(backbone.name), "backbone.html", values
+    if validated.frozen:
+        yield frozen.PAGE, "frozen.html", {"title": "Frozen encoders", **frozen.frozen_page(validated)}
     yield "compare.html", "compare.html", {"title": "Compare two backbones", **compare_page(boards)}
     values = {"title": "The paper's tables", "paper": paper, "printed": printed}
     yield "paper.html", "paper.html", {**values, "tables": paper_page(paper, boards, validated)}

@@ -26,6 +26,11 @@ def families_path(recipe: str) -> str:
     return f"data/families/{recipe}.json"
 
 
+def gains_path(recipe: str, frozen: str) -> str:
+    """Where what fine-tuning adds to frozen encoders lies, from the site's root."""
+    return f"data/gains/{recipe}/{frozen}.json"
+
+
 def reference_path(name: str) -> str:
     """Where published numbers lie, from the site's root."""
     return f"data/reference/{name}.json"

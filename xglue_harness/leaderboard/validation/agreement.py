@@ -11,9 +11,10 @@ from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data import Source
 from xglue_harness.kinds import kind_of
 from xglue_harness.leaderboard.contributions.backbones import missing_inherited_languages
-from xglue_harness.leaderboard.contributions.recipes import recipe_terms
+from xglue_harness.leaderboard.contributions.recipes import probe_terms, recipe_terms
 from xglue_harness.leaderboard.contributions.tree import Tree
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, gold_sha256
+from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.schema import RunRecord
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _task(item: RescoredResult) -> str:
     return item.result.task
 
 
-def _records(item: RescoredResult) -> Iterable[RunRecord]:
+def _records(item: RescoredResult) -> Iterable[RunRecord | ProbeRecord]:
     return (language.record for language in item.result.languages.values())
 
 
@@ -91,6 +92,8 @@ def _identity(item: RescoredResult) -> dict[str, str]:
 def _terms(item: RescoredResult) -> dict[str, Any]:
     """What all results of a recipe have in common, task by task."""
     first = next(iter(_records(item)))
+    if isinstance(first, ProbeRecord):
+        return probe_terms(first.recipe)
     return {**recipe_terms(first.recipe), "selection rule": first.selection.rule}
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data import fingerprint
 from xglue_harness.data.manifest import manifest_rows
 from xglue_harness.leaderboard.contributions.backbones import Backbone
-from xglue_harness.leaderboard.contributions.recipes import packaged_recipe
+from xglue_harness.leaderboard.contributions.recipes import FROZEN, packaged_recipe
 from xglue_harness.leaderboard.contributions.results import TOLERANCE, TaskResult
 from xglue_harness.leaderboard.contributions.tree import Tree
+from xglue_harness.leaderboard.validation.probe_checks import probe_problems
 from xglue_harness.recipe_files import recipe_names
+from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.schema import RunRecord
 
 
@@ -37,21 +40,23 @@ def record_problems(result: TaskResult, tree: Tree, example: bool) -> Iterator[s
     for language, item in result.languages.items():
         for problem in _record(item.record, result, language, backbone, example):
             yield f"languages.{language}.record.{problem}"
-        selection = item.record.selection
-        selected = selection.scores.get(selection.rule)
-        if selected is None or (selected.score is not None and abs(selected.score - item.score) > TOLERANCE):
-            there = None if selected is None else selected.score
-            yield f"languages.{language}.score: {item.score}; its record has {there} for the rule {selection.rule}"
+        if isinstance(item.record, RunRecord):
+            selection = item.record.selection
+            selected = selection.scores.get(selection.rule)
+            if selected is None or (selected.score is not None and abs(selected.score - item.score) > TOLERANCE):
+                there = None if selected is None else selected.score
+                yield f"languages.{language}.score: {item.score}; its record has {there} for the rule {selection.rule}"
     first = next(iter(result.languages.values())).record
+    expected = _shared(first)
     for language, item in result.languages.items():
-        for key, value, expected in (
-            ("recipe", item.record.recipe, first.recipe),
-            ("backbone", item.record.backbone, first.backbone),
-            ("selection.rule", item.record.selection.rule, first.selection.rule),
-            ("training.store_key", item.record.training.store_key, first.training.store_key),
-        ):
-            if value != expected:
-                yield f"languages.{language}.record.{key}: {value}, but {first.target_language} has {expected}"
+        for key, value in _shared(item.record).items():
+            if value != expected[key]:
+                yield f"languages.{language}.record.{key}: {value}, but {first.target_language} has {expected[key]}"
+    if isinstance(first, ProbeRecord):
+        yield from probe_problems(first, result)
+        return
+    if result.recipe.startswith(FROZEN):
+        yield f"recipe: {result.recipe!r}, which is a name for frozen encoders, and this one was fine-tuned"
     packaged = packaged_recipe(spec, first.recipe, first.selection.rule)
     if packaged is not None and result.recipe != packaged:
         yield f"recipe: {result.recipe!r}, but the options are those of {packaged!r}"
@@ -59,7 +64,17 @@ def record_problems(result: TaskResult, tree: Tree, example: bool) -> Iterator[s
         yield f"recipe: {result.recipe!r}, but the options are not those of the recipe of that name"
 
 
-def _record(record: RunRecord, result: TaskResult, language: str, backbone: Backbone, example: bool) -> Iterator[str]:
+def _shared(record: RunRecord | ProbeRecord) -> dict[str, Any]:
+    """What the records of all languages have in common, by key."""
+    shared = {"recipe": record.recipe, "backbone": record.backbone}
+    if isinstance(record, ProbeRecord):
+        return {**shared, "probe": record.probe}
+    return {**shared, "selection.rule": record.selection.rule, "training.store_key": record.training.store_key}
+
+
+def _record(
+    record: RunRecord | ProbeRecord, result: TaskResult, language: str, backbone: Backbone, example: bool
+) -> Iterator[str]:
     """What is wrong with one language's record."""
     if (record.task, record.target_language) != (result.task, language):
         yield f"task: of {record.task} in {record.target_language}"
@@ -89,13 +104,15 @@ def _record(record: RunRecord, result: TaskResult, language: str, backbone: Back
         ("backbone.encoder_parameters", claimed.encoder_parameters, backbone.parameters.encoder),
         ("recipe.pooling", record.recipe.get("pooling"), backbone.pooling),
     ):
+        if key == "recipe.pooling" and isinstance(record, ProbeRecord):
+            continue  # a probe pools as the checkpoint does, which need not be what suits a fine-tuning
         if got != expected:
             yield f"{key}: {got}; expected {expected}, as the YAML says"
     if not example:
         yield from _rows(record, result.spec, language)
 
 
-def _rows(record: RunRecord, spec: TaskSpec, language: str) -> Iterator[str]:
+def _rows(record: RunRecord | ProbeRecord, spec: TaskSpec, language: str) -> Iterator[str]:
     """Whether all rows of the official data were used; the manifest's loader dropped a last sentence here and there."""
     for line in record.data.unofficial:
         yield f"data.unofficial: {line}"
@@ -104,6 +121,10 @@ def _rows(record: RunRecord, spec: TaskSpec, language: str) -> Iterator[str]:
     if expected is not None and total is not None and total not in (expected, expected + 1):
         yield f"predictions.total: {total} test rows; the official data have {expected}"
     train = manifest_rows(spec, "train", record.source_language)
-    read_all = record.recipe.get("train_limit") is None
-    if read_all and train is not None and record.training.train_rows not in (train, train + 1):
-        yield f"training.train_rows: {record.training.train_rows}; the official data have {train}"
+    if isinstance(record, ProbeRecord):
+        key, there = "probe.train_rows_there", record.probe.train_rows_there
+    else:
+        key, there = "training.train_rows", record.training.train_rows
+    read_all = isinstance(record, ProbeRecord) or record.recipe.get("train_limit") is None
+    if read_all and train is not None and there not in (train, train + 1):
+        yield f"{key}: {there}; the official data have {train}"

@@ -25,6 +25,7 @@ from xglue_harness.leaderboard.contributions.results import (
     rescored,
 )
 from xglue_harness.records.predictions import RowPredictions, decoded, metadata_of, opened
+from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.schema import RunRecord
 from xglue_harness.untrusted.values import parse_json, read_limited
 
@@ -94,7 +95,7 @@ def gold_sha256(labels: Sequence[Any], documents: Sequence[int]) -> str:
     return hashlib.sha256(json.dumps([[*labels], [*documents]]).encode()).hexdigest()
 
 
-def _predictions(path: Path, record: RunRecord) -> RowPredictions:
+def _predictions(path: Path, record: RunRecord | ProbeRecord) -> RowPredictions:
     """The predictions that a record tells of.
 
     Raises:

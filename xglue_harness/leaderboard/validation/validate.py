@@ -28,7 +28,8 @@ class ValidatedTree:
         folder: its path.
         example: whether it is made of the packaged toy, whose scores mean nothing.
         backbones: by name.
-        results: all of them.
+        results: of fine-tuned encoders, all of them.
+        frozen: the same of frozen encoders, which are never ranked with those.
         changes: where it was compared with the tree before, what differs, in lines of text.
     """
 
@@ -37,6 +38,7 @@ class ValidatedTree:
     backbones: dict[str, Backbone]
     results: tuple[RescoredResult, ...]
     changes: tuple[str, ...] = ()
+    frozen: tuple[RescoredResult, ...] = ()
 
 
 def validate(
@@ -80,7 +82,9 @@ def validate(
         problems += gold_problems(rescored, open_source(data))
     if problems:
         raise LeaderboardError(_report(folder, problems, changes))
-    return ValidatedTree(folder, example, tree.backbones, tuple(rescored), tuple(changes))
+    tuned = tuple(item for item in rescored if not item.result.is_frozen)
+    frozen = tuple(item for item in rescored if item.result.is_frozen)
+    return ValidatedTree(folder, example, tree.backbones, tuned, tuple(changes), frozen)
 
 
 def _report(folder: Path, problems: Sequence[str], changes: Sequence[str]) -> str:

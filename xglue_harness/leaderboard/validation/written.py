@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from xglue_harness.benchmark import TASKS
+from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.errors import LeaderboardError
-from xglue_harness.leaderboard.contributions.recipes import packaged_recipe
+from xglue_harness.leaderboard.contributions.recipes import FROZEN, is_standard_probe, packaged_recipe
 from xglue_harness.leaderboard.contributions.results import (
+    RECORDS,
     LanguageResult,
     TaskResult,
     rescored,
@@ -24,6 +25,7 @@ from xglue_harness.leaderboard.contributions.results import (
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, gold_sha256
 from xglue_harness.recipe_files import recipe_names
 from xglue_harness.records.predictions import encoded
+from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.results_files import WrittenRun, predictions_of
 from xglue_harness.records.schema import PredictionsRef, RunRecord
 from xglue_harness.untrusted.problems import problems_of
@@ -55,7 +57,8 @@ def written_result(
     Args:
         name: of the backbone.
         runs: of one task and seed, by language.
-        recipe: a name for the recipe, where it is none that comes with us; by default that of the run's own file.
+        recipe: a name for the recipe, where it is none that comes with us; by default that of the run's own file. Of
+            frozen encoders, what follows ``frozen-``.
         wanted: languages; by default all of the task's, which a result of the tree has.
 
     Raises:
@@ -83,7 +86,7 @@ def written_result(
         items[language] = np.asarray(scores.items, dtype=np.float64)
         labels[language] = gold_sha256(predictions.labels, predictions.documents)
         try:
-            record = RunRecord.model_validate(_without_places(runs[language].record))
+            record = RECORDS[str(first.record["protocol"])].model_validate(_without_places(runs[language].record))
         except ValidationError as error:
             raise LeaderboardError(f"{runs[language]}: {problems_of(error)}") from None
         rows = len(predictions.rows)
@@ -93,24 +96,36 @@ def written_result(
             score=scores.score, stderr=scores.stderr, official=scores.official.official, record=record
         )
     first_record = languages[wanted[0]].record
-    packaged = packaged_recipe(spec, first_record.recipe, first_record.selection.rule)
-    name_of_recipe = packaged or recipe or _own_name(first_record)
-    if name_of_recipe is None:
-        raise LeaderboardError(
-            f"{first.file}: the recipe of {spec.title} is none of {', '.join(recipe_names())}: name it with --recipe "
-            "NAME, the same for all backbones that are to be compared"
-        )
     try:
         result = TaskResult(
             backbone=name,
             task=spec.name,
-            recipe=name_of_recipe,
+            recipe=_recipe_name(spec, first_record, recipe, first.file),
             seed=first_record.recipe["seed"],
             languages=languages,
         )
     except ValidationError as error:
         raise LeaderboardError(f"{first.file}: {problems_of(error)}") from None
     return WrittenResult(RescoredResult(first.file, result, items, labels), files)
+
+
+def _recipe_name(spec: TaskSpec, record: RunRecord | ProbeRecord, given: str | None, where: Path) -> str:
+    """The recipe's name in the tree: that of one that comes with us, or what it was given."""
+    if isinstance(record, ProbeRecord):
+        known, ours = FROZEN if is_standard_probe(spec, record.recipe) else None, "not the probe of all defaults"
+        name = known or (f"{FROZEN}-{given.removeprefix(f'{FROZEN}-')}" if given else None)
+    else:
+        known, ours = (
+            packaged_recipe(spec, record.recipe, record.selection.rule),
+            f"none of {', '.join(recipe_names())}",
+        )
+        name = known or given or _own_name(record)
+    if name is None:
+        raise LeaderboardError(
+            f"{where}: the recipe of {spec.title} is {ours}: name it with --recipe NAME, the same for all backbones "
+            "that are to be compared"
+        )
+    return name
 
 
 def _own_name(record: RunRecord) -> str | None:
