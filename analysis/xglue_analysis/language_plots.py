@@ -209,6 +209,7 @@ def language_lines(
     retrieval = "p1_csls" if any(math.isfinite(number(row.get("p1_csls"), "p1_csls")) for row in pairs) else "p1_cosine"
     shown = tuple(measures) or ("cka", "anc", retrieval)
     figure = blank(COLUMN, 0.6 + 1.1 * len(shown), title)
+    by = "by chance (CKA: 95%)" if "cka" in shown else "by chance"
     above: Axes | None = None
     languages: dict[str, Line2D] = {}
     dashed: list[Line2D] = []
@@ -225,9 +226,9 @@ def language_lines(
             (languages[name],) = axes.plot(layers, y, label=name, clip_on=False, **look(i))
         chance = np.array([_highest([row for row in pairs if row["layer"] == layer], measure) for layer in layers])
         if np.isfinite(chance).any():
-            dashed = axes.plot(layers, chance, label="by chance (CKA: 95%)", **CHANCE)
+            dashed = axes.plot(layers, chance, label=by, **CHANCE)
         lowest = min(0.0, *(float(np.nanmin(line.get_ydata())) for line in axes.lines))
-        axes.set(ylabel=MEASURES[measure], ylim=(lowest, None if measure == "anc" else 1.0))
+        axes.set(ylabel=MEASURES[measure].replace(", ", "\n"), ylim=(lowest, None if measure == "anc" else 1.0))
         layer_axis(axes, layers)
         above = axes
         axes.label_outer()
