@@ -23,7 +23,7 @@ REGISTERING = HOOK | {
     *(f"xglue_harness.{name}" for name in ("harness", "resources", "exclusive", "interrupt", "threads", "bars")),
 }
 """What registers the tasks with lm_eval."""
-_CLI = ("cli", "cli.app", "cli.options", "cli.plan", "cli.probe", "cli.run", "cli.submission")
+_CLI = ("cli", "cli.app", "cli.listing", "cli.options", "cli.plan", "cli.probe", "cli.run", "cli.submission")
 ENGINES = {"xglue_harness.sweeps.engines", "xglue_harness.sweeps.engines.choice"}
 COMMAND_LINE = HOOK | {f"xglue_harness.{name}" for name in (*_CLI, "errors", "threads")}
 
@@ -85,8 +85,8 @@ def test_the_version_imports_what_looks_it_up_only():
         (["leaderboard", "--help"], {"xglue_harness.cli.leaderboard"}),
         (["leaderboard", "build", "--help"], {"xglue_harness.cli.leaderboard"}),
         (["backbone", "--help"], {"xglue_harness.cli.backbone"}),
-        (["results", "--help"], {"xglue_harness.cli.results"}),
-        (["results", "compare", "--help"], {"xglue_harness.cli.results"}),
+        (["results", "--help"], {"xglue_harness.cli.results", "xglue_harness.cli.results_export"}),
+        (["results", "compare", "--help"], {"xglue_harness.cli.results", "xglue_harness.cli.results_export"}),
         (["sweep", "run", "--help"], {"xglue_harness.cli.sweep", "xglue_harness.sweeps", *ENGINES}),
     ],
 )

@@ -32,7 +32,7 @@ from xglue_analysis.figures import (
     values,
 )
 
-SYMMETRIC = ("cka", "cka_biased", "anc")
+SYMMETRIC: tuple[str, ...] = ("cka", "cka_biased", "anc", "mutual_knn", "mexa", "separability")
 """Measures of a pair of languages that have no direction; P@1 has: ``language_a`` asks, ``language_b`` is searched."""
 MEASURES = {
     "cka": "CKA (debiased)",
@@ -40,10 +40,21 @@ MEASURES = {
     "anc": "ANC",
     "p1_cosine": "P@1 (cosine)",
     "p1_csls": "P@1 (CSLS)",
+    "mutual_knn": "mutual k-NN",
+    "mexa": "MEXA",
+    "separability": "separability",
 }
 """Names of the measures, on every figure."""
-BY_CHANCE = {"cka": "null_p95", "cka_biased": "null_mean_biased", "anc": "anc_null"}
-"""Which key says what a measure is by chance; P@1 is ``1 / n``."""
+BY_CHANCE = {
+    "cka": "null_p95",
+    "cka_biased": "null_mean_biased",
+    "anc": "anc_null",
+    "mutual_knn": "mutual_knn_null",
+    "mexa": "mexa_null",
+}
+"""Which key says what a measure is by chance; P@1 is ``1 / n``, and two languages are told apart half the time."""
+MEASURES |= {f"{name}_calibrated": f"{label}, calibrated" for name, label in MEASURES.items()}
+SYMMETRIC += tuple(f"{name}_calibrated" for name in SYMMETRIC)
 
 
 def by_chance(row: Row, measure: str) -> float:
@@ -56,6 +67,10 @@ def by_chance(row: Row, measure: str) -> float:
     Returns:
         NaN where the row does not say.
     """
+    if measure.endswith("_calibrated"):
+        return 0.0
+    if measure == "separability":
+        return 0.5
     if measure in BY_CHANCE:
         return number(row.get(BY_CHANCE[measure]), BY_CHANCE[measure])
     sentences = number(row.get("n"), "n")
@@ -83,7 +98,7 @@ def language_matrix(rows: Sequence[Row], *, measure: str, layer: int, title: str
         rows: of keys ``language_a``, ``language_b``, ``layer`` and ``measure``; other layers are left out. What is
             reached by chance is in ``null_p95``, ``null_mean_biased``, ``anc_null`` or, for P@1, ``n`` (sentences),
             each of which may be ``None`` or absent.
-        measure: ``"cka"``, ``"cka_biased"``, ``"anc"``, ``"p1_cosine"`` or ``"p1_csls"``.
+        measure: one of `MEASURES`.
         layer: which layer, 0 being the embeddings.
         title: what stands above, behind the measure's name.
 
@@ -167,8 +182,10 @@ def _pair(there: Line | None, back: Line | None, layer: int, symmetric: bool) ->
 
 
 @paper_style
-def language_lines(rows: Sequence[Row], *, pivot: str = "en", title: str | None = None) -> Figure:
-    """Draw how near every language is to one, layer by layer: CKA, ANC and P@1 below each other.
+def language_lines(
+    rows: Sequence[Row], *, pivot: str = "en", title: str | None = None, measures: Sequence[str] = ()
+) -> Figure:
+    """Draw how near every language is to one, layer by layer: CKA, ANC and P@1, or other measures, below each other.
 
     P@1 is the mean of both directions (a gap where one is missing), by CSLS where the rows have that, else by cosine.
     What is reached by chance is dashed, where the rows say so, at the highest of the languages.
@@ -178,9 +195,10 @@ def language_lines(rows: Sequence[Row], *, pivot: str = "en", title: str | None 
             one model. Pairs without the pivot are left out. What is reached by chance as in :func:`language_matrix`.
         pivot: the language that all others are compared with.
         title: what stands above.
+        measures: of `MEASURES`, whose columns the rows have; by default the three.
 
     Returns:
-        A figure of three panels that share their layers.
+        A figure of a panel a measure, which share their layers.
 
     Raises:
         ValueError: no pair has the pivot, or a language has no value of a measure.
@@ -189,15 +207,17 @@ def language_lines(rows: Sequence[Row], *, pivot: str = "en", title: str | None 
     if rows and not pairs:
         raise ValueError(f"no row compares {pivot!r} with another language: there is no line to draw")
     retrieval = "p1_csls" if any(math.isfinite(number(row.get("p1_csls"), "p1_csls")) for row in pairs) else "p1_cosine"
-    figure = blank(COLUMN, 3.9, title)
+    shown = tuple(measures) or ("cka", "anc", retrieval)
+    figure = blank(COLUMN, 0.6 + 1.1 * len(shown), title)
+    by = "by chance (CKA: 95%)" if "cka" in shown else "by chance"
     above: Axes | None = None
     languages: dict[str, Line2D] = {}
     dashed: list[Line2D] = []
-    for place, measure in enumerate(("cka", "anc", retrieval)):
+    for place, measure in enumerate(shown):
         lines = values(pairs, measure, ("language_a", "language_b"), ("layer",))
         layers = layers_of(lines.values())
         names = list(dict.fromkeys(b if a == pivot else a for a, b in lines))
-        axes = figure.add_subplot(3, 1, place + 1, sharex=above)
+        axes = figure.add_subplot(len(shown), 1, place + 1, sharex=above)
         for i, name in enumerate(names):
             one, other, same = lines.get((pivot, name)), lines.get((name, pivot)), measure in SYMMETRIC
             both = [[_pair(one, other, layer, same), _pair(other, one, layer, same)] for layer in layers]
@@ -206,12 +226,50 @@ def language_lines(rows: Sequence[Row], *, pivot: str = "en", title: str | None 
             (languages[name],) = axes.plot(layers, y, label=name, clip_on=False, **look(i))
         chance = np.array([_highest([row for row in pairs if row["layer"] == layer], measure) for layer in layers])
         if np.isfinite(chance).any():
-            dashed = axes.plot(layers, chance, label="by chance (CKA: 95%)", **CHANCE)
+            dashed = axes.plot(layers, chance, label=by, **CHANCE)
         lowest = min(0.0, *(float(np.nanmin(line.get_ydata())) for line in axes.lines))
-        axes.set(ylabel=MEASURES[measure], ylim=(lowest, None if measure == "anc" else 1.0))
+        axes.set(ylabel=MEASURES[measure].replace(", ", "\n"), ylim=(lowest, None if measure == "anc" else 1.0))
         layer_axis(axes, layers)
         above = axes
         axes.label_outer()
+    axes.set_xlabel("layer")
+    figure.align_ylabels()
+    legend_below(figure, [*languages.values(), *dashed])
+    return figure
+
+
+@paper_style
+def space_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
+    """Draw how each language fills its space, and how well it is told from all others, layer by layer.
+
+    Args:
+        rows: of keys ``language``, ``layer``, ``iso_score``, ``told`` and ``chance``, as `language_spaces` gives them.
+        title: what stands above.
+
+    Returns:
+        A figure of two panels that share their layers: IsoScore, and the share of sentences whose language a linear
+        probe finds, with what guessing finds dashed.
+
+    Raises:
+        ValueError: a language has no value of one of them.
+    """
+    figure = blank(COLUMN, 3.0, title)
+    languages: dict[str, Line2D] = {}
+    above: Axes | None = None
+    for place, (column, label) in enumerate((("iso_score", "IsoScore"), ("told", "language found"))):
+        lines = values(rows, column, ("language",), ("layer",))
+        layers = layers_of(lines.values())
+        axes = figure.add_subplot(2, 1, place + 1, sharex=above)
+        for i, ((name,), line) in enumerate(lines.items()):
+            y = np.array([line.get((layer,), math.nan) for layer in layers])
+            need_value(y, f"{column} of {name}")
+            (languages[name],) = axes.plot(layers, y, label=name, clip_on=False, **look(i))
+        axes.set(ylabel=label, ylim=(0, 1.0 if column == "told" else None))
+        layer_axis(axes, layers)
+        above = axes
+        axes.label_outer()
+    chance = max(number(row.get("chance"), "chance") for row in rows)
+    dashed = axes.plot(layers, [chance] * len(layers), label="by chance", **CHANCE)
     axes.set_xlabel("layer")
     figure.align_ylabels()
     legend_below(figure, [*languages.values(), *dashed])

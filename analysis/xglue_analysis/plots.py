@@ -42,7 +42,7 @@ from xglue_analysis.figures import (
     save,
     values,
 )
-from xglue_analysis.language_plots import MEASURES, language_lines, language_matrix
+from xglue_analysis.language_plots import MEASURES, language_lines, language_matrix, space_lines
 from xglue_analysis.probe_plots import probe_lines
 from xglue_analysis.roles import ROLES
 
@@ -54,6 +54,7 @@ __all__ = [
     "language_matrix",
     "probe_lines",
     "save",
+    "space_lines",
     "spectra_lines",
 ]
 

@@ -109,8 +109,11 @@ def test_languages_of_one_encoder(family, analyze, checkpoints):
     assert "de-en" in printed
     rows = _csv(analyze.out / "languages.csv")
     assert len(rows) == 3 * 3 * 2
-    matrices = ("languages_cka", "languages_anc", "languages_p1_csls", "languages_layers")
-    assert _names(analyze.out) == {"languages.csv", "languages.json", *_figures(*matrices)}
+    measures = ("cka", "anc", "p1_csls", "mutual_knn", "mexa", "separability", "layers", "neighbours")
+    figures = _figures("spaces", *(f"languages_{name}" for name in measures))
+    assert _names(analyze.out) == {"languages.csv", "spaces.csv", "languages.json", *figures}
+    assert [row["language"] for row in _csv(analyze.out / "spaces.csv")[:3]] == ["en", "de", "bg"]
+    assert not any("calibrated" in name for name in rows[0])
     assert {row["language_a"] for row in rows} == {"en", "de", "bg"}
     assert {row["data"] for row in rows} == {"SAMPLE"}
     assert "SAMPLE data: the numbers mean nothing" in printed

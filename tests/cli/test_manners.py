@@ -79,6 +79,7 @@ NO_TABLE = {
     "store prune": "a line for each training, before it asks",
     "results plot": "it writes files, and says which",
     "backbone new": "it writes a file, and prints it",
+    "backbone convert fairseq": "it writes files, and says where",
     "backbone check": "a line for each backbone",
     "sweep run": "a line for each job; sweep status has JSON",
     "sweep prefetch": "a line for each backbone",

@@ -189,6 +189,8 @@ def test_what_is_wrong_stops_the_build(
         ("https://x/y", "docs/a.md", "[b](../hatch_build.py#L3)", "[b](https://x/y/blob/main/hatch_build.py#L3)"),
         ("", "docs/a.md", "[r](../README.md#try-it), [d](data.md#a)", "[r](index.md#try-it), [d](data.md#a)"),
         ("", "README.md", "[d](docs/data.md#a) [c](CONTRIBUTING.md)", "[d](data.md#a) [c](contributing.md)"),
+        ("", "examples/n.ipynb", "[d](../docs/data.md#a)", "[d](../data.md#a)"),
+        ("", "docs/a.md", "[n](../examples/does_translation_help.ipynb)", "[n](examples/does_translation_help.md)"),
         ("", "docs/a.md", "[p](https://p) [h](#here)", "[p](https://p) [h](#here)"),
         ("", "docs/a.md", "```\n[b](nowhere)\n```\n", "```\n[b](nowhere)\n```\n"),
     ],

@@ -67,6 +67,7 @@ def page_of(notebook: Path) -> str:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """A page as Python-Markdown has to get it, so that it shows what GitHub shows."""
     pages = {page: source for source, page in PAGES.items()}
+    pages |= {page_of(notebook): f"examples/{notebook.name}" for notebook in notebooks()}
     source = pages.get(page.file.src_uri, f"{DOCS}/{page.file.src_uri}")
     return as_on_github(rewritten(markdown, source, repository()))
 
@@ -93,9 +94,6 @@ def rewritten(text: str, source: str, address: str) -> str:
         words, path, anchor = match[1], match[2], match[3] or ""
         target = normpath(f"{PurePosixPath(source).parent}/{path}")
         if target.startswith("..") or not (ROOT / target).exists():
-            made = normpath(f"{here}/{path}")
-            if made in {page_of(notebook) for notebook in notebooks()}:  # from one page that is made to another
-                return match[0]
             raise PluginError(f"{source}: a link to {path}, which is not there")
         page = PAGES.get(target) or (target.removeprefix(f"{DOCS}/") if target.startswith(f"{DOCS}/") else None)
         if target.endswith(".ipynb"):

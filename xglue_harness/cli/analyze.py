@@ -103,6 +103,9 @@ def languages_command(
     layer: Annotated[
         int | None, typer.Option("--layer", metavar="N", help="Of the matrices; by default the last.")
     ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Show every measure beside its null, too; takes several times as long.")
+    ] = False,
     permutations: Permutations = 100,
     replicates: Replicates = 200,
     seed: Seed = 0,
@@ -112,9 +115,10 @@ def languages_command(
     form: Form = "csv",
     as_json: Json = False,
 ) -> None:
-    """How alike an encoder represents translations: CKA, neuron-wise correlation and retrieval (Figure 2).
+    """How alike an encoder represents translations (Figure 2), and how well a probe tells its languages apart.
 
-    The three need not agree, so all are given, by layer and pair of languages.
+    CKA, neuron-wise correlation, retrieval, mutual neighbours, MEXA and separability need not agree, so all are given,
+    by layer and pair of languages; IsoScore by language.
 
     \b
     Examples:
@@ -128,7 +132,9 @@ def languages_command(
     out = Output(output, form)
     settings = Settings(pooling, max_length, permutations, replicates, seed, device, max_disk)
     _print(
-        analyze_languages(encoder, _texts(text, data, task, languages, rows), settings, layer, out),
+        analyze_languages(
+            encoder, _texts(text, data, task, languages, rows), settings, layer, out, calibrate=calibrate
+        ),
         out,
         as_json=as_json,
     )

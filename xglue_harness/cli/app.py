@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_group
 
 from xglue_harness.cli import plan, probe, run, submission
+from xglue_harness.cli.listing import Listing
 from xglue_harness.errors import PREFIX, XGlueError
 from xglue_harness.threads import settle
 
@@ -22,28 +22,7 @@ _UsageError: Any = typer.BadParameter.__base__  # of click, which newer releases
 _Refusal: Any = _UsageError.__base__
 
 
-class _Listing(TyperGroup):
-    """Commands, whose list says of each what the first paragraph of its help says, not cut at the width."""
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        rows = [(name, _first_paragraph(command.help)) for name, command in commands if command and not command.hidden]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-    def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """As typer does; but the help of a group that no command was named of is no error's message."""
-        if not args and not ctx.resilient_parsing:
-            typer.echo(ctx.get_help(), err=True)
-            ctx.exit(2)
-        return super().parse_args(ctx, args)
-
-
-def _first_paragraph(text: str | None) -> str:
-    return " ".join((text or "").split("\n\n")[0].split())
-
-
-class _Commands(_Listing):
+class _Commands(Listing):
     """All commands: one that is ended by Ctrl-C says how to go on, in a line."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -56,7 +35,7 @@ class _Commands(_Listing):
             raise typer.Exit(STATUS) from None
 
 
-class _Group(_Listing):
+class _Group(Listing):
     """A group of commands: its module is imported when one of its commands is asked for, or its own help."""
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xglue_harness.cli.listing import Listing
 from xglue_harness.cli.options import TREE, Tree, model
 from xglue_harness.errors import LeaderboardError
 
@@ -66,7 +67,7 @@ def check_command(
 
 
 convert_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Make checkpoints of other toolkits into ones for transformers."
+    cls=Listing, rich_markup_mode=None, help="Make checkpoints of other toolkits into ones for transformers."
 )
 app.add_typer(convert_app, name="convert")
 
@@ -81,10 +82,10 @@ def _convert() -> None:
     epilog="Example: `xglue-harness backbone convert fairseq mlm/checkpoint_best.pt mlm/dict.txt spm.model mlm-hf`",
 )
 def convert_fairseq_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="the checkpoint")],
-    dictionary: Annotated[Path, typer.Argument(metavar="DICT", help="its dict.txt")],
-    sentencepiece: Annotated[Path, typer.Argument(metavar="SPM", help="the sentencepiece model that cut its text")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder that is to appear")],
+    model: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="MODEL.pt of fairseq.")],
+    dictionary: Annotated[Path, typer.Argument(metavar="DICT", help="Its dict.txt.")],
+    sentencepiece: Annotated[Path, typer.Argument(metavar="SPM", help="The sentencepiece model that cut its text.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="Where it goes: a new folder.")],
 ) -> None:
     """Convert a Transformer of fairseq: BART, masked language models, translation and language models.
 

@@ -99,7 +99,12 @@ def build_command(
     tree: TreeToRead = None,
     example: Example = False,
     repository: Annotated[
-        str | None, typer.Option(metavar="URL", help="of the repository on the web, for links; by default none")
+        str | None,
+        typer.Option("--repository", metavar="URL", help="Of the repository on the web, for links; by default none."),
+    ] = None,
+    docs: Annotated[
+        str | None,
+        typer.Option("--docs", metavar="URL", help="Of the pages of docs, for a link; docs/ where they lie beside."),
     ] = None,
 ) -> None:
     """Build the site: static pages, for no server and no network. Needs pip install 'xglue-harness[site]'."""
@@ -109,7 +114,7 @@ def build_command(
     folder = _to_read(tree)
     if folder.resolve() in site.resolve().parents:
         raise LeaderboardError(f"{site}: lies in {folder}, where nothing but contributions may; give another folder")
-    typer.echo(build(validate(folder, example=example), site, repository=repository))
+    typer.echo(build(validate(folder, example=example), site, repository=repository, docs=docs))
 
 
 @app.command("compare", epilog="Example: `xglue-harness leaderboard compare A B --tasks xnli` (two that have results)")

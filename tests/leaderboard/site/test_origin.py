@@ -110,3 +110,15 @@ def test_without_git_and_address_nothing_is_said_of_them(validated, tmp_path, mo
     assert not index.all("a", class_="repository")
     assert "newest result" not in index.text
     assert "described\n" not in read_page(tmp_path / "site" / "backbone-tiny-lm.html").text
+
+
+def test_pages_link_to_the_docs_where_it_is_said_where_they_are(validated, tmp_path):
+    few = replace(validated, results=())
+    links = {link.values["href"] for link in read_page(build(few, tmp_path / "a", docs="docs/")).all("a")}
+    assert "docs/" in links
+    links = {link.values["href"] for link in read_page(build(few, tmp_path / "b")).all("a")}
+    assert not [link for link in links if "docs" in link]
+    for address in ("javascript:alert(1)", "//other.host/docs", "data:text/html,x"):
+        with pytest.raises(LeaderboardError, match=r"--docs .*expected an address of the web, or a path beside"):
+            build(few, tmp_path / "c", docs=address)
+    assert not (tmp_path / "c").exists()

@@ -42,13 +42,14 @@ MARKER = ".xglue-leaderboard"
 """A file that says that a folder holds a site of ours, and may be replaced."""
 
 
-def build(validated: ValidatedTree, folder: Path, *, repository: str | None = None) -> Path:
+def build(validated: ValidatedTree, folder: Path, *, repository: str | None = None, docs: str | None = None) -> Path:
     """Build the site.
 
     Args:
         validated: the tree; its dates are those of its commits, where git knows them.
         folder: where the site goes; a site of ours that is there is replaced.
         repository: address of the repository that pages link to; by default the ``Source`` of the installed package.
+        docs: address of the documentation, or its path beside the site, such as ``docs/``; by default there is no link.
 
     Returns:
         The first page.
@@ -58,7 +59,7 @@ def build(validated: ValidatedTree, folder: Path, *, repository: str | None = No
             a package is missing.
     """
     folder = folder.absolute()
-    origin = origin_of(validated.folder, repository)
+    origin = origin_of(validated.folder, repository, docs)
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise LeaderboardError(f"{folder}: is a link or a file; give a folder that is new, empty or an older site")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():

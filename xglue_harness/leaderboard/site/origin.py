@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,10 +23,12 @@ class Origin:
         repository: address of the repository on the web; ``None``: not known, and then no page links to it.
         dates: day (``YYYY-MM-DD``) of the last commit that touched a file, by its path below the tree; empty where the
             tree lies in no git repository, or in a shallow clone, which does not know.
+        docs: address of the pages of documentation, or their path beside the site; ``None``: no page links to them.
     """
 
     repository: str | None = None
     dates: Mapping[str, str] = field(default_factory=dict)
+    docs: str | None = None
 
     @property
     def newest(self) -> str | None:
@@ -48,20 +51,25 @@ class Origin:
         return (min(days), max(days)) if days else None
 
 
-def origin_of(tree: Path, repository: str | None = None) -> Origin:
+def origin_of(tree: Path, repository: str | None = None, docs: str | None = None) -> Origin:
     """Where a tree comes from.
 
     Args:
         tree: its folder.
         repository: address of the repository; by default the ``Source`` of the installed package, if it has one.
+        docs: address of the documentation, or its path beside the site.
 
     Raises:
-        LeaderboardError: where the address is none of the web.
+        LeaderboardError: where an address is none of the web, and that of the documentation no path either.
     """
+    if docs is not None and not _is_web(docs) and not re.fullmatch(r"[\w.-]+(/[\w.-]+)*/?", docs):
+        raise LeaderboardError(
+            f"--docs {docs}: expected an address of the web, or a path beside the site such as docs/"
+        )
     address = repository or _source()
     if address is not None and not _is_web(address):
         raise LeaderboardError(f"--repository {address}: expected an address such as https://github.com/OWNER/NAME")
-    return Origin(address.rstrip("/") if address else None, commit_dates(tree))
+    return Origin(address.rstrip("/") if address else None, commit_dates(tree), docs)
 
 
 def commit_dates(tree: Path) -> dict[str, str]:
