@@ -191,7 +191,8 @@ def tidy(report: Report) -> Iterator[dict[str, Any]]:
     for done in report.interventions:
         place = (done.series.spec.name, done.series.title)
         for what, number in (("gain", done.gain), ("control", done.control), ("beyond control", done.beyond)):
-            yield _row("intervention", *place, done.language, done.layer, f"{done.name}: {what}", number)
+            of = "" if done.language else ", mean of the others"
+            yield _row("intervention", *place, done.language, done.layer, f"{done.name}: {what}{of}", number)
 
 
 def _row(

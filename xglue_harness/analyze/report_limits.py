@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from xglue_harness.analyze.report_measures import Intervened, fine_tuned
 from xglue_harness.analyze.report_models import LEAST_BACKBONES, Association
 from xglue_harness.analyze.report_scores import ScoreLine
-from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.records.prompt_schema import PromptRecord
 from xglue_harness.records.schema import RunRecord
 from xglue_harness.results.reading import Run
@@ -168,9 +167,7 @@ def _of_interventions(interventions: Sequence[Intervened]) -> Iterator[str]:
         yield f"What other layers do: states were changed in layer {layers[0]} only."
     if any(item.name == "erase" for item in interventions):
         yield "That no language is left after erase: what a linear probe finds is removed, and other traces may stay."
-    if any(item.name == "center" and item.language == SOURCE_LANGUAGE for item in interventions) is False and any(
-        item.name == "center" for item in interventions
-    ):
+    if any(item.name == "center" for item in interventions):
         yield "What center does to English: the others are moved onto it, and it stays where it is."
     seeds = min(item.gain.seeds for item in interventions)
     yield (

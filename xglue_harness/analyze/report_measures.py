@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xglue_harness.analyze.report_scores import Number, combined
+from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.records.schema import Intervention, RunRecord
 from xglue_harness.results.reading import Run
 from xglue_harness.results.series import Series, english_first
@@ -63,7 +64,7 @@ class Intervened:
 
     Attributes:
         series: of the runs.
-        language: that was scored.
+        language: that was scored; ``None``: the mean over all but English.
         name: ``center`` or ``erase``.
         layer: whose states were changed.
         before: score of the unchanged states, from 0 to 1, mean over the trainings that have the intervention.
@@ -75,7 +76,7 @@ class Intervened:
     """
 
     series: Series
-    language: str
+    language: str | None
     name: str
     layer: int
     before: float
@@ -178,36 +179,64 @@ def _is_number(value: Any) -> bool:
 
 
 def interventions(series: Series) -> list[Intervened]:
-    """What interventions did to the scores of a series; those on different layers apart.
+    """What interventions did to the scores of a series, those on different layers apart; last, means over languages.
 
     Args:
         series: runs of all seeds.
     """
-    found = []
+    groups: dict[tuple[str, int], dict[str, dict[Any, Intervention]]] = defaultdict(lambda: defaultdict(dict))
     for language, records in _by_language(series):
-        groups: dict[tuple[str, int], list[Intervention]] = defaultdict(list)
         for record in records:
             for name, own in record.interventions.of.items() if record.interventions is not None else ():
-                groups[name, own.layer].append(own)
-        for (kind, layer), several in groups.items():
-            changes, controls = [own.change for own in several], [own.control for own in several]
-            found.append(
-                Intervened(
-                    series,
-                    language,
-                    kind,
-                    layer,
-                    before=float(np.mean([change.score - change.gain for change in changes])),
-                    gain=combined([one.gain for one in changes], [one.gain_stderr for one in changes]),
-                    control=combined([one.gain for one in controls], [one.gain_stderr for one in controls]),
-                    beyond=combined(
-                        [own.beyond_control for own in several], [own.beyond_control_stderr for own in several]
-                    ),
-                    length=float(np.mean([change.length for change in changes])),
-                    rank=tuple(own.rank for own in several),
-                )
-            )
+                groups[name, own.layer][language][record.recipe.get("seed")] = own
+    found = []
+    for (kind, layer), languages in groups.items():
+        for language, seeds in languages.items():
+            found.append(_intervened(series, language, kind, layer, [[one] for one in seeds.values()]))
+        others = [seeds for language, seeds in languages.items() if language != SOURCE_LANGUAGE]
+        if len(others) > 1 and all(seeds.keys() == others[0].keys() for seeds in others):
+            trainings = [[seeds[seed] for seeds in others] for seed in others[0]]
+            found.append(_intervened(series, None, kind, layer, trainings))
     return found
+
+
+def _intervened(
+    series: Series, language: str | None, name: str, layer: int, trainings: Sequence[Sequence[Intervention]]
+) -> Intervened:
+    """Means over the languages of each training, then over trainings."""
+
+    def mean(pick: Callable[[Intervention], float]) -> float:
+        return float(np.mean([[pick(one) for one in several] for several in trainings]))
+
+    def number(pick: Callable[[Intervention], tuple[float, float | None]]) -> Number:
+        pairs = [[pick(one) for one in several] for several in trainings]
+        values = [float(np.mean([value for value, _ in own])) for own in pairs]
+        return combined(values, [_of_mean([stderr for _, stderr in own], series.spec.parallel) for own in pairs])
+
+    return Intervened(
+        series,
+        language,
+        name,
+        layer,
+        before=mean(lambda one: one.change.score - one.change.gain),
+        gain=number(lambda one: (one.change.gain, one.change.gain_stderr)),
+        control=number(lambda one: (one.control.gain, one.control.gain_stderr)),
+        beyond=number(lambda one: (one.beyond_control, one.beyond_control_stderr)),
+        length=mean(lambda one: one.change.length),
+        rank=tuple(one.rank for several in trainings for one in several),
+    )
+
+
+def _of_mean(stderrs: Sequence[float | None], parallel: bool) -> float | None:
+    """Standard error of a mean over languages.
+
+    Rows of different languages are independent; of translations they are not, in a way that records don't tell, and
+    the largest that it can be is taken.
+    """
+    known = [stderr for stderr in stderrs if stderr is not None]
+    if len(known) < len(stderrs):
+        return None
+    return float(np.mean(known)) if parallel else math.sqrt(sum(stderr**2 for stderr in known)) / len(known)
 
 
 def _by_language(series: Series) -> Iterator[tuple[str, list[RunRecord]]]:

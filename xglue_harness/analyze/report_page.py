@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TITLE = "Does alignment go with transfer?"
+PIXELS = 115
+"""Of the page for an inch of a figure, whose text is of 6 to 8 points."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,20 @@ def page(report: Report, figures: Sequence[Drawn]) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
-    svgs: dict[str, list[tuple[str, Markup]]] = defaultdict(list)
+    svgs: dict[str, list[tuple[str, Markup, int]]] = defaultdict(list)
     for place, drawn in enumerate(figures):
         from xglue_analysis.report_plots import inline_svg
 
-        svgs[drawn.section].append((drawn.caption, Markup(inline_svg(drawn.figure, f"f{place}"))))  # noqa: S704 (ours)
+        svg = Markup(inline_svg(drawn.figure, f"f{place}"))  # noqa: S704 (matplotlib's, which escapes texts)
+        svgs[drawn.section].append((drawn.caption, svg, round(PIXELS * drawn.figure.get_figwidth())))
     return template.render(
-        title=TITLE, warning=report.mark.warning, sections=sections_of(report), figures=svgs, with_figures=bool(figures)
+        title=TITLE, warning=_warning(report), sections=sections_of(report), figures=svgs, with_figures=bool(figures)
     )
+
+
+def _warning(report: Report) -> str:
+    """What the data are; the sets with other numbers of rows are told by the last section."""
+    return report.mark.warning.partition(";")[0]
 
 
 def write_pdf(report: Report, figures: Sequence[Drawn], path: Path) -> Path:
@@ -113,7 +121,7 @@ def write_pdf(report: Report, figures: Sequence[Drawn], path: Path) -> Path:
     """
     from xglue_analysis.report_plots import LETTERS, pages_of_text, save_pdf
 
-    lines = [TITLE, "", *([f"!! {report.mark.warning}"] if report.mark.warning else [])]
+    lines = [TITLE, "", *filter(None, [_warning(report)])]
     for section in sections_of(report):
         lines += ["", section.title, "=" * len(section.title), *_wrapped(section, LETTERS)]
     lines = [part for line in lines for part in textwrap.wrap(line, LETTERS, replace_whitespace=False) or [""]]
@@ -197,6 +205,12 @@ def _gain_rows(report: Report) -> dict[str, list[dict[str, Any]]]:
         panel = f"{item.name}, layer {item.layer}"
         for what, number in (("intervention", item.gain), ("control", item.control)):
             ends = {"low": _percent(number.low), "high": _percent(number.high)}
-            row = {"panel": panel, "language": item.language, "what": what, "gain": 100 * number.value, **ends}
+            row = {
+                "panel": panel,
+                "language": item.language or "mean",
+                "what": what,
+                "gain": 100 * number.value,
+                **ends,
+            }
             figures[f"{item.series.spec.title}, {item.series.title}"].append(row)
     return figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,6 +15,7 @@ from xglue_harness.results.series import english_first
 
 if TYPE_CHECKING:
     from xglue_harness.analyze.report import Report
+    from xglue_harness.analyze.report_measures import Intervened
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ def sections_of(report: Report) -> list[Section]:
         Section(
             "associations",
             "Do measures and scores go together across languages?",
-            (
+            ("No run has diagnostics.",)
+            if not report.associations
+            else (
                 "The slope is in points of score for one standard deviation of the measure, across the languages "
                 "that all backbones have but English, within backbones (a mixed model with the backbone as random "
                 "effect; measures are centred in each). Its interval is from leaving out one language at a time. p "
@@ -166,16 +170,16 @@ def _associations(report: Report) -> Iterator[Sheet]:
 
 def _interventions(report: Report) -> Iterator[Sheet]:
     heads = ("language", "score before", "gain", "control's gain", "beyond control", "moved by", "rank", "seeds")
-    for (series, name, layer), group in groupby(
-        sorted(report.interventions, key=lambda item: report.interventions.index(item)),
-        key=lambda item: (item.series, item.name, item.layer),
-    ):
-        rows = []
+    groups: dict[tuple[int, str, int], list[Intervened]] = defaultdict(list)
+    for item in report.interventions:
+        groups[id(item.series), item.name, item.layer].append(item)
+    for (_, name, layer), group in groups.items():
+        rows, series = [], group[0].series
         for item in group:
             ranks = "–" if None in item.rank else "/".join(map(str, dict.fromkeys(item.rank)))
             gains = (signed(number) for number in (item.gain, item.control, item.beyond))
             shown = (f"{100 * item.before:.2f}", *gains, f"{item.length:.3g}", ranks, str(item.gain.seeds))
-            rows.append((item.language, *shown))
+            rows.append((item.language or "mean of the others", *shown))
         yield Sheet(f"{series.spec.title}, {series.title}: {name}, layer {layer}", heads, tuple(rows))
 
 
