@@ -34,17 +34,19 @@ from xglue_analysis.figures import (
     values,
 )
 
-__all__ = ["LETTERS", "gains", "inline_svg", "measures_by_layer", "pages_of_text", "save_pdf"]
+__all__ = ["BANDED", "LETTERS", "gains", "inline_svg", "measures_by_layer", "pages_of_text", "save_pdf"]
 
 A4 = (8.27, 11.69)
 LETTERS = 130
 """That a line of `pages_of_text` holds."""
 LINES_OF_A_PAGE = 96
+BANDED = 4
+"""Most languages whose lines have bands; more would hide each other."""
 
 
 @paper_style
 def measures_by_layer(rows: Sequence[Row], *, title: str | None = None) -> Figure:
-    """Draw measures of one encoder by layer: a panel a measure, a line a language, a band for each interval.
+    """Draw measures of one encoder by layer: a panel a measure, a line a language; of few languages a band, too.
 
     Args:
         rows: of keys ``measure``, ``language``, ``layer``, ``value`` and, which may be ``None``, ``low`` and ``high``.
@@ -72,7 +74,7 @@ def measures_by_layer(rows: Sequence[Row], *, title: str | None = None) -> Figur
             need_value(y, f"{name} of {language}")
             axes.plot(layers, y, **style)
             below, above = (over(layers, part[key]) for part in (low, high))
-            if np.isfinite(below).any():
+            if len(languages) <= BANDED and np.isfinite(below).any():
                 axes.fill_between(layers, below, above, color=style["color"], alpha=0.12, linewidth=0)
         axes.set(title=name, xlabel="layer" if place + columns >= len(names) else "")
         layer_axis(axes, layers)
@@ -135,6 +137,8 @@ def inline_svg(figure: Figure, name: str) -> str:
         figure: the figure.
         name: of letters, digits and hyphens; another one for each figure of a page.
     """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # each pass would shift it a little, and equal figures are to be equal bytes
     memory = io.StringIO()
     figure.savefig(memory, format="svg", facecolor="white", metadata={"Date": None})
     svg = memory.getvalue()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from xglue_harness.analyze.report_measures import Intervened, fine_tuned
 from xglue_harness.analyze.report_models import LEAST_BACKBONES, Association
 from xglue_harness.analyze.report_scores import ScoreLine
+from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.records.prompt_schema import PromptRecord
 from xglue_harness.records.schema import RunRecord
 from xglue_harness.results.reading import Run
@@ -169,6 +170,18 @@ def _of_interventions(interventions: Sequence[Intervened]) -> Iterator[str]:
         yield "That no language is left after erase: what a linear probe finds is removed, and other traces may stay."
     if any(item.name == "center" for item in interventions):
         yield "What center does to English: the others are moved onto it, and it stays where it is."
+    for item in interventions:
+        own = [
+            one for one in interventions if (one.series, one.name, one.layer) == (item.series, item.name, item.layer)
+        ]
+        others = [one for one in own if one.language not in (None, SOURCE_LANGUAGE)]
+        total = sum(one.beyond.value for one in others)
+        most = max(others, key=lambda one: abs(one.beyond.value), default=item)
+        if item.language is None and abs(most.beyond.value) > abs(total) / 2 and len(others) > 2:
+            yield (
+                f"That the mean gain of {item.name} ({item.series.spec.title} {item.series.title}) is of languages in "
+                f"general: {most.language} alone is more than half of it."
+            )
     seeds = min(item.gain.seeds for item in interventions)
     yield (
         f"How a control at large would do: each training has one random draw of it, so there {_are(seeds)} of it for "

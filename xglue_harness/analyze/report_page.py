@@ -61,8 +61,8 @@ def figures_of(report: Report) -> list[Drawn]:
         )
     ]
     for (task, title), rows in _layer_rows(report).items():
-        several = any(row["low"] is not None for row in rows)
-        caption = f"{task}, {title}: measures by layer; 0 is the embeddings" + "; bands are 95% intervals" * several
+        banded = len({row["language"] for row in rows}) <= report_plots.BANDED and any(row["low"] for row in rows)
+        caption = f"{task}, {title}: measures by layer; 0 is the embeddings" + "; bands are 95% intervals" * banded
         wanted.append(("layers", f"{caption}.", partial(report_plots.measures_by_layer, rows, title=mark)))
     for measure, rows in _point_rows(report).items():
         caption = f"Scores against {measure}, means over trainings."

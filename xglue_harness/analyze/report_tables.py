@@ -79,7 +79,7 @@ def sections_of(report: Report) -> list[Section]:
         Section(
             "layers",
             "Measures by layer",
-            ("Means over trainings; report.csv has the numbers.",)
+            ("Means over trainings; the table report has the numbers, with their intervals.",)
             if report.layers
             else ("No record has measures by layer.",),
         ),
