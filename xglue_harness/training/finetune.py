@@ -19,7 +19,7 @@ from xglue_harness.training.checkpoint import CheckpointFolder
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
 from xglue_harness.training.reports import Reports
-from xglue_harness.training.trainer import Trainer, TrainingData
+from xglue_harness.training.trainer import Trainer, TrainingData, Watch
 from xglue_harness.training.weights import load_trained
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def finetune(
     graphs: bool = True,
     place: str = "",
     reports: Reports | None = None,
+    watch: Watch | None = None,
 ) -> FineTuned:
     """Fine-tune a copy of an encoder; the encoder itself stays as it was.
 
@@ -136,6 +137,7 @@ def finetune(
         graphs: record steps as CUDA graphs where that can be done.
         place: among the trainings of a run, for the log.
         reports: what is told how it goes.
+        watch: what looks at the model while it is trained.
 
     Raises:
         TrainingError: when the loss is not finite, memory runs out, or the processes were given different things.
@@ -154,6 +156,12 @@ def finetune(
             logger.info("%s: taken from the store, nothing is trained: %s", spec.title, entry.folder)
             session = Session(from_store=True, resumed_from_step=None, trained_steps=0, cost=Cost(seconds=0.0))
             training = Training.model_validate(entry.training)
+            if watch is not None and training.gradients is None:
+                logger.warning(
+                    "%s: this training was kept without gradients, which are looked at while it is trained: the record "
+                    "has none. Set XGLUE_STORE to another folder to train once more, to the same weights",
+                    spec.title,
+                )
             if reports is not None and training.epochs:
                 last = training.epochs[-1].epoch
                 reports.follow(training.curve, training.epochs, training.steps / last)
@@ -172,6 +180,7 @@ def finetune(
                 graphs=graphs,
                 place=place,
                 reports=reports,
+                watch=watch,
             )
             trainer.train()
         training = trainer.training(meter, key)
