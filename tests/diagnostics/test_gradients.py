@@ -10,12 +10,14 @@ import pytest
 import torch
 from torch.nn import functional
 
+from tests.helpers.torchrun import two_processes
 from tests.helpers.training import CPU, WORDS, backbone, recipe, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.data import open_source
 from xglue_harness.diagnostics import gradients
 from xglue_harness.diagnostics.gradients import GradientWatch
 from xglue_harness.diagnostics.parallel import parallel_rows
+from xglue_harness.encoders.device_inputs import DeviceInputs
 from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.errors import DataError, RecipeError, TrainingError
@@ -26,6 +28,8 @@ from xglue_harness.training.determinism import seeded
 from xglue_harness.training.distributed import World
 from xglue_harness.training.finetune import finetune
 from xglue_harness.training.model import build_model
+from xglue_harness.training.optimisation import Optimisation
+from xglue_harness.training.static_step import StaticStep
 from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.trainer import TrainingData
 
@@ -277,6 +281,31 @@ def test_bf16_sees_about_the_same(folder, monkeypatch):
     one, other = points
     assert one.cosine == pytest.approx(other.cosine, abs=0.05)
     assert one.task_loss == pytest.approx(other.task_loss, rel=0.02)
+
+
+def test_beside_static_steps_it_leaves_no_trace_either(folder, monkeypatch):
+    """What a GPU records computes with half-precision copies and gradients of its own: the weights are looked at."""
+    ends = []
+    for looking in (False, True):
+        _, model, inputs, watch, _ = _looked(folder, monkeypatch, precision="bf16", dropout=0.0)
+        model.zero_grad()
+        chosen = recipe(epochs=8, precision="bf16", dropout=0.0)
+        optimisation = Optimisation(model, chosen, 40, on_device=True)
+        ways = {"words_per_batch": 20.0, "device": CPU, "finished_mask": True}
+        static = StaticStep(model, chosen, DeviceInputs(inputs, 0, CPU), optimisation, **ways)
+        for step in range(4):
+            if looking:
+                watch._begin(model, inputs, 40)
+                watch._measured(model, inputs, step)
+            static.load(list(range(8 * step, 8 * step + 8)), step)
+            static.run(8)
+        ends.append({name: tensor.detach().clone() for name, tensor in model.named_parameters()})
+    assert _equal(*ends)
+
+
+@pytest.mark.processes
+def test_of_two_processes_the_first_one_looks():
+    assert two_processes(["-m", "tests.helpers.watching_ranks"]).stdout.count("all is well") == 2
 
 
 def test_an_encoder_that_padding_would_change_gets_batches_of_its_own(folder, monkeypatch):
