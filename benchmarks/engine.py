@@ -114,6 +114,7 @@ class Ours:
     def _predict(self, tests: Mapping[str, Dataset]) -> tuple[float, float, dict[str, list[Any]]]:
         """Seconds of predicting and of tokenising (with an empty cache), and the predictions of each language."""
         from xglue_harness.prediction.predict import predict, prepare
+        from xglue_harness.training.selection import Selected
 
         backbone, recipe, spec = self._backbone, self._recipe, self._spec
         with tempfile.TemporaryDirectory() as cache, self._own_folders(cache):
@@ -121,7 +122,7 @@ class Ours:
             prepared = [prepare(backbone, spec, recipe, list(rows), language) for language, rows in tests.items()]
             tokenising = time.perf_counter() - began
             model = self._tuned.model(backbone, spec, recipe)
-            self._tuned.load(model, self._tuned.training.epochs[-1].epoch, self.device)
+            self._tuned.load(model, Selected(self._tuned.training.epochs[-1].epoch), self.device)
             began = now(self.device)
             predictions = predict(model, backbone, recipe, prepared, progress=False)
             seconds = now(self.device) - began

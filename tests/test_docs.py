@@ -86,7 +86,7 @@ def test_the_map_has_every_package_and_module_in_the_order_of_the_layers() -> No
     contract = (
         (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition('"Imports run one way"')[2].partition("]")[0]
     )
-    layers = re.findall(r'"xglue_harness\.(\w+)"', contract)
+    layers = re.findall(r"xglue_harness\.(\w+)", contract)
     assert [name.removesuffix("/").removesuffix(".py") for name in named] == layers[::-1]
 
 

@@ -40,6 +40,9 @@ def _imported_by(*arguments: str) -> set[str]:
     return _imported(f"from xglue_harness.cli import main; main({[*arguments]!r})")
 
 
+SCHEMAS = ("schema", "json_schema", "prompt_schema", "probe_schema")
+
+
 def _ours(modules: set[str]) -> set[str]:
     return {name for name in modules if name.partition(".")[0] == "xglue_harness"}
 
@@ -78,7 +81,7 @@ def test_the_version_imports_what_looks_it_up_only():
 @pytest.mark.parametrize(
     ("arguments", "theirs"),
     [
-        (["schema"], {"xglue_harness.records", "xglue_harness.records.schema"}),
+        (["schema"], {"xglue_harness.records", *(f"xglue_harness.records.{name}" for name in SCHEMAS)}),
         (["store", "--help"], {"xglue_harness.cli.store", "xglue_harness.cli.store_export"}),
         (["cache", "--help"], {"xglue_harness.cli.cache"}),
         (["demo", "--help"], set()),

@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import importlib.util
 import json
+import math
 import reprlib
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -105,7 +106,8 @@ class Options(BaseModel):
     select: Annotated[
         Rule,
         Field(
-            description="which epoch counts: the last, the best on English dev or on all dev sets, or the target's best"
+            description="which epoch counts: the last, the best on English dev or on all dev sets, or the target's "
+            "best; average: the mean of all epochs' weights, average_last_K: of the last K"
         ),
     ] = "last"
     checkpoint_minutes: Annotated[
@@ -168,9 +170,16 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _has_the_dev_sets_that_it_selects_by(self) -> Options:
-        enough = {"last": ("all", "en", "none"), "en_dev": ("all", "en")}.get(self.select, ("all",))
-        if self.dev not in enough:
+        enough = {"en_dev": ("all", "en"), "all_dev": ("all",), "oracle": ("all",)}.get(self.select)
+        if enough is not None and self.dev not in enough:
             raise ValueError(f"select {self.select} needs dev {' or '.join(enough)}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_epochs_that_it_averages(self) -> Options:
+        last = self.select.removeprefix("average_last_")
+        if last != self.select and int(last) > math.ceil(self.epochs):
+            raise ValueError(f"select {self.select} needs as many epochs; there are {self.epochs:g}")
         return self
 
 

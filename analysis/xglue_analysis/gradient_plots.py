@@ -34,6 +34,7 @@ from xglue_analysis.figures import values as column
 from xglue_analysis.gradients import ALL
 
 PANELS = {"cosine": "translations", "shuffled": "shuffled (control)", "agreement": "halves of the rows"}
+_NULL = "0.65"
 _STYLE: dict[str, Any] = {"linewidth": 0.8, "marker": "o", "markersize": 1.8}
 
 
@@ -92,8 +93,7 @@ def _draw_layers(
 ) -> None:
     null = max(value for key, line in every["null_p95"].items() if key[:2] == training for value in line.values())
     if math.isfinite(null):
-        axes.axhspan(-null, null, color="0.85", linewidth=0, zorder=0)
-    axes.axhline(0, color="0.5", linewidth=0.5, zorder=1)
+        axes.axhspan(-null, null, color=_NULL, linewidth=0, zorder=0)
     for layer in (*layers, ALL):
         key = (*training, layer)
         if key in lines:
@@ -123,7 +123,7 @@ def _handles(layers: Sequence[str]) -> list[Line2D | Patch]:
         Line2D([], [], color=_colour(layers, layer), linewidth=0.8, label=f"layer {layer}") for layer in shown
     ]
     handles.append(Line2D([], [], color=BLACK, linewidth=0.8, linestyle="--", label="all layers"))
-    handles.append(Patch(color="0.85", label="95% of random gradients"))
+    handles.append(Patch(color=_NULL, label="95% of random gradients"))
     for name, colour in (("task", OKABE_ITO[0]), ("alignment", OKABE_ITO[1])):
         handles.append(Line2D([], [], color=colour, linewidth=0.8, label=name))
     return handles

@@ -40,7 +40,7 @@ def test_every_layer_is_a_line_over_epochs_beside_the_control() -> None:
 def test_trainings_have_rows_of_their_own() -> None:
     figure = gradient_lines(_rows(2))
     assert [axes.get_ylabel().split("\n")[0] for axes in figure.axes[::3]] == ["POS r0", "POS r1"]
-    assert figure.axes[3].lines[1].get_ydata()[0] == 1
+    assert figure.axes[3].lines[0].get_ydata()[0] == 1
 
 
 def test_nothing_is_no_figure() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -52,20 +53,21 @@ def _rows(folder):
     return parallel_rows(str(folder), open_source("sample"), SPEC)
 
 
-def _finetune(store, folder=None, *, chosen=RECIPE, seconds=1000.0):
+def _finetune(store, folder=None, *, seconds=1000.0, select="last"):
     body = backbone(dropout=0.1)
-    watch = None if folder is None else GradientWatch(body, chosen, _rows(folder), World.current())
+    watch = None if folder is None else GradientWatch(body, RECIPE, _rows(folder), World.current())
     with seeded(1, CPU):
         return finetune(
             body,
             identify(body),
             SPEC,
-            chosen,
+            RECIPE,
             TrainingData(ROWS, "f" * 64),
             store=Store(store),
             checkpoint_seconds=seconds,
             progress=False,
             watch=watch,
+            select=select,
         )
 
 
@@ -169,6 +171,13 @@ def test_what_lies_in_the_store_brings_its_own_or_says_that_it_has_none(plain, w
     assert without.session.from_store
     assert without.training.gradients is None
     assert "was kept without gradients" in caplog.text
+
+
+def test_a_mean_of_epochs_that_is_trained_for_later_keeps_them(watched, folder, tmp_path):
+    shutil.copytree(watched.entry.folder.parents[1], tmp_path / "store")
+    again = _finetune(tmp_path / "store", select="average_last_3")
+    assert not again.session.from_store
+    assert again.training.gradients == watched.training.gradients
 
 
 # ---------------------------------------------------------------- by hand

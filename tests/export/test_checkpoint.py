@@ -19,10 +19,11 @@ from xglue_harness.encoders.pooling import default_pooling
 from xglue_harness.errors import DataError, EncoderError, StoreError
 from xglue_harness.export import load
 from xglue_harness.export.checkpoint import write
-from xglue_harness.export.description import NAME, WEIGHTS
-from xglue_harness.export.trained import chosen_epoch, entry_of, rebuilt
+from xglue_harness.export.description import NAME, WEIGHTS, read_description
+from xglue_harness.export.trained import chosen_weights, entry_of, rebuilt
 from xglue_harness.prediction.predict import predict, prepare
 from xglue_harness.store.trainings import Store
+from xglue_harness.training.selection import Selected
 
 CPU = torch.device("cpu")
 OWN = None
@@ -60,7 +61,7 @@ def store(tmp_path):
 def _trained(checkpoints, store, family, task, **options):
     backbone = load_backbone(str(checkpoints(family)), CPU)
     options = {"pooling": default_pooling(backbone.config), **options}
-    return rebuilt(keep(store, backbone, recipe(task, **options)), 2.0, backbone)
+    return rebuilt(keep(store, backbone, recipe(task, **options)), Selected(2.0), backbone)
 
 
 def _pairs(language):
@@ -189,18 +190,36 @@ def test_the_cards_example_gives_the_runs_classes(checkpoints, store, tmp_path):
 def test_the_epoch_that_is_asked_for_is_written(checkpoints, store, tmp_path):
     backbone = load_backbone(str(checkpoints("mbert")), CPU)
     entry = keep(store, backbone, recipe("ner"))
-    assert chosen_epoch(entry, None) == 2.0
+    assert chosen_weights(entry, None) == Selected(2.0)
     scores = []
     for epoch in (1.0, 2.0):
-        trained = rebuilt(entry, chosen_epoch(entry, epoch), backbone)
+        trained = rebuilt(entry, chosen_weights(entry, f"{epoch:g}"), backbone)
         write(trained, tmp_path / f"{epoch}", [])
         model = AutoModelForTokenClassification.from_pretrained(tmp_path / f"{epoch}")
         scores.append(model.classifier.weight)
         assert torch.equal(model.classifier.weight, entry.read(epoch)["classifier.weight"])
         assert f"| en | {epoch / 4:.4f} |" in (tmp_path / f"{epoch}" / "README.md").read_text(encoding="utf-8")
     assert not torch.equal(*scores)
-    with pytest.raises(StoreError, match=r"no weights of epoch 1\.5; kept are those that a rule may select: 1, 2"):
-        chosen_epoch(entry, 1.5)
+    for wanted in ("1.5", "average_last_3", "best"):
+        with pytest.raises(
+            StoreError, match=f"no weights of epoch {wanted}; kept are those that a rule may select: 1, 2"
+        ):
+            chosen_weights(entry, wanted)
+
+
+def test_the_mean_of_the_epochs_can_be_exported(checkpoints, store, tmp_path):
+    backbone = load_backbone(str(checkpoints("mbert")), CPU)
+    entry = keep(store, backbone, recipe("ner"))
+    weights = chosen_weights(entry, "average")
+    assert weights == Selected(2.0, 2) == chosen_weights(entry, "average_last_2")
+    write(rebuilt(entry, weights, backbone), tmp_path / "mean", [])
+    model = AutoModelForTokenClassification.from_pretrained(tmp_path / "mean")
+    expected = torch.stack([entry.read(epoch)["classifier.weight"].double() for epoch in (1.0, 2.0)]).mean(dim=0)
+    assert torch.equal(model.classifier.weight, expected.float())
+    card = (tmp_path / "mean" / "README.md").read_text(encoding="utf-8")
+    assert "after 2 of 2 epochs, the mean of the weights at the ends of 2 of them." in card
+    assert "On the dev sets" not in card
+    assert read_description(tmp_path / "mean").averaged == 2
 
 
 def test_rows_of_the_table_that_were_not_trained_are_the_backbones(checkpoints, store, tmp_path):
@@ -218,7 +237,7 @@ def test_another_backbone_than_the_one_that_was_trained_is_refused(checkpoints, 
     with torch.no_grad():
         next(backbone.encoder.parameters())[0, 0] += 1e-3
     with pytest.raises(EncoderError, match=f"is not what {entry.key[:12]} was trained from: its weights changed"):
-        rebuilt(entry, 2.0, backbone)
+        rebuilt(entry, Selected(2.0), backbone)
 
 
 def test_keys_are_found_by_their_first_digits(checkpoints, store):
@@ -247,7 +266,7 @@ def test_damaged_weights_are_refused(checkpoints, store):
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(StoreError, match="its checksum is not its own"):
-        rebuilt(entry, 2.0, backbone)
+        rebuilt(entry, Selected(2.0), backbone)
 
 
 def test_a_folder_that_holds_something_is_refused_and_stays(checkpoints, store, tmp_path):

@@ -95,6 +95,7 @@ def test_scores_of_another_training_or_epoch_are_refused(run, command, key, tmp_
     for name, place, value, message in (
         ("key", ("training", "store_key"), "0" * 32, "no result there is of the training"),
         ("epoch", ("selection", "epoch"), 3.0, "are of epoch 3, or of some rows only"),
+        ("mean", ("selection", "averaged"), 2, r"are of the mean of the 2 epochs up to epoch \d, or of some rows only"),
     ):
         changed = json.loads(json.dumps(results))
         for config in changed["configs"].values():

@@ -273,7 +273,7 @@ def test_another_language_and_another_process_train_nothing(first, evaluate, mon
     assert f"nothing is trained: {store_root() / 'entries' / record['training']['store_key']}" in caplog.text
 
 
-RULES = ("last", "en_dev", "all_dev", "oracle")
+RULES = ("last", "en_dev", "all_dev", "oracle", "average")
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +289,13 @@ def test_one_training_yields_the_scores_of_every_rule(by_rule):
         for rule, run in by_rule.items()
     }
     assert len({record["training"]["store_key"] for run in records.values() for record in run.values()}) == 1
-    assert [records[rule]["xglue_pos_zs_th"]["session"]["from_store"] for rule in RULES] == [False, True, True, True]
+    assert [records[rule]["xglue_pos_zs_th"]["session"]["from_store"] for rule in RULES] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
     for rule in RULES:
         for leaf, record in records[rule].items():
             selection = record["selection"]
@@ -297,7 +303,8 @@ def test_one_training_yields_the_scores_of_every_rule(by_rule):
             assert selection["unavailable"] == {}
             assert selection["scores"] == records["last"][leaf]["selection"]["scores"]
             assert by_rule[rule]["results"][leaf]["score,none"] == selection["scores"][rule]["score"]
-            assert selection["epoch"] == selection["scores"][rule]["epoch"]
+            chosen = {name: selection[name] for name in ("epoch", "averaged")}
+            assert chosen == {name: selection["scores"][rule][name] for name in chosen}
             assert sorted(selection["dev_languages"]) == sorted(TASKS["pos"].languages)
 
 
@@ -309,7 +316,10 @@ def test_each_rule_takes_the_epoch_that_its_dev_scores_say(by_rule):
         "en_dev": max(epochs, key=lambda entry: entry["dev"]["en"]),
         "all_dev": max(epochs, key=lambda entry: np.mean(list(entry["dev"].values()))),
         "oracle": max(epochs, key=lambda entry: entry["dev"]["th"]),
+        "average": epochs[-1],
     }
+    averaged = {rule: value["averaged"] for rule, value in record["selection"]["scores"].items()}
+    assert averaged == {**dict.fromkeys(RULES, 1), "average": 4}
     found = {rule: value["epoch"] for rule, value in record["selection"]["scores"].items()}
     assert found == {rule: entry["epoch"] for rule, entry in best.items()}
     assert len(epochs) == 4
@@ -318,7 +328,8 @@ def test_each_rule_takes_the_epoch_that_its_dev_scores_say(by_rule):
 
 def test_without_dev_sets_the_other_rules_say_why(first):
     selection = first["configs"]["xglue_pos_zs_th"]["metadata"]["xglue"]["selection"]
-    assert set(selection["scores"]) == {"last"}
+    assert set(selection["scores"]) == {"last", "average"}
+    assert selection["scores"]["average"] == selection["scores"]["last"]  # there is but one epoch
     assert selection["unavailable"] == dict.fromkeys(("en_dev", "all_dev", "oracle"), 'the option dev is "none"')
 
 
@@ -329,10 +340,30 @@ def test_missing_dev_sets_are_told_and_a_rule_that_needs_one_is_refused(evaluate
     record = evaluate([leaf], options)["configs"][leaf]["metadata"]["xglue"]
     assert "the data have no dev set of QAM in de" in caplog.text
     assert record["selection"]["dev_languages"] == ["en", "fr"]
-    assert set(record["selection"]["scores"]) == {"last", "en_dev", "all_dev"}
+    assert set(record["selection"]["scores"]) == {"last", "en_dev", "all_dev", "average"}
     assert record["selection"]["unavailable"] == {"oracle": "the data have no dev set of de"}
     with pytest.raises(RecipeError, match="select oracle needs the dev set of QAM in de, which the data do not have"):
         evaluate([leaf], {**options, "select": "oracle"})
+
+
+def test_a_mean_that_the_store_lacks_is_told_and_trained_for_where_it_is_asked(evaluate, own_store, caplog):
+    leaf, options = "xglue_qam_zs_en", {"dev": "none", "epochs": 3, "train_limit": 48}
+
+    def selection(**more):
+        return evaluate([leaf], {**options, **more})["configs"][leaf]["metadata"]["xglue"]["selection"]
+
+    first = selection()
+    [path] = own_store.glob("entries/*/average-3.safetensors")
+    path.unlink()  # as versions that know no means leave an entry
+    there = selection()
+    assert there["unavailable"].pop("average").startswith("the training lay in the store and has no mean of its epochs")
+    assert there["unavailable"] == first["unavailable"]
+    assert there["scores"] == {"last": first["scores"]["last"]}
+    last_two = selection(select="average_last_2")
+    assert "has no mean of the epochs' weights for select average_last_2: it is trained anew" in caplog.text
+    assert (last_two["rule"], last_two["epoch"], last_two["averaged"]) == ("average_last_2", 3.0, 2)
+    assert last_two["scores"].keys() == {"last", "average", "average_last_2"}
+    assert {rule: last_two["scores"][rule] for rule in first["scores"]} == first["scores"]
 
 
 def test_data_that_vanish_are_one_error_and_nothing_half_written(evaluate, tmp_path, own_store):

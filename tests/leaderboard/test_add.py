@@ -11,7 +11,7 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.harness.demo import build_encoder, evaluate_sample
 from xglue_harness.leaderboard.add import add
-from xglue_harness.leaderboard.contributions.recipes import packaged_recipe
+from xglue_harness.leaderboard.contributions.recipes import changed_options, packaged_recipe
 from xglue_harness.leaderboard.contributions.results import read_result
 from xglue_harness.leaderboard.validation.validate import validate
 from xglue_harness.recipe import parse_options, resolve
@@ -183,6 +183,8 @@ def test_a_recipe_that_comes_with_us_is_known_by_what_it_sets_and_no_other_may_h
     assert packaged_recipe(spec, *recorded(recipe="quick")) == "quick"
     assert packaged_recipe(spec, *recorded(recipe="quick", epochs=3)) is None
     assert packaged_recipe(spec, *recorded(recipe="xglue", select="last")) is None
+    assert packaged_recipe(spec, *recorded(select="average")) is None
+    assert changed_options(*recorded(select="average_last_3"), spec) == {"select": "average_last_3"}
     typed = {"epochs": 20, "max_length": 128, "warmup_ratio": 0, "select": "all_dev"}
     assert packaged_recipe(spec, *recorded(**typed)) == "xglue"  # whoever names every option himself has run it, too
 

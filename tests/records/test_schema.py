@@ -54,7 +54,12 @@ RECORD = {
     "selection": {
         "rule": "last",
         "epoch": 2.0,
-        "scores": {"last": {"epoch": 2.0, "score": 0.5}, "en_dev": {"epoch": 1.0, "score": None}},
+        "averaged": 1,
+        "scores": {
+            "last": {"epoch": 2.0, "averaged": 1, "score": 0.5},
+            "en_dev": {"epoch": 1.0, "averaged": 1, "score": None},
+            "average_last_2": {"epoch": 2.0, "averaged": 2, "score": 0.25},
+        },
         "unavailable": {"all_dev": "no dev sets", "oracle": "no dev sets"},
         "dev_languages": [],
     },
@@ -271,8 +276,8 @@ def test_values_out_of_range_are_refused_by_the_models_and_by_the_json_schema(pa
         assert _problems(record)
 
 
-def test_there_are_four_rules():
-    with pytest.raises(ValidationError, match="'last', 'en_dev', 'all_dev' or 'oracle'"):
+def test_there_is_no_other_rule():
+    with pytest.raises(ValidationError, match="'last', 'en_dev', 'all_dev', 'oracle' or 'average'"):
         RunRecord.model_validate(_changed("selection.scores.best", {"epoch": 1.0, "score": None}))
 
 

@@ -223,9 +223,9 @@ def test_arithmetic_is_parameters_times_subwords_times_6_over_a_share_of_the_pea
     job, shape = _job(dev="none", batch_size=65536), Shape(85_000_000, 192_000_000, 768, "")
     amount = _amount(job)
     time = duration(job, amount, shape, Known([], H100, {}, share=0.25, overhead=0))
-    operations = shape.body * (6 * amount.train * 10 + 2 * amount.test)
+    operations = shape.body * (6 * amount.train * 10 + 2 * amount.test * 2)  # the last epoch and the mean
     assert (time.how, time.seconds) == ("arithmetic", pytest.approx(operations / (0.25 * 989.5e12)))
-    assert time.predicting == pytest.approx(2 * shape.body * amount.test / (0.25 * 989.5e12))
+    assert time.predicting == pytest.approx(2 * shape.body * amount.test * 2 / (0.25 * 989.5e12))
     assert "25% of 990 TFLOPS (bf16)" in time.why
 
 
@@ -258,7 +258,7 @@ def test_rates_are_read_from_the_command_line():
 
 @pytest.mark.parametrize(
     ("options", "most"),
-    [({"dev": "none"}, 1), ({"dev": "en"}, 2), ({}, 10), ({"epochs": 100}, 17), ({"epochs": 0.5}, 1)],
+    [({"dev": "none"}, 2), ({"dev": "en"}, 3), ({}, 11), ({"epochs": 100}, 18), ({"epochs": 0.5}, 1)],
 )
 def test_epochs_are_kept_for_every_rule_and_language(options, most):
     assert most_epochs_kept(_job(**options)) == most

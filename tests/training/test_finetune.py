@@ -24,6 +24,7 @@ from xglue_harness.training import finetune as finetuning
 from xglue_harness.training.determinism import seeded
 from xglue_harness.training.dev_sets import DevSets
 from xglue_harness.training.finetune import finetune
+from xglue_harness.training.selection import Selected
 from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.trainer import TrainingData
 
@@ -43,7 +44,9 @@ def _finetune(store, *, chosen=None, data=DATA, seconds=0.0, dropout=0.1):
 
 
 def _weights(tuned):
-    return {epoch: tuned.entry.read(epoch) for epoch in tuned.entry.weights}
+    entry = tuned.entry
+    means = {f"mean of {epochs}": entry.read_average(epochs) for epochs in entry.averages}
+    return {**{epoch: entry.read(epoch) for epoch in entry.weights}, **means}
 
 
 def _equal(one, other):
@@ -176,10 +179,10 @@ def _kill_in_dev(monkeypatch):
 def _kill_before_the_kept_epoch_counts(monkeypatch):
     forget = checkpoint.CheckpointFolder.forget
 
-    def killing(self, progress, wanted):
+    def killing(self, progress, wanted, names):
         if progress.counters.step == 10:
             raise _Killed
-        forget(self, progress, wanted)
+        forget(self, progress, wanted, names)
 
     monkeypatch.setattr(checkpoint.CheckpointFolder, "forget", killing)
 
@@ -260,7 +263,7 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(kill, 
     assert 0 < min(peaks) <= max(peaks) <= resumed.training.cost.peak_memory_mb
     assert _equal(_weights(resumed), _weights(unbroken))
     kept = {path.name for path in resumed.entry.folder.iterdir()}
-    assert kept == {"entry.json", *(name for name, _ in resumed.entry.weights.values())}
+    assert kept == {"entry.json", *(name for name, _ in resumed.entry.files())}
     assert store.folders("working") == []
 
 
@@ -339,7 +342,7 @@ def test_the_kept_weights_are_those_that_were_scored(unbroken):
     assert set(unbroken.entry.weights) <= set(scores)
     assert 3.0 in unbroken.entry.weights
     for epoch in unbroken.entry.weights:
-        unbroken.load(model, epoch, CPU)
+        unbroken.load(model, Selected(epoch), CPU)
         prepared = [prepare(body, SPEC, chosen, documents, language) for language, documents in DEV.items()]
         predicted = predict(model, body, chosen, prepared)
         for (language, documents), predictions in zip(DEV.items(), predicted, strict=True):

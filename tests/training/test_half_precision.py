@@ -16,6 +16,7 @@ from xglue_harness.prediction.predict import predict, prepare
 from xglue_harness.store.trainings import Store
 from xglue_harness.training.determinism import seeded
 from xglue_harness.training.finetune import finetune
+from xglue_harness.training.selection import Selected
 from xglue_harness.training.trainer import TrainingData
 
 SPEC = TASKS["pos"]
@@ -62,7 +63,7 @@ def test_training_and_predictions_are_those_of_fp32(family, dtype, weight_decay,
         with seeded(1, CPU):
             tuned = finetune(body, identify(body), SPEC, chosen, DATA, store=Store(tmp_path), progress=False)
         model = tuned.model(body, SPEC, chosen)
-        tuned.load(model, 2.0, CPU)
+        tuned.load(model, Selected(2.0), CPU)
         part = prepare(body, SPEC, chosen, sentences(30, 5), "de")
         results.append((tuned, tuned.entry.read(2.0), predict(model, body, chosen, [part], progress=False)))
         assert all(torch.equal(before[name], tensor) for name, tensor in body.encoder.state_dict().items())

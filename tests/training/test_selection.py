@@ -1,11 +1,11 @@
-"""Four rules on one table of dev scores."""
+"""Every rule on one table of dev scores."""
 
 from __future__ import annotations
 
 import pytest
 
 from xglue_harness.records.schema import EpochScores
-from xglue_harness.training.selection import needed, selected
+from xglue_harness.training.selection import RULES, Selected, averaged_by, needed, selected
 
 EPOCHS = [
     EpochScores(epoch=1.0, dev={"en": 0.5, "de": 0.6, "ur": 0.2}),
@@ -27,15 +27,27 @@ EPOCHS = [
     ],
 )
 def test_a_rule_selects_its_epoch(rule, language, epoch):
-    assert selected(EPOCHS, rule, language) == epoch
+    assert selected(EPOCHS, rule, language) == (None if epoch is None else Selected(epoch))
+
+
+@pytest.mark.parametrize(("rule", "averaged"), [("average", 4), ("average_last_2", 2), ("average_last_4", 4)])
+def test_a_mean_is_of_the_last_epochs_a_begun_one_among_them(rule, averaged):
+    assert averaged_by(rule, 4) == averaged
+    assert selected(EPOCHS, rule, "de") == Selected(3.5, averaged)
+    assert selected(EPOCHS, "average_last_5", "de") is None
+
+
+def test_the_mean_of_one_epoch_is_the_last():
+    assert selected(EPOCHS[:1], "average", "de") == selected(EPOCHS[:1], "last", "de") == Selected(1.0)
 
 
 def test_rules_without_their_dev_scores_select_nothing():
     english = [EpochScores(epoch=1.0, dev={"en": 0.5})]
-    assert selected(english, "en_dev", "de") == 1.0
+    assert selected(english, "en_dev", "de") == Selected(1.0)
     assert selected(english, "all_dev", "de") is None
     none = [EpochScores(epoch=1.0, dev={})]
-    assert [selected(none, rule, "en") for rule in ("last", "en_dev", "all_dev", "oracle")] == [1.0, None, None, None]
+    one = Selected(1.0)
+    assert [selected(none, rule, "en") for rule in RULES] == [one, None, None, None, one]
 
 
 def test_only_epochs_that_a_rule_may_want_are_kept():

@@ -199,6 +199,31 @@ def correlate_command(
     _print(analyze_correlations(results, over, seed, out), out, as_json=as_json)
 
 
+@app.command("report")
+def report_command(
+    results: Results,
+    seed: Seed = 0,
+    output: Folder = Path("analysis"),
+    form: Form = "csv",
+    as_json: Json = False,
+) -> None:
+    """Write one page, HTML and PDF, on a set of runs: scores, measures, what goes together, interventions.
+
+    All with 95% intervals, and with what can't be concluded from these runs. Figures and the PDF need pip install
+    'xglue-harness[plots]', the mixed model 'xglue-harness[report]'.
+
+    \b
+    Examples:
+      xglue-harness analyze report results/
+      xglue-harness analyze report a/results b/results --output page
+    """
+    from xglue_harness.analyze.output import Output
+    from xglue_harness.analyze.report import analyze_report
+
+    out = Output(output, form)
+    _print(analyze_report(results, seed, out), out, as_json=as_json)
+
+
 def _texts(text: Path | None, data: str | None, task: str | None, languages: str | None, rows: int) -> Texts:
     from xglue_harness.analyze.sentences import chosen_texts
 

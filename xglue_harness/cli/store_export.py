@@ -13,7 +13,12 @@ from xglue_harness.cli.options import Key
 def export(
     key: Key,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the checkpoint goes: a new or an empty folder.")],
-    epoch: Annotated[float | None, typer.Option(metavar="N", help="Epoch of the weights; by default the last.")] = None,
+    epoch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", help="Epoch of the weights, or average, or average_last_3; by default the last epoch."
+        ),
+    ] = None,
     results: Annotated[
         list[Path] | None,
         typer.Option(metavar="RESULTS", help="Results whose scores the model card shows; once for each."),
@@ -48,7 +53,7 @@ def export(
     from xglue_harness.export.hub import check_name
     from xglue_harness.export.hub import push as push_folder
     from xglue_harness.export.scores import scores_of
-    from xglue_harness.export.trained import chosen_epoch, entry_of, rebuilt
+    from xglue_harness.export.trained import chosen_weights, entry_of, rebuilt
     from xglue_harness.harness.backbones import load_as_lm_eval
     from xglue_harness.store.trainings import Store
 
@@ -56,12 +61,12 @@ def export(
         check_name(push)
     check_new(folder)
     entry = entry_of(Store(), key)
-    chosen = chosen_epoch(entry, epoch)
+    chosen = chosen_weights(entry, epoch)
     runs = scores_of(entry, chosen, results) if results else []
     backbone = load_as_lm_eval("hf-encoder", {"pretrained": entry.name} if model_args is None else model_args)
     written = write(rebuilt(entry, chosen, backbone), folder, runs)
     loads = written.family_class or "xglue_harness.export.load"
-    typer.echo(f"{folder}: {entry.key[:12]} after epoch {chosen:g}, to be loaded by {loads}")
+    typer.echo(f"{folder}: {entry.key[:12]} after {chosen}, to be loaded by {loads}")
     typer.echo(f"read back, its scores differ from those of the trained model by {written.difference:.1e} at most")
     shown = ", ".join(written.languages) or "none: give --results for them"
     typer.echo(f"test scores in the model card: {shown}")

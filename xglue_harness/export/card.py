@@ -146,11 +146,12 @@ def _scores(trained: Trained, runs: Sequence[Run]) -> Iterator[str]:
             for run in runs
         ]
         yield _table(("language", spec.metric, "95% interval", "official"), rows)
-    dev: dict[str, float] = next(
-        (one["dev"] for one in trained.entry.training["epochs"] if one["epoch"] == trained.epoch), {}
-    )
+    dev: dict[str, float] = {}  # of a mean nobody scored them
+    if trained.weights.averaged == 1:
+        epochs = trained.entry.training["epochs"]
+        dev = next((one["dev"] for one in epochs if one["epoch"] == trained.weights.epoch), {})
     if dev:
-        yield f"On the dev sets, after these {trained.epoch:g} epochs, which an epoch may have been chosen by:"
+        yield f"On the dev sets, after these {trained.weights.epoch:g} epochs, which an epoch may have been chosen by:"
         yield _table(("language", spec.metric), [(language, _number(score)) for language, score in sorted(dev.items())])
     if not runs and not dev:
         yield "None were given when it was exported (`--results`)."
@@ -188,12 +189,13 @@ def _use(trained: Trained, family_class: str | None) -> Iterator[str]:
 
 
 def _making(trained: Trained, description: Description) -> Iterator[str]:
-    recipe, backbone = trained.recipe, description.backbone
+    recipe, backbone, averaged = trained.recipe, description.backbone, trained.weights.averaged
     yield (
         f"From {backbone.name}"
         + (f" at revision {backbone.revision}" if backbone.revision else "")
-        + f" (SHA-256 of the encoder's weights {backbone.weights_sha256}), after {trained.epoch:g} of "
-        f"{recipe.epochs:g} epochs. "
+        + f" (SHA-256 of the encoder's weights {backbone.weights_sha256}), after {trained.weights.epoch:g} of "
+        f"{recipe.epochs:g} epochs"
+        + (f", the mean of the weights at the ends of {averaged} of them. " if averaged > 1 else ". ")
         + (
             "A word's class is read from the vector of its first subword."
             if kind_of(trained.spec).per_word

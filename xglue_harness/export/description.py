@@ -52,6 +52,7 @@ class Description(_Part):
         labels: its classes, in the order of the scores.
         recipe: of the training; pooling, length and precision count here, too.
         epoch: after which the weights were kept.
+        averaged: epochs, up to that one, whose weights' mean they are.
         store_key: of the training.
         code: ``TRAINING_VERSION`` of the training.
         batches: which inputs may share a batch.
@@ -67,6 +68,7 @@ class Description(_Part):
     labels: list[str]
     recipe: Recipe
     epoch: float
+    averaged: int = 1
     store_key: str
     code: int
     batches: Literal["any length", "one length", "one input"]

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from xglue_harness.errors import DataError
 from xglue_harness.records.schema import RunRecord
 from xglue_harness.results.reading import Run, read_runs
+from xglue_harness.training.selection import Selected
 
 if TYPE_CHECKING:
     from xglue_harness.store.trainings import Entry
 
 
-def scores_of(entry: Entry, epoch: float, paths: Sequence[Path]) -> list[Run]:
-    """Runs that scored the weights of a training's epoch on whole test sets, a language each.
+def scores_of(entry: Entry, weights: Selected, paths: Sequence[Path]) -> list[Run]:
+    """Runs that scored some weights of a training on whole test sets, a language each.
 
     Args:
         entry: the training.
-        epoch: one of its kept ones.
+        weights: which of them.
         paths: as for `xglue_harness.results.reading.read_runs`.
 
     Raises:
@@ -32,15 +33,20 @@ def scores_of(entry: Entry, epoch: float, paths: Sequence[Path]) -> list[Run]:
     chosen: dict[str, Run] = {}
     for run, record in tested:
         kept = record.predictions
-        if record.selection.epoch != epoch or (kept is not None and kept.rows < kept.total):
+        if _scored(record) != weights or (kept is not None and kept.rows < kept.total):
             continue
         other = chosen.setdefault(run.language, run)
         if other.scores != run.scores:
             raise DataError(f"{run}: other scores than {other} for the same weights and language: give one of them")
     if not chosen:
-        epochs = ", ".join(sorted({f"{record.selection.epoch:g}" for _, record in tested}))
+        there = ", ".join(sorted({str(_scored(record)) for _, record in tested}))
         raise DataError(
-            f"the results of {entry.key[:12]} are of epoch {epochs}, or of some rows only (--limit); expected those of "
-            f"epoch {epoch:g} on whole test sets: choose --epoch"
+            f"the results of {entry.key[:12]} are of {there}, or of some rows only (--limit); expected those of "
+            f"{weights} on whole test sets: choose --epoch"
         )
     return [chosen[language] for language in tested[0][0].spec.languages if language in chosen]
+
+
+def _scored(record: RunRecord) -> Selected:
+    """The weights that a run scored."""
+    return Selected(record.selection.epoch, record.selection.averaged)

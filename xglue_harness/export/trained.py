@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xglue_harness.benchmark import TASKS, TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.encoders.fingerprint import Identity, identify
 from xglue_harness.errors import EncoderError, StoreError
 from xglue_harness.recipe import Recipe
+from xglue_harness.records.schema import AVERAGE_LAST, EpochScores
 from xglue_harness.store.trainings import Entry, Store, read_entry
+from xglue_harness.training.averaging import has, read
 from xglue_harness.training.model import build_model
+from xglue_harness.training.selection import Selected, selected
 from xglue_harness.training.weights import load_trained
 
 if TYPE_CHECKING:
@@ -27,7 +32,7 @@ class Trained:
 
     Attributes:
         entry: where its weights come from.
-        epoch: after which they were kept.
+        weights: which of its weights they are.
         backbone: the pretrained encoder and its tokenizer.
         identity: hashes of the backbone.
         spec: the task.
@@ -36,7 +41,7 @@ class Trained:
     """
 
     entry: Entry
-    epoch: float
+    weights: Selected
     backbone: Backbone
     identity: Identity
     spec: TaskSpec
@@ -65,28 +70,37 @@ def entry_of(store: Store, key: str) -> Entry:
     return read_entry(found[0])
 
 
-def chosen_epoch(entry: Entry, epoch: float | None) -> float:
-    """The epoch to export: the last one where none is asked for, as the option ``select`` does.
+def chosen_weights(entry: Entry, wanted: str | None) -> Selected:
+    """The weights to export: of the last epoch where none are asked for, as the option ``select`` does.
+
+    Args:
+        entry: the training.
+        wanted: the number of an epoch, or ``average`` or ``average_last_3``, as the option ``select`` has them.
 
     Raises:
-        StoreError: where its weights were not kept.
+        StoreError: where they were not kept.
     """
-    if epoch is None:
-        return max(entry.weights)
-    if epoch not in entry.weights:
-        kept = ", ".join(f"{one:g}" for one in sorted(entry.weights))
-        raise StoreError(
-            f"{entry.key[:12]} has no weights of epoch {epoch:g}; kept are those that a rule may select: {kept}"
-        )
-    return epoch
+    if wanted is None:
+        return Selected(max(entry.weights))
+    epochs = _epochs(entry)
+    weights = selected(epochs, wanted, SOURCE_LANGUAGE) if _is_mean(wanted) else None
+    with suppress(ValueError):
+        weights = weights or Selected(float(wanted))
+    if weights is not None and has(entry, epochs, weights):
+        return weights
+    means = f"; means of the last {', '.join(map(str, sorted(entry.averages)))} epochs" if entry.averages else ""
+    kept = ", ".join(f"{one:g}" for one in sorted(entry.weights)) + means
+    raise StoreError(
+        f"{entry.key[:12]} has no weights of epoch {wanted}; kept are those that a rule may select: {kept}"
+    )
 
 
-def rebuilt(entry: Entry, epoch: float, backbone: Backbone) -> Trained:
+def rebuilt(entry: Entry, weights: Selected, backbone: Backbone) -> Trained:
     """Put the trained tensors of an entry over its backbone.
 
     Args:
         entry: the training.
-        epoch: one of its kept ones.
+        weights: that `chosen_weights` gave.
         backbone: what it was trained from.
 
     Raises:
@@ -101,10 +115,18 @@ def rebuilt(entry: Entry, epoch: float, backbone: Backbone) -> Trained:
     with torch.random.fork_rng(devices=[]):  # the head's initial weights are replaced
         model = build_model(backbone, spec, recipe).eval()
     try:
-        load_trained(model, entry.read(epoch))
+        load_trained(model, read(entry, _epochs(entry), weights))
     except (RuntimeError, KeyError) as error:
         raise StoreError(f"{entry.folder}: its tensors do not fit the model of this version: {error}") from None
-    return Trained(entry, epoch, backbone, identity, spec, recipe, model)
+    return Trained(entry, weights, backbone, identity, spec, recipe, model)
+
+
+def _is_mean(wanted: str) -> bool:
+    return wanted == "average" or re.fullmatch(AVERAGE_LAST, wanted) is not None
+
+
+def _epochs(entry: Entry) -> list[EpochScores]:
+    return [EpochScores.model_validate(scores) for scores in entry.training["epochs"]]
 
 
 def _recipe(entry: Entry) -> Recipe:

@@ -15,7 +15,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 SCHEMA_VERSION = 3  # raised when a field is renamed, removed or changes its meaning
 
-Rule = Literal["last", "en_dev", "all_dev", "oracle"]
+NamedRule = Literal["last", "en_dev", "all_dev", "oracle", "average"]
+AVERAGE_LAST = "^average_last_([2-9]|[1-9][0-9]+)$"
+Rule = NamedRule | Annotated[str, Field(pattern=AVERAGE_LAST)]
+"""Which weights count: of one epoch, or the mean of all epochs', or of the last 2 or more (``average_last_3``)."""
+
 OfficialRule = Literal["seqeval 0.0.12", "ndcg", "accuracy"]
 """Those of `xglue_harness.official_metrics`, which ``xglue-harness schema`` need not import."""
 
@@ -232,7 +236,8 @@ class Session(Part):
 class RuleScore(Part):
     """What one selection rule leads to."""
 
-    epoch: Amount = Field(description="the epoch that the rule selects")
+    epoch: Amount = Field(description="the epoch that the rule selects; the last one of those that it averages")
+    averaged: int = Field(1, ge=1, description="epochs, up to that one, whose weights' mean it is; 1: its own weights")
     score: Share | None = Field(description="test score (0..1) with that epoch's weights; null: predictions only")
 
 
@@ -240,7 +245,8 @@ class Selection(Part):
     """Which epoch's weights were scored."""
 
     rule: Rule = Field(description="the rule in force")
-    epoch: Amount = Field(description="the epoch that it selected")
+    epoch: Amount = Field(description="the epoch that it selected; the last one of those that it averaged")
+    averaged: int = Field(1, ge=1, description="epochs, up to that one, whose weights' mean it is; 1: its own weights")
     scores: dict[Rule, RuleScore] = Field(description="what each available rule leads to")
     unavailable: dict[Rule, str] = Field(description="why each of the other rules has no score")
     dev_languages: list[str] = Field(description="languages whose dev sets all_dev is the mean over")

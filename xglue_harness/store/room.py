@@ -21,9 +21,19 @@ def checkpoint_bytes(parameters: int) -> int:
     return 3 * BYTES * parameters
 
 
-def working_bytes(parameters: int) -> int:
-    """The most that a training's checkpoints take at once, with the weights of one epoch beside them.
+def sum_bytes(parameters: int) -> int:
+    """The sum of the weights of several epochs, whose mean a selection rule takes: it is kept in fp64."""
+    return 2 * epoch_bytes(parameters)
+
+
+def working_bytes(parameters: int, epochs: float) -> int:
+    """The most that a training's checkpoints take at once, with the weights of one epoch and a sum beside them.
 
     The next checkpoint is written before the last one goes.
+
+    Args:
+        parameters: as for `epoch_bytes`.
+        epochs: of the training; of one there is no sum.
     """
-    return 2 * checkpoint_bytes(parameters) + epoch_bytes(parameters)
+    there = 2 * checkpoint_bytes(parameters) + epoch_bytes(parameters)
+    return there + sum_bytes(parameters) if epochs > 1 else there

@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ class Entry:
         identity: all that decides its weights.
         training: the record of its training (`xglue_harness.records.schema.Training`).
         weights: file name and sha256 of the weights of each kept epoch.
+        averages: the same of the mean of the last epochs' weights, by the number of epochs in it.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Entry:
     identity: dict[str, Any]
     training: dict[str, Any]
     weights: dict[float, tuple[str, str]]
+    averages: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -78,7 +80,24 @@ class Entry:
         Raises:
             StoreError: where the file was removed, or can't be read.
         """
-        name, sha256 = self.weights[epoch]
+        return self._read(*self.weights[epoch])
+
+    def read_average(self, epochs: int) -> dict[str, torch.Tensor]:
+        """The mean of the trained tensors after the last epochs.
+
+        Args:
+            epochs: that are in it; one of ``averages``.
+
+        Raises:
+            StoreError: as for `read`.
+        """
+        return self._read(*self.averages[epochs])
+
+    def files(self) -> list[tuple[str, str]]:
+        """Name and sha256 of every file with weights."""
+        return [*self.weights.values(), *self.averages.values()]
+
+    def _read(self, name: str, sha256: str) -> dict[str, torch.Tensor]:
         try:
             return read_tensors(self.folder / name, sha256)
         except DamagedFileError as error:
@@ -89,7 +108,7 @@ class Entry:
     def problems(self) -> list[str]:
         """What is wrong with the files, by their checksums; empty for a sound entry."""
         problems = []
-        for name, sha256 in self.weights.values():
+        for name, sha256 in self.files():
             try:
                 read_tensors(self.folder / name, sha256)
             except DamagedFileError as error:
@@ -149,7 +168,13 @@ class Store:
             yield
 
     def finish(
-        self, key: str, name: str, identity: Mapping[str, Any], training: Any, weights: Mapping[float, tuple[str, str]]
+        self,
+        key: str,
+        name: str,
+        identity: Mapping[str, Any],
+        training: Any,
+        weights: Mapping[float, tuple[str, str]],
+        averages: Mapping[int, tuple[str, str]] | None = None,
     ) -> Entry:
         """Turn a working folder into an entry.
 
@@ -159,6 +184,7 @@ class Store:
             identity: all that decides the weights.
             training: the record of the training, as JSON.
             weights: file name (within the working folder) and sha256 of each kept epoch.
+            averages: the same of each mean, by the number of epochs in it.
         """
         working, folder = self.working_folder(key), self.entry_folder(key)
         manifest = {
@@ -167,6 +193,7 @@ class Store:
             "identity": dict(identity),
             "training": training,
             "weights": {str(epoch): list(file) for epoch, file in weights.items()},
+            "averages": {str(epochs): list(file) for epochs, file in (averages or {}).items()},
         }
         write_sealed(working / MANIFEST, key, manifest)
         try:
@@ -231,7 +258,7 @@ class Store:
 
 def _tidy(entry: Entry) -> None:
     """Remove the checkpoints of an entry's training, and whatever else it does not name."""
-    keep = {MANIFEST, *(name for name, _ in entry.weights.values())}
+    keep = {MANIFEST, *(name for name, _ in entry.files())}
     with suppress(OSError):
         for path in entry.folder.iterdir():
             if path.name not in keep:
@@ -252,7 +279,12 @@ def read_entry(folder: Path) -> Entry:
         if content_key(manifest["identity"]) != folder.name:
             raise StoreError(f"{path} is of another training: what it says of it does not lead to its key")
         weights = {float(epoch): (name, sha256) for epoch, (name, sha256) in manifest["weights"].items()}
-        return Entry(folder, manifest["name"], manifest["identity"], manifest["training"], weights)
+        averages = {
+            int(epochs): (name, sha256)
+            for epochs, (name, sha256) in manifest.get("averages", {}).items()
+            if (folder / name).exists()  # versions that know no means tidy them away
+        }
+        return Entry(folder, manifest["name"], manifest["identity"], manifest["training"], weights, averages)
     except FileNotFoundError:
         raise StoreError(f"{path} is missing") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

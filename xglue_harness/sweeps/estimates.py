@@ -181,10 +181,11 @@ def counted(amount: Amount, job: Job, finished: Sequence[Finished]) -> Amount:
 
 
 def most_epochs_kept(job: Job) -> int:
-    """The most epochs whose weights are kept: one that each selection rule leads to, for each language."""
+    """The most weights that are kept: an epoch's for each selection rule and language, and the mean of all epochs'."""
     options = options_of(job)
     rules = {"none": 1, "en": 2, "all": 3 + len(TASKS[job.task].languages) - 1}[options.dev]
-    return min(math.ceil(options.epochs), rules)
+    epochs = math.ceil(options.epochs)
+    return min(epochs, rules) + (epochs > 1)
 
 
 # ---------------------------------------------------------------- how long it takes
@@ -201,7 +202,8 @@ def duration(job: Job, amount: Amount, shape: Shape | None, known: Known, walls:
         walls: seconds that jobs took which are this one but for the seed, from their claim to their results.
     """
     options = options_of(job)
-    passes = min(most_epochs_kept(job), {"none": 1, "en": 2, "all": 4}[options.dev])
+    epochs = math.ceil(options.epochs)
+    passes = min(epochs, {"none": 1, "en": 2, "all": 4}[options.dev]) + (epochs > 1)
     train = amount.train * options.epochs
     steps = math.ceil(amount.train_rows / options.batch_size) * options.epochs
     rest = FORWARD * (amount.dev * math.ceil(options.epochs) + amount.test * passes)

@@ -26,6 +26,7 @@ from xglue_harness.sweeps.estimates import (
     has_recipe,
     is_of_shape,
     most_epochs_kept,
+    options_of,
     same_device,
     settings_of,
     the_device,
@@ -334,4 +335,4 @@ def _bytes(job: Job, numbers: int | None, alike: Sequence[Finished]) -> tuple[in
         return None, None
     sizes = [item.bytes for item in alike if item.bytes is not None]
     kept = max(sizes) if sizes else epoch_bytes(numbers) * most_epochs_kept(job)
-    return kept, working_bytes(numbers) - epoch_bytes(numbers)
+    return kept, working_bytes(numbers, options_of(job).epochs) - epoch_bytes(numbers)

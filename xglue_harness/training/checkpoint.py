@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,15 +67,25 @@ class Progress(BaseModel):
     """Finished epochs with the dev scores known so far; the last one may lack some."""
     kept: dict[float, tuple[str, str]] = Field(default_factory=dict)
     """File and sha256 of the weights of epochs that a selection rule may want."""
+    sums: dict[int, tuple[int, str, str]] = Field(default_factory=dict)
+    """Of each mean that is being taken, by the number of the last epochs that will be in it: how many are, and file and
+    sha256 of their sum (`xglue_harness.training.averaging`)."""
+    averages: dict[int, tuple[str, str]] = Field(default_factory=dict)
+    """File and sha256 of each finished mean, by the number of epochs in it."""
     checkpoint: Annotated[tuple[str, str] | None, Field(description="file and sha256 of the tensors")] = None
     generators: list[dict[str, Any]] = Field(default_factory=list)
     """State of each process's random number generators, by rank."""
     scaler: dict[str, Any] = Field(default_factory=dict)
     """State of fp16's gradient scaler."""
 
+    def kept_files(self) -> list[tuple[str, str]]:
+        """Name and sha256 of each file with tensors, but for the checkpoint's."""
+        sums = [(name, sha256) for _, name, sha256 in self.sums.values()]
+        return [*self.kept.values(), *sums, *self.averages.values()]
+
     def files(self) -> list[str]:
         """Names of the files with its tensors."""
-        return [name for name, _ in (*([self.checkpoint] if self.checkpoint else []), *self.kept.values())]
+        return [name for name, _ in (*([self.checkpoint] if self.checkpoint else []), *self.kept_files())]
 
 
 @dataclass
@@ -109,11 +119,16 @@ class CheckpointFolder:
         progress = read_progress(self.folder)
         if progress is None or progress.checkpoint is None:
             return None
-        for file in progress.kept.values():
-            self._tensors(*file)
-        return progress, self._tensors(*progress.checkpoint)
+        for file in progress.kept_files():
+            self.tensors(*file)
+        return progress, self.tensors(*progress.checkpoint)
 
-    def _tensors(self, name: str, sha256: str) -> dict[str, torch.Tensor]:
+    def tensors(self, name: str, sha256: str) -> dict[str, torch.Tensor]:
+        """What a file holds.
+
+        Raises:
+            DamagedFileError: where it is missing, or holds other tensors.
+        """
         try:
             return read_tensors(self.folder / name, sha256)
         except DamagedFileError as error:
@@ -137,12 +152,18 @@ class CheckpointFolder:
         """Write everything but tensors."""
         write_sealed(self.folder / PROGRESS, self.folder.name, progress.model_dump(mode="json", by_alias=True))
 
-    def forget(self, progress: Progress, wanted: set[float]) -> None:
-        """Remove the weights of epochs that no rule wants any longer."""
-        names = [progress.kept.pop(epoch)[0] for epoch in sorted(set(progress.kept) - wanted)]
+    def forget(self, progress: Progress, wanted: set[float], names: Iterable[str] = ()) -> None:
+        """Remove the weights of epochs that no rule wants any longer, and files that `progress` no longer names."""
+        unwanted = [progress.kept.pop(epoch)[0] for epoch in sorted(set(progress.kept) - wanted)]
         self.note(progress)
-        for name in names:
+        for name in (*unwanted, *names):
             self._remove(name)
+
+    def clear(self) -> None:
+        """Remove all of it: the training starts anew."""
+        self._remove(PROGRESS)
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            self._remove(path.name)
 
     def _remove(self, name: str) -> None:
         try:

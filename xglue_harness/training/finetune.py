@@ -13,12 +13,14 @@ import torch
 from xglue_harness.encoders.cpu_precision import bf16_gain
 from xglue_harness.errors import RecipeError, TrainingError
 from xglue_harness.records.cost_meter import CostMeter
-from xglue_harness.records.schema import Cost, Session, Training
+from xglue_harness.records.schema import Cost, Rule, Session, Training
 from xglue_harness.store.trainings import Entry, Store, content_key
+from xglue_harness.training import averaging
 from xglue_harness.training.checkpoint import CheckpointFolder
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
 from xglue_harness.training.reports import Reports
+from xglue_harness.training.selection import Selected, averaged_by
 from xglue_harness.training.trainer import Trainer, TrainingData, Watch
 from xglue_harness.training.weights import load_trained
 
@@ -80,9 +82,13 @@ class FineTuned:
         with torch.random.fork_rng(devices=[]):  # the head's initial weights are replaced
             return build_model(backbone, spec, recipe).to(backbone.device).eval()
 
-    def load(self, model: TransferModel, epoch: float, device: torch.device) -> None:
-        """Put the weights of a kept epoch into a model that `model` gave."""
-        tensors = self.world.only_on_main(lambda: self.entry.read(epoch))
+    def has(self, weights: Selected) -> bool:
+        """Whether the store has what a rule leads to."""
+        return averaging.has(self.entry, self.training.epochs, weights)
+
+    def load(self, model: TransferModel, weights: Selected, device: torch.device) -> None:
+        """Put the weights that a rule leads to, of those that the store has, into a model that `model` gave."""
+        tensors = self.world.only_on_main(lambda: averaging.read(self.entry, self.training.epochs, weights))
         load_trained(model, self.world.broadcast_tensors(tensors, device))
 
 
@@ -103,6 +109,21 @@ def training_key(backbone: Backbone, identity: Identity, recipe: Recipe, data: T
     return content_key(training_facts(backbone, identity, recipe, data))
 
 
+def answers(entry: Entry, rule: Rule) -> bool:
+    """Whether an entry of the store has the weights that a rule leads to; only a mean may be lacking.
+
+    Trainings of versions that kept no means lack those whose epochs were not all kept, and any lacks those of
+    ``average_last_K`` that it was not asked for.
+
+    Args:
+        entry: the training.
+        rule: by which weights will be selected.
+    """
+    epochs = Training.model_validate(entry.training).epochs
+    averaged = averaged_by(rule, len(epochs))
+    return averaged == 1 or averaging.has(entry, epochs, Selected(epochs[-1].epoch, averaged))
+
+
 def finetune(
     backbone: Backbone,
     identity: Identity,
@@ -118,6 +139,7 @@ def finetune(
     place: str = "",
     reports: Reports | None = None,
     watch: Watch | None = None,
+    select: Rule = "last",
 ) -> FineTuned:
     """Fine-tune a copy of an encoder; the encoder itself stays as it was.
 
@@ -138,6 +160,8 @@ def finetune(
         place: among the trainings of a run, for the log.
         reports: what is told how it goes.
         watch: what looks at the model while it is trained.
+        select: the rule whose weights must be there in the end. Those of the rules that need no option always are; for
+            a mean that a finished training lacks, the same is trained again, and takes its place.
 
     Raises:
         TrainingError: when the loss is not finite, memory runs out, or the processes were given different things.
@@ -149,10 +173,14 @@ def finetune(
     key = content_key(facts)
     with ExitStack() as stack:
         entry = entry or world.on_main(lambda: store.find(key))
-        if entry is None:
+        if entry is None or not answers(entry, select):
             world.on_main(lambda: stack.enter_context(store.locked(key)))
             entry = world.on_main(lambda: store.find(key))  # another process may have trained it meanwhile
-        if entry is not None:
+        if entry is not None and not answers(entry, select):
+            logger.warning(
+                "%s: %s has no mean of the epochs' weights for select %s: it is trained anew", spec.title, key, select
+            )
+        elif entry is not None:
             logger.info("%s: taken from the store, nothing is trained: %s", spec.title, entry.folder)
             session = Session(from_store=True, resumed_from_step=None, trained_steps=0, cost=Cost(seconds=0.0))
             training = Training.model_validate(entry.training)
@@ -181,11 +209,15 @@ def finetune(
                 place=place,
                 reports=reports,
                 watch=watch,
+                select=select,
+                means=() if entry is None else entry.averages,
             )
             trainer.train()
         training = trainer.training(meter, key)
-        kept, record = trainer.progress.kept, training.model_dump(mode="json")
-        entry = world.on_main(lambda: store.finish(key, backbone.name, facts, record, kept))
+        if entry is not None and training.gradients is None:  # those of the same training, whose place it takes
+            training = training.model_copy(update={"gradients": Training.model_validate(entry.training).gradients})
+        made, record = trainer.progress, training.model_dump(mode="json")
+        entry = world.on_main(lambda: store.finish(key, backbone.name, facts, record, made.kept, made.averages))
         logger.info("%s: kept in the store: %s", spec.title, entry.folder)
         return FineTuned(entry, training, trainer.session(meter), world)
 

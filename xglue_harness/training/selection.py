@@ -1,24 +1,57 @@
-"""Which epoch counts: four rules, all answered by one training.
+"""Which weights count: five rules and those of ``average_last_K``, all answered by one training.
 
 ``last`` is the paper's (Ji et al. 2024). ``en_dev`` stays zero-shot. ``all_dev``, the mean over all languages' dev
 sets, is how XGLUE's own baseline was selected (Liang et al. 2020), and ``oracle``, the best epoch for each target
-language, is an upper bound; both look at target-language data.
+language, is an upper bound; both look at target-language data. ``average`` is the mean of all epochs' weights instead
+of a choice among them (Schmidt et al. 2023, arXiv:2305.16834), and ``average_last_3`` that of the last three.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
-from xglue_harness.records.schema import EpochScores, Rule
+from xglue_harness.records.schema import EpochScores, NamedRule, Rule
 
-RULES: tuple[Rule, ...] = get_args(Rule)
+RULES: tuple[NamedRule, ...] = get_args(NamedRule)
+_LAST = "average_last_"
 
 
-def selected(epochs: Sequence[EpochScores], rule: Rule, language: str) -> float | None:
-    """The epoch that a rule selects for a target language; the first of equals.
+@dataclass(frozen=True, order=True)
+class Selected:
+    """The weights that a rule leads to.
+
+    Attributes:
+        epoch: after which they were had; of a mean, the last one that is in it.
+        averaged: epochs, up to that one, whose weights' mean it is; 1: the epoch's own weights.
+    """
+
+    epoch: float
+    averaged: int = 1
+
+    def __str__(self) -> str:
+        """In words."""
+        mean = f"the mean of the {self.averaged} epochs up to " if self.averaged > 1 else ""
+        return f"{mean}epoch {self.epoch:g}"
+
+
+def averaged_by(rule: Rule, epochs: int) -> int:
+    """Number of the last epochs whose weights a rule averages; 1 for a rule that selects one epoch.
+
+    Args:
+        rule: the rule.
+        epochs: of the training; a last one that is not whole counts.
+    """
+    if rule == "average":
+        return epochs
+    return int(rule.removeprefix(_LAST)) if rule.startswith(_LAST) else 1
+
+
+def selected(epochs: Sequence[EpochScores], rule: Rule, language: str) -> Selected | None:
+    """The weights that a rule selects for a target language: of equal epochs the first.
 
     Args:
         epochs: all epochs in their order, with their dev scores.
@@ -26,13 +59,14 @@ def selected(epochs: Sequence[EpochScores], rule: Rule, language: str) -> float 
         language: the target language (only ``oracle`` looks at it).
 
     Returns:
-        The epoch; ``None`` where the dev scores that the rule needs are missing.
+        The weights; ``None`` where the dev scores that the rule needs are missing, or so many epochs.
     """
-    if rule == "last":
-        return epochs[-1].epoch
+    if rule not in ("en_dev", "all_dev", "oracle"):
+        averaged = averaged_by(rule, len(epochs))
+        return Selected(epochs[-1].epoch, averaged) if averaged <= len(epochs) else None
     scores = [_criterion(epoch.dev, rule, language) for epoch in epochs]
     known = [(score, -place) for place, score in enumerate(scores) if score is not None]
-    return epochs[-max(known)[1]].epoch if len(known) == len(epochs) else None
+    return Selected(epochs[-max(known)[1]].epoch) if len(known) == len(epochs) else None
 
 
 def _criterion(dev: Mapping[str, float], rule: Rule, language: str) -> float | None:
@@ -42,8 +76,11 @@ def _criterion(dev: Mapping[str, float], rule: Rule, language: str) -> float | N
 
 
 def needed(epochs: Sequence[EpochScores], *, final: bool) -> set[float]:
-    """Epochs that some rule selects for some language; the last one is among them once it is the ``final`` one."""
+    """Epochs that some rule selects for some language; the last one is among them once it is the ``final`` one.
+
+    Means are not kept by epoch (`xglue_harness.training.averaging`).
+    """
     languages = {language for epoch in epochs for language in epoch.dev} or {SOURCE_LANGUAGE}
-    rules = RULES if final else [rule for rule in RULES if rule != "last"]
-    epochs_wanted = {selected(epochs, rule, language) for rule in rules for language in languages}
-    return {epoch for epoch in epochs_wanted if epoch is not None}
+    rules: list[Rule] = ["en_dev", "all_dev", "oracle", *(["last"] if final else [])]
+    chosen = {selected(epochs, rule, language) for rule in rules for language in languages}
+    return {weights.epoch for weights in chosen if weights is not None}

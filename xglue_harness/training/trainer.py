@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,11 +17,13 @@ from xglue_harness.collapse import chance
 from xglue_harness.encoders.batching import epoch_batches
 from xglue_harness.encoders.inputs import Inputs
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
+from xglue_harness.errors import RecipeError
 from xglue_harness.interrupt import is_stop_requested, stopping_after_checkpoints
 from xglue_harness.records.cost_meter import CostMeter, PeakMeter, largest
 from xglue_harness.records.provenance import environment
-from xglue_harness.records.schema import Cost, EpochScores, Gradients, Session, Training
+from xglue_harness.records.schema import Cost, EpochScores, Gradients, Rule, Session, Training
 from xglue_harness.store.token_cache import encoder_inputs
+from xglue_harness.training.averaging import add_epoch, can_go_on
 from xglue_harness.training.checkpoint import CheckpointFolder, Counters, Progress, generators, set_generators
 from xglue_harness.training.curve import LearningCurve
 from xglue_harness.training.dev_sets import DevSets
@@ -29,7 +31,7 @@ from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
 from xglue_harness.training.outlook import Outlook
 from xglue_harness.training.reports import Reports
-from xglue_harness.training.selection import needed
+from xglue_harness.training.selection import averaged_by, needed
 from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.weights import trained_tensors
 
@@ -83,6 +85,8 @@ class Trainer:
         place: str = "",
         reports: Reports | None = None,
         watch: Watch | None = None,
+        select: Rule = "last",
+        means: Iterable[int] = (),
     ) -> None:
         self._backbone, self._spec, self._recipe, self._data = backbone, spec, recipe, data
         self._checkpoints, self._world, self._checkpoint_seconds = checkpoints, world, checkpoint_seconds
@@ -95,9 +99,14 @@ class Trainer:
         self._steps_per_epoch = math.ceil(len(self._inputs) / recipe.batch_size)
         # Rounded first: 100 * 1.1 is a little more than 110.
         self._steps = math.ceil(round(self._steps_per_epoch * recipe.epochs, 6))
+        self._epochs = math.ceil(self._steps / self._steps_per_epoch)
+        self._asked = averaged_by(select, self._epochs)
+        if self._asked > self._epochs:
+            raise RecipeError(f"select {select}: the training has {self._epochs} epochs")
+        self._means = {self._epochs, self._asked, *means} - {1}
         self._outlook = Outlook(f"{spec.title}{place}", self._steps, backbone.device)
         self._embedding_rows: int | None = None
-        checkpoint = world.only_on_main(checkpoints.load)
+        checkpoint = world.only_on_main(self._checkpoint_to_resume)
         before = world.broadcast(None if checkpoint is None else checkpoint[0])
         counters = Counters(curve=LearningCurve.of(self._steps))
         self.progress = before or Progress(name=backbone.name, recipe=recipe.model_dump(), counters=counters)
@@ -139,6 +148,24 @@ class Trainer:
 
         inputs = self._world.only_on_main(read)
         return read() if inputs is None else inputs
+
+    def _checkpoint_to_resume(self) -> tuple[Progress, dict[str, torch.Tensor]] | None:
+        """The last checkpoint, unless the mean that was asked for can't be had from there."""
+        checkpoint = self._checkpoints.load()
+        if checkpoint is None or self._asked == 1:
+            return checkpoint
+        progress, _ = checkpoint
+        ended = progress.counters.step == self._steps or progress.counters.step % self._steps_per_epoch == 0
+        if can_go_on(progress, self._asked, self._epochs, epoch_ended=ended):
+            return checkpoint
+        logger.warning(
+            "%s: the unfinished training has kept no sum of the weights after the %d epochs that are to be averaged, "
+            "some of which are over: it starts anew",
+            self._spec.title,
+            self._asked,
+        )
+        self._checkpoints.clear()
+        return None
 
     def _first_step(self) -> TrainStep:
         """The pretrained encoder with a new head, ready for its first step."""
@@ -264,9 +291,12 @@ class Trainer:
         """Keep the weights of this epoch if a rule may select it, and no others that none wants any longer."""
         epochs, counters = self.progress.epochs, self.progress.counters
         wanted, epoch = needed(epochs, final=counters.step == self._steps), epochs[-1].epoch
+        tensors = trained_tensors(self._train_step.model)
         if epoch in wanted and epoch not in self.progress.kept:
-            self._checkpoints.keep(self.progress, epoch, trained_tensors(self._train_step.model))
-        self._checkpoints.forget(self.progress, wanted)
+            self._checkpoints.keep(self.progress, epoch, tensors)
+        means = self._means | self.progress.sums.keys()
+        replaced = add_epoch(self._checkpoints, self.progress, means, self._epochs, tensors)
+        self._checkpoints.forget(self.progress, wanted, replaced)
 
     # ---------------------------------------------------------------- records
 

@@ -28,7 +28,7 @@ from xglue_harness.store.room import working_bytes
 from xglue_harness.store.token_cache import encoder_inputs
 from xglue_harness.store.trainings import Entry, Store
 from xglue_harness.training.distributed import World
-from xglue_harness.training.finetune import training_key
+from xglue_harness.training.finetune import answers, training_key
 from xglue_harness.transfer.job import compared, context_builder
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def try_out(identity: Identity, job: Job) -> Entry | None:
     store = Store()
     key = training_key(backbone, identity, recipe, job.data)
     entry = world.on_main(lambda: store.find(key))
+    if entry is not None and not answers(entry, job.options.select):
+        entry = None  # it will be trained again
     diagnosed = bool(job.options.diagnostics) and entry is None
     _check_texts(job)
     few: dict[str, tuple[Documents, Prepared]] = {}
@@ -161,7 +163,10 @@ def _check_room(store: Store, key: str, job: Job) -> None:
         numbers -= encoder.get_input_embeddings().weight.numel()  # type: ignore[operator]
     working = store.working_folder(key)
     held = sum(path.stat().st_size for path in working.glob("*") if path.is_file()) if working.is_dir() else 0
-    needed, free = working_bytes(numbers), shutil.disk_usage(nearest_existing(store.root.expanduser())).free + held
+    needed, free = (
+        working_bytes(numbers, job.recipe.epochs),
+        shutil.disk_usage(nearest_existing(store.root.expanduser())).free + held,
+    )
     if free < needed:
         raise StoreError(
             f"{store.root} has {free / 1e9:.1f} GB left, and training {job.backbone.name} takes {needed / 1e9:.1f} GB "

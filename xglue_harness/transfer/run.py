@@ -1,4 +1,4 @@
-"""Run a job: fine-tune once, predict every language with the weights of each epoch that a selection rule leads to."""
+"""Run a job: fine-tune once, predict every language with the weights that each selection rule leads to."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from xglue_harness.training.determinism import seeded
 from xglue_harness.training.distributed import World
 from xglue_harness.training.finetune import FineTuned, finetune, training_key
 from xglue_harness.training.reports import Reports, reporting, run_name
-from xglue_harness.training.selection import RULES, selected
+from xglue_harness.training.selection import RULES, Selected, selected
 from xglue_harness.transfer.job import Job, compared, context_builder
 from xglue_harness.transfer.record import record
 
@@ -46,7 +46,7 @@ class Outcome:
     """What came of a leaf.
 
     Attributes:
-        predictions: of its documents, by number, with the weights of the epoch that counts.
+        predictions: of its documents, by number, with the weights that count.
         scores: of the same, by number, as `xglue_harness.records.predictions` keeps them.
         record: all that a reader needs to judge its number, as JSON.
     """
@@ -58,21 +58,21 @@ class Outcome:
 
 @dataclass
 class _LeafRun:
-    """A leaf while it is predicted: with the weights of which epochs, and what has come of it."""
+    """A leaf while it is predicted: with which weights, and what has come of it."""
 
     leaf: Leaf
     prepared: Prepared
-    epochs: dict[Rule, float]
-    epoch_scores: dict[float, float | None] = field(default_factory=dict)
+    weights: dict[Rule, Selected]
+    weights_scores: dict[Selected, float | None] = field(default_factory=dict)
     predictions: dict[int, Prediction] = field(default_factory=dict)
     scores: dict[int, Any] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     constant: str | None = None
 
     @property
-    def headline(self) -> float:
-        """The epoch whose predictions are the answer."""
-        return self.epochs[self.leaf.options.select]
+    def headline(self) -> Selected:
+        """The weights whose predictions are the answer."""
+        return self.weights[self.leaf.options.select]
 
 
 def run_job(
@@ -108,6 +108,7 @@ def run_job(
             place=place,
             reports=reports,
             watch=None if job.parallel is None else GradientWatch(backbone, recipe, job.parallel, World.current()),
+            select=options.select,
         )
         bars = progress and tuned.world.is_main_process
         runs = [_leaf_run(job, tuned, leaf, progress=bars) for leaf in job.leaves]
@@ -116,22 +117,22 @@ def run_job(
         builder = None
         if options.diagnostics:
             builder = context_builder(job, scored, tuned.world, wanted=options.diagnostic_rows)
-        for epoch in sorted({epoch for run in runs for epoch in run.epochs.values()}):
-            tuned.load(model, epoch, backbone.device)
-            wanted = [run for run in runs if epoch in run.epochs.values()]
+        for weights in sorted({weights for run in runs for weights in run.weights.values()}):
+            tuned.load(model, weights, backbone.device)
+            wanted = [run for run in runs if weights in run.weights.values()]
             with CostMeter(backbone.device) as meter:
                 parts = [run.prepared for run in wanted]
-                recorder = builder.recorder if builder is not None and epoch == runs[0].headline else None
+                recorder = builder.recorder if builder is not None and weights == runs[0].headline else None
                 predictions = predict(model, backbone, recipe, parts, progress=bars, recorder=recorder)
             whole = sum(prediction.padded_tokens for prediction in predictions)
             for run, prediction in zip(wanted, predictions, strict=True):
                 cost = meter.cost(prediction.real_tokens, share=prediction.padded_tokens / whole if whole else 0.0)
-                _note(run, epoch, prediction, cost, tuned.world, backbone.tokenizer)
+                _note(run, weights, prediction, cost, tuned.world, backbone.tokenizer)
             if builder is not None and recorder is not None:
                 diagnostics = diagnose(options.diagnostics, builder.build(recipe, model, compared(job)))
-            if job.texts is not None and epoch == runs[0].headline:
+            if job.texts is not None and weights == runs[0].headline:
                 interventions = _intervened(job, model, runs, tuned.world)
-        answers = {run.leaf.language: run.epoch_scores[run.headline] for run in runs}
+        answers = {run.leaf.language: run.weights_scores[run.headline] for run in runs}
         scores = {language: score for language, score in answers.items() if score is not None}
         reports.tested(scores, tuned.training.steps)
     return [
@@ -176,12 +177,14 @@ def _reporting(identity: Identity, job: Job) -> AbstractContextManager[Reports]:
 def _leaf_run(job: Job, tuned: FineTuned, leaf: Leaf, *, progress: bool) -> _LeafRun:
     documents = list(leaf.documents.values())
     prepared = prepare(job.backbone, job.spec, job.recipe, documents, leaf.language, progress=progress)
-    epochs = {rule: selected(tuned.training.epochs, rule, leaf.language) for rule in RULES}
-    return _LeafRun(leaf, prepared, {rule: epoch for rule, epoch in epochs.items() if epoch is not None})
+    rules: list[Rule] = [*dict.fromkeys([*RULES, leaf.options.select])]
+    found = {rule: selected(tuned.training.epochs, rule, leaf.language) for rule in rules}
+    weights = {rule: one for rule, one in found.items() if one is not None and tuned.has(one)}
+    return _LeafRun(leaf, prepared, weights)
 
 
-def _note(run: _LeafRun, epoch: float, part: Predictions, cost: Cost, world: World, tokenizer: Any) -> None:
-    """Score predictions, put together from all processes; those of the epoch that counts are kept."""
+def _note(run: _LeafRun, weights: Selected, part: Predictions, cost: Cost, world: World, tokenizer: Any) -> None:
+    """Score predictions, put together from all processes; those with the weights that count are kept."""
     leaf, spec, prepared = run.leaf, run.leaf.spec, run.prepared
     own_values = dict(zip(leaf.documents, part.values, strict=True))
     own_golds = {number: document[spec.label_column] for number, document in leaf.documents.items()}
@@ -192,8 +195,8 @@ def _note(run: _LeafRun, epoch: float, part: Predictions, cost: Cost, world: Wor
     values = {number: value for _, share, _ in shares for number, value in share.items()}
     kind = kind_of(spec)
     items = [kind.document_score(golds[number], values[number]) for number in sorted(golds)]
-    run.epoch_scores[epoch] = None if leaf.is_predicted_only else kind.score(items)
-    if epoch != run.headline:
+    run.weights_scores[weights] = None if leaf.is_predicted_only else kind.score(items)
+    if weights != run.headline:
         return
     run.predictions, run.scores = own_values, dict(zip(leaf.documents, part.scores, strict=True))
     run.constant = constant(spec, values.values(), golds.values())
@@ -238,14 +241,17 @@ def _selection(run: _LeafRun, epochs: Sequence[EpochScores]) -> Selection:
         "all_dev": "the data have dev sets of less than two languages",
         "oracle": f"the data have no dev set of {run.leaf.language}",
     }
+    if dev != "all":
+        reasons = dict.fromkeys(reasons, f'the option dev is "{dev}"')
+    reasons["average"] = "the training lay in the store and has no mean of its epochs; select average trains it again"
     return Selection(
         rule=run.leaf.options.select,
-        epoch=run.headline,
-        scores={rule: RuleScore(epoch=epoch, score=run.epoch_scores[epoch]) for rule, epoch in run.epochs.items()},
-        unavailable={
-            rule: reasons[rule] if dev == "all" else f'the option dev is "{dev}"'
-            for rule in RULES
-            if rule not in run.epochs
+        epoch=run.headline.epoch,
+        averaged=run.headline.averaged,
+        scores={
+            rule: RuleScore(epoch=weights.epoch, averaged=weights.averaged, score=run.weights_scores[weights])
+            for rule, weights in run.weights.items()
         },
+        unavailable={rule: reasons[rule] for rule in RULES if rule not in run.weights},
         dev_languages=sorted(epochs[-1].dev),
     )
