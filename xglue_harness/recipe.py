@@ -132,6 +132,13 @@ class Options(BaseModel):
         str | None, Field(description="encoder that diagnostics compare with: a Hub id (@revision) or a folder")
     ] = None
 
+    gradients: Annotated[
+        str | None,
+        Field(
+            description="parallel texts of an alignment loss whose gradient is compared with the task's while it is "
+            "learnt: 'dev' (dev sets that are translations), or a folder of <language>.txt"
+        ),
+    ] = None
     intervene: Annotated[
         tuple[Literal["center", "erase"], ...],
         BeforeValidator(_names),

@@ -85,6 +85,31 @@ RECORD = {
             "learning_rate": [2e-5, 0.0],
             "gradient_norm": [1.5, None],
         },
+        "gradients": {
+            "loss": "InfoNCE",
+            "texts": "dev",
+            "files": {"XNLI/en.dev": "0" * 64},
+            "rows": 8,
+            "languages": {"de": 8},
+            "layers": ["1", "all"],
+            "parameters": [100, 100],
+            "null_p95": [0.196, 0.196],
+            "planned": [0, 4],
+            "points": [
+                {
+                    "step": 0,
+                    "task_loss": 1.5,
+                    "alignment_loss": 0.5,
+                    "cosine": [0.1, None],
+                    "shuffled": [0.1, -0.1],
+                    "task_agreement": [0.1, -0.1],
+                    "alignment_agreement": [0.1, -0.1],
+                    "task_norm": [0.5, 0.5],
+                    "alignment_norm": [0.5, None],
+                }
+            ],
+            "cost": {**COST, "share": 0.05},
+        },
         "epochs": [
             {"epoch": 1.0, "dev": {"en": 0.4}, "constant": False},
             {"epoch": 2.0, "dev": {}, "constant": None},
@@ -156,6 +181,7 @@ PROMPTED = {
     "evaluation": {"documents": 10, "single_row_queries_left_out": None},
 }
 FREE = {
+    "languages",
     "recipe",
     "options",
     "changed",

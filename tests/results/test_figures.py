@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.helpers.sweeps import EXAMPLE, write_results
 from xglue_harness.cli.results import app
-from xglue_harness.records.schema import Curve, EpochScores
+from xglue_harness.records.schema import Curve, EpochScores, GradientCost, GradientPoint, Gradients
 from xglue_harness.results import figures
 from xglue_harness.results.reading import read_runs
 
@@ -50,6 +50,26 @@ def test_losses_stand_at_the_epoch_of_their_step_once_a_training():
 
 def test_a_record_without_a_curve_has_no_losses():
     assert [*figures.loss_rows(_titled(_runs()))] == []
+
+
+def test_gradients_stand_at_the_epoch_of_their_step_once_a_training():
+    lists = {
+        name: [0.1, 0.2] for name in GradientPoint.model_fields if name not in ("step", "task_loss", "alignment_loss")
+    }
+    points = [GradientPoint(step=step, task_loss=1.0, alignment_loss=1.0, **lists) for step in (0, 8)]
+    seen = Gradients(
+        loss="InfoNCE", texts="dev", files={}, rows=8, languages={"de": 8}, layers=["1", "all"], parameters=[4, 4],
+        null_p95=[0.98, 0.97], planned=[0, 8], points=points, cost=GradientCost(seconds=1.0),
+    )  # fmt: skip
+    runs = []
+    for run in _runs():
+        trained = run.training.model_copy(update={"gradients": seen, "steps": 8})
+        runs.append(replace(run, training=trained, recipe={**run.recipe, "epochs": 2.0}))
+    rows = [*figures.gradient_rows(_titled(runs))]
+    assert [(row["epoch"], row["layer"]) for row in rows] == [(0, "1"), (0, "all"), (2, "1"), (2, "all")]
+    assert [row["cosine"] for row in rows[:2]] == [0.1, 0.2]
+    assert rows[1]["null_p95"] == 0.97
+    assert [*figures.gradient_rows(_titled(_runs()))] == []
 
 
 def _diagnosed(run, **numbers):

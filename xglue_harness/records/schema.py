@@ -148,6 +148,42 @@ class Curve(Part):
         return self
 
 
+class GradientPoint(Part):
+    """Two gradients at one step; lists: a number for each of the layers, and one for all of them together."""
+
+    step: Count = Field(description="updates of the weights so far")
+    task_loss: float | None = Field(description="mean cross-entropy (nats) of a training row or word")
+    alignment_loss: float | None = Field(description="mean InfoNCE (nats) of a translation")
+    cosine: list[float | None] = Field(description="of the two gradients (-1..1); null: one of them is 0")
+    shuffled: list[float | None] = Field(description="the same with sentences and translations that do not match")
+    task_agreement: list[float | None] = Field(description="cosine of the task's gradients of two halves of the rows")
+    alignment_agreement: list[float | None] = Field(description="the same of the alignment loss's gradients")
+    task_norm: list[Amount | None] = Field(description="norm of the task's gradient; null: not finite")
+    alignment_norm: list[Amount | None] = Field(description="norm of the alignment loss's gradient")
+
+
+class GradientCost(Cost):
+    """What looking at gradients cost, beside the training."""
+
+    share: Amount | None = Field(None, description="seconds for each second of the training's steps")
+
+
+class Gradients(Part):
+    """The task's gradient beside that of an alignment loss while the task was learnt (`xglue_analysis.gradients`)."""
+
+    loss: str = Field(description="the alignment loss in words")
+    texts: str = Field(description="parallel texts: 'dev' (the task's dev sets), or a folder")
+    files: dict[str, Sha256] = Field(description="sha256 of each of their files, or of its rows, by path")
+    rows: Count = Field(description="training rows of the task's gradient, and pairs of the alignment loss's")
+    languages: dict[str, Count] = Field(description="pairs of each language with English")
+    layers: list[str] = Field(description="layers, counted from 1 above the embeddings, which are left out; and 'all'")
+    parameters: list[Count] = Field(description="numbers in each layer's gradient")
+    null_p95: list[Amount] = Field(description="|cosine| that 95% of random gradients of that size stay below")
+    planned: list[Count] = Field(description="steps that are looked at")
+    points: list[GradientPoint] = Field(description="what was seen at each of them")
+    cost: GradientCost = Field(description="of all points, summed over interruptions; no part of the training's cost")
+
+
 class Training(Part):
     """The one fine-tuning on English that all languages share."""
 
@@ -170,6 +206,9 @@ class Training(Part):
         None, description="what torch says of a GPU's operations without a deterministic form; null: not looked at"
     )
     curve: Curve | None = Field(None, description="how the training went; null: trained before curves were kept")
+    gradients: Gradients | None = Field(
+        None, description="what the option 'gradients' asks for; null: it was not given when the training began"
+    )
     epochs: list[EpochScores] = Field(description="dev scores after each epoch, in order")
     chance: Share | None = Field(description="score (0..1) of guessing one class on English dev; null: not scored")
     chance_limit: Amount | None = Field(description="score up to which English dev is not significantly above chance")

@@ -54,6 +54,9 @@ def draw(runs: Sequence[Run], folder: Path) -> Iterator[Path]:
         "scores": partial(plots.language_scores, scores, bars=BARS, title=mark),
         "curves": partial(plots.learning_curves, losses, dev, title=mark),
     }
+    if looked := [*gradient_rows(titled)]:
+        gradients = import_module("xglue_analysis.gradient_plots")
+        figures["gradients"] = partial(gradients.gradient_lines, looked, title=mark)
     for name in dict.fromkeys(name for run, _ in titled for name in _diagnostics(run)):
         rows = [*diagnostic_rows(titled, name)]
         figures[f"scores_{name}"] = partial(plots.score_against, rows, measure=name, title=mark)
@@ -123,6 +126,21 @@ def dev_rows(titled: Sequence[tuple[Run, str]]) -> Iterator[Row]:
             for language in english_first(scores.dev):
                 score = 100 * scores.dev[language]
                 yield {**_facts(run, title), "language": language, "epoch": scores.epoch, "score": score}
+
+
+def gradient_rows(titled: Sequence[tuple[Run, str]]) -> Iterator[Row]:
+    """The gradients of each training that looked at them, for `xglue_analysis.gradient_plots.gradient_lines`."""
+    lists = ("cosine", "shuffled", "task_agreement", "alignment_agreement")
+    for run, title in _trainings(titled):
+        seen = None if run.training is None else run.training.gradients
+        if run.training is None or seen is None:
+            continue
+        epochs = float(run.recipe["epochs"]) / run.training.steps
+        for point in seen.points:
+            for place, layer in enumerate(seen.layers):
+                numbers = {name: getattr(point, name)[place] for name in lists}
+                facts = {"layer": layer, "step": point.step, "epoch": epochs * point.step}
+                yield {**_facts(run, title), **facts, **numbers, "null_p95": seen.null_p95[place]}
 
 
 def _trainings(titled: Sequence[tuple[Run, str]]) -> list[tuple[Run, str]]:

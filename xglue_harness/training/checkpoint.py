@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xglue_harness.records.schema import EpochScores
+from xglue_harness.records.schema import EpochScores, Gradients
 from xglue_harness.seal import DamagedFileError, unsealed_json
 from xglue_harness.store.files import read_tensors, unwritable, write_sealed, write_tensors
 from xglue_harness.training.curve import LearningCurve
@@ -42,6 +42,8 @@ class Counters(BaseModel):
     final_loss: float | None = None
     curve: LearningCurve | None = None
     """``None`` in the checkpoints of versions that kept none: a curve without its beginning is not begun."""
+    gradients: Gradients | None = None
+    """``None`` where the training began without the option of that name."""
     seconds: float = Field(0.0, ge=0)
     dev_tokens: int = Field(0, ge=0)
     dev_seconds: float = Field(0.0, ge=0)

@@ -21,7 +21,7 @@ from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
 from xglue_harness.training.reports import Reports
 from xglue_harness.training.selection import Selected, averaged_by
-from xglue_harness.training.trainer import Trainer, TrainingData
+from xglue_harness.training.trainer import Trainer, TrainingData, Watch
 from xglue_harness.training.weights import load_trained
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ def finetune(
     graphs: bool = True,
     place: str = "",
     reports: Reports | None = None,
+    watch: Watch | None = None,
     select: Rule = "last",
 ) -> FineTuned:
     """Fine-tune a copy of an encoder; the encoder itself stays as it was.
@@ -158,6 +159,7 @@ def finetune(
         graphs: record steps as CUDA graphs where that can be done.
         place: among the trainings of a run, for the log.
         reports: what is told how it goes.
+        watch: what looks at the model while it is trained.
         select: the rule whose weights must be there in the end. Those of the rules that need no option always are; for
             a mean that a finished training lacks, the same is trained again, and takes its place.
 
@@ -182,6 +184,12 @@ def finetune(
             logger.info("%s: taken from the store, nothing is trained: %s", spec.title, entry.folder)
             session = Session(from_store=True, resumed_from_step=None, trained_steps=0, cost=Cost(seconds=0.0))
             training = Training.model_validate(entry.training)
+            if watch is not None and training.gradients is None:
+                logger.warning(
+                    "%s: this training was kept without gradients, which are looked at while it is trained: the record "
+                    "has none. Set XGLUE_STORE to another folder to train once more, to the same weights",
+                    spec.title,
+                )
             if reports is not None and training.epochs:
                 last = training.epochs[-1].epoch
                 reports.follow(training.curve, training.epochs, training.steps / last)
@@ -200,11 +208,14 @@ def finetune(
                 graphs=graphs,
                 place=place,
                 reports=reports,
+                watch=watch,
                 select=select,
                 means=() if entry is None else entry.averages,
             )
             trainer.train()
         training = trainer.training(meter, key)
+        if entry is not None and training.gradients is None:  # those of the same training, whose place it takes
+            training = training.model_copy(update={"gradients": Training.model_validate(entry.training).gradients})
         made, record = trainer.progress, training.model_dump(mode="json")
         entry = world.on_main(lambda: store.finish(key, backbone.name, facts, record, made.kept, made.averages))
         logger.info("%s: kept in the store: %s", spec.title, entry.folder)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -21,7 +21,7 @@ from xglue_harness.errors import RecipeError
 from xglue_harness.interrupt import is_stop_requested, stopping_after_checkpoints
 from xglue_harness.records.cost_meter import CostMeter, PeakMeter, largest
 from xglue_harness.records.provenance import environment
-from xglue_harness.records.schema import Cost, EpochScores, Rule, Session, Training
+from xglue_harness.records.schema import Cost, EpochScores, Gradients, Rule, Session, Training
 from xglue_harness.store.token_cache import encoder_inputs
 from xglue_harness.training.averaging import add_epoch, can_go_on
 from xglue_harness.training.checkpoint import CheckpointFolder, Counters, Progress, generators, set_generators
@@ -39,12 +39,17 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from xglue_harness.encoders.backbone import Backbone
+    from xglue_harness.encoders.heads import TransferModel
     from xglue_harness.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
 _ASK_EVERY = 16
 """Steps after which several processes agree on whether a checkpoint is due."""
+
+Watch: TypeAlias = "Callable[[TransferModel, Inputs, Counters, int], float]"
+"""Looks at a model, the training set, what was done so far and the number of all steps, before each step and after the
+last; notes what it saw in the counters, leaves no other trace, and returns the seconds that it took."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,14 @@ class Trainer:
         graphs: bool = True,
         place: str = "",
         reports: Reports | None = None,
+        watch: Watch | None = None,
         select: Rule = "last",
         means: Iterable[int] = (),
     ) -> None:
         self._backbone, self._spec, self._recipe, self._data = backbone, spec, recipe, data
         self._checkpoints, self._world, self._checkpoint_seconds = checkpoints, world, checkpoint_seconds
         self._bars, self._graphs = progress and world.is_main_process, graphs
-        self._reports = reports or Reports()
+        self._reports, self._watch = reports or Reports(), watch
         began = time.monotonic()
         self._inputs = self._tokenise()
         self._tokenising_seconds = time.monotonic() - began
@@ -105,6 +111,8 @@ class Trainer:
         counters = Counters(curve=LearningCurve.of(self._steps))
         self.progress = before or Progress(name=backbone.name, recipe=recipe.model_dump(), counters=counters)
         self.resumed_from = None if before is None else before.counters.step
+        if watch is None:
+            self.progress.counters.gradients = None  # begun by a run that asked for it, and never ended
         self._train_step = self._first_step()
         if before is not None:
             self._resume(world.broadcast_tensors(None if checkpoint is None else checkpoint[1], backbone.device))
@@ -208,6 +216,7 @@ class Trainer:
         self._saved_at = self._counted_at = time.monotonic()
         with stopping_after_checkpoints(), PeakMeter(self._backbone.device) as self._memory:
             for batch in batches[place : place + self._steps - counters.step]:
+                self._look()
                 if self._is_due():
                     self._checkpoint()
                     if self._world.broadcast(is_stop_requested()):
@@ -218,8 +227,15 @@ class Trainer:
                 self._outlook.after(counters.step, self._memory)
                 if counters.final_loss is not None:
                     bar.set_postfix(loss=f"{counters.final_loss:.3f}", refresh=False)
+            self._look()
             self.progress.epochs.append(EpochScores(epoch=counters.step / self._steps_per_epoch, dev={}))
             self._checkpoint()
+
+    def _look(self) -> None:
+        """Let the watch look at the model; the training's clock stands still meanwhile."""
+        if self._watch is not None:
+            counters = self.progress.counters
+            self._counted_at += self._watch(self._train_step.model, self._inputs, counters, self._steps)
 
     def _report(self) -> None:
         """Report what is new; all epochs are scored wherever this is called."""
@@ -307,6 +323,7 @@ class Trainer:
             mode=self._train_step.mode,
             nondeterministic=self._train_step.nondeterministic,
             curve=None if counters.curve is None else counters.curve.points,
+            gradients=_with_share(counters.gradients, counters.seconds),
             epochs=self.progress.epochs,
             chance=guess,
             chance_limit=limit,
@@ -331,6 +348,14 @@ class Trainer:
             trained_steps=self.progress.counters.step - (self.resumed_from or 0),
             cost=meter.cost(),
         )
+
+
+def _with_share(gradients: Gradients | None, seconds: float) -> Gradients | None:
+    """What was seen of gradients, with what it cost beside so many seconds of steps."""
+    if gradients is None:
+        return None
+    share = round(gradients.cost.seconds / seconds, 4) if seconds else None
+    return gradients.model_copy(update={"cost": gradients.cost.model_copy(update={"share": share})})
 
 
 def _cost(seconds: float, tokens: int, peak_mb: float | None = None) -> Cost:

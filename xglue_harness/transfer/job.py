@@ -12,6 +12,7 @@ from datasets import Dataset
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.data import Source, fingerprint, unofficial
 from xglue_harness.diagnostics.context import ContextBuilder, Documents
+from xglue_harness.diagnostics.parallel import ParallelRows, parallel_rows
 from xglue_harness.diagnostics.run import check
 from xglue_harness.encoders.backbone import Backbone
 from xglue_harness.encoders.dropout import check_attention_dropout
@@ -45,6 +46,7 @@ class Job:
         files: sha256 of the files that it comes from, by path.
         unofficial: what to say of those that have another number of rows than the official ones.
         texts: dev texts that interventions are fitted on, where any was asked for.
+        parallel: parallel texts of the alignment loss that gradients are compared with, where that was asked for.
     """
 
     backbone: Backbone
@@ -55,6 +57,7 @@ class Job:
     files: dict[str, str]
     unofficial: tuple[str, ...]
     texts: DevTexts | None = None
+    parallel: ParallelRows | None = None
 
     @property
     def options(self) -> Options:
@@ -97,8 +100,12 @@ def prepare_job(backbone: Backbone, leaves: Sequence[Leaf], probes: dict[int, Fi
     texts = None
     if options.intervene:
         texts = dev_texts(source, spec, [leaf.language for leaf in leaves], options.intervene_rows)
+    parallel = None
+    if options.gradients is not None:
+        parallel = parallel_rows(options.gradients, source, spec)
+        check_languages(backbone, [*parallel.by_language])
     check_languages(backbone, [SOURCE_LANGUAGE, *dev, *(leaf.language for leaf in leaves)])
-    return Job(_probed(backbone, recipe, probes), spec, recipe, leaves, data, files, tuple(lines), texts)
+    return Job(_probed(backbone, recipe, probes), spec, recipe, leaves, data, files, tuple(lines), texts, parallel)
 
 
 def warn_of_sample(source: Source) -> None:

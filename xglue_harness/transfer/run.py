@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.collapse import constant
+from xglue_harness.diagnostics.gradients import GradientWatch
 from xglue_harness.diagnostics.run import diagnose
 from xglue_harness.encoders.unknown import count_unknown
 from xglue_harness.interventions.run import Scored, intervene
@@ -106,6 +107,7 @@ def run_job(
             graphs=options.graphs,
             place=place,
             reports=reports,
+            watch=None if job.parallel is None else GradientWatch(backbone, recipe, job.parallel, World.current()),
             select=options.select,
         )
         bars = progress and tuned.world.is_main_process
