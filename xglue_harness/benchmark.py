@@ -286,6 +286,21 @@ TASKS: Mapping[str, TaskSpec] = MappingProxyType({spec.name: spec for spec in _T
 LANGUAGES: tuple[str, ...] = tuple(sorted({lang for spec in _TABLE for lang in spec.languages}))
 """The 19 languages."""
 
+TEXTS = TaskSpec(
+    name="texts",
+    title="texts",
+    kind=Kind.SINGLE,
+    folder="",
+    columns=("text", "label"),
+    text_a=("text",),
+    text_b=(),
+    labels=("",),
+    languages=(),
+    metric="acc",
+    patterns=("", "", ""),
+)
+"""Texts of no task, one by one, read as rows of a task are."""
+
 ALL_GROUP = "xglue_zs"
 """The lm-eval group of all eight tasks."""
 

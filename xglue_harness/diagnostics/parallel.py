@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TEXTS, TaskSpec
 from xglue_harness.data.parallel import parallel_lines
 from xglue_harness.errors import RecipeError
 
@@ -18,20 +18,6 @@ DEV = "dev"
 """Value of the option `gradients` that asks for the task's own dev sets."""
 LEAST = 8
 """Rows without which gradients say nothing."""
-
-_TEXTS = TaskSpec(
-    name="texts",
-    title="parallel texts",
-    kind=Kind.SINGLE,
-    folder="",
-    columns=("text", "label"),
-    text_a=("text",),
-    text_b=(),
-    labels=("",),
-    languages=(),
-    metric="acc",
-    patterns=("", "", ""),
-)
 
 
 @dataclass(frozen=True)
@@ -69,7 +55,7 @@ def parallel_rows(name: str, source: Source, spec: TaskSpec) -> ParallelRows:
     else:
         lines, files = parallel_lines(Path(name).expanduser(), None)
         texts = {language: [{"text": text, "label": 0} for text in own] for language, own in lines.items()}
-        found = ParallelRows(name, _TEXTS, texts, files)
+        found = ParallelRows(name, TEXTS, texts, files)
     if SOURCE_LANGUAGE not in found.by_language or len(found.by_language) < 2:
         there = ", ".join(found.by_language) or "none"
         raise RecipeError(f"gradients {name}: needs English and another language; there are: {there}")

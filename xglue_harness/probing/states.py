@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, Kind, TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TEXTS, TaskSpec
 from xglue_harness.encoders.backbone import in_fp32
 from xglue_harness.encoders.batching import budget_batches
 from xglue_harness.encoders.calling import call
@@ -57,21 +57,6 @@ STATES_VERSION = 2
 
 _BLOCK = 1000
 """Inputs of a block: as many as an analysis reads of a language, unless it is told otherwise."""
-
-_TEXTS = TaskSpec(
-    name="texts",
-    title="texts",
-    kind=Kind.SINGLE,
-    folder="",
-    columns=("text", "label"),
-    text_a=("text",),
-    text_b=(),
-    labels=("",),
-    languages=(),
-    metric="acc",
-    patterns=("", "", ""),
-)
-"""Texts of any task, one by one: a probe reads no pairs."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +239,7 @@ class FrozenEncoder:
 
     def _inputs(self, texts: Sequence[str], language: str) -> Inputs:
         rows = [{"text": text, "label": 0} for text in texts]
-        return encoder_inputs(self.backbone, _TEXTS, rows, language, self.max_length, progress=self.progress)
+        return encoder_inputs(self.backbone, TEXTS, rows, language, self.max_length, progress=self.progress)
 
     def _blocks(self, inputs: Inputs, pooling: str) -> tuple[list[Block], Ints]:
         """The inputs that differ, block by block, and for each input its place among them."""
