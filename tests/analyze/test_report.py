@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import re
+import sys
 from html import unescape
 
 import numpy as np
@@ -122,6 +123,7 @@ def test_scores_are_those_of_the_results_with_the_leaderboards_intervals(results
     gap = transfer_gap([board], "tiny-lm")
     assert table["transfer gap"] == [f"{100 * gap.value:.2f} ({100 * gap.low:.2f} to {100 * gap.high:.2f})"]
     assert table["seeds"] == ["3"]
+    assert table["collapsed seeds"] == ["0"]
 
 
 def test_one_training_has_the_interval_of_its_rows_and_says_so(results):
@@ -241,6 +243,7 @@ def test_what_cannot_be_concluded_is_made_from_the_facts(results):
     ):
         assert words in said
     assert "collapsed" not in said
+    assert "no width" not in said
     assert "first rows" not in said
 
     def by_all_dev(record):
@@ -251,7 +254,7 @@ def test_what_cannot_be_concluded_is_made_from_the_facts(results):
         record["flags"] = {"collapsed": True, "reasons": ["it did"]}
         record["evaluation"]["unknown"] = 0.25
         if record["target_language"] != "en":
-            record["interventions"] = _intervention(record["target_language"], 0.1, 0.0)
+            record["interventions"] = _intervention(record["target_language"], 0.1, 0.0, stderr=0.0)
 
     results(seed=2, change=change)
     results(task="ner", change=by_all_dev)
@@ -263,6 +266,7 @@ def test_what_cannot_be_concluded_is_made_from_the_facts(results):
         "PAWS-X tiny-lm de (25%)",
         "layer 2 only",
         "there is 1 draw",
+        "That numbers with an interval of no width",
     ):
         assert words in said, said
     assert "there is only" not in said
@@ -341,3 +345,14 @@ def test_json_and_print_say_the_same_slopes(results):
     assert "What can't be concluded from these runs:" in printed
     printed, _ = _command(results, "--json")
     assert {row["section"] for row in json.loads(printed)["rows"]} == {"score", "measure"}
+
+
+def test_without_matplotlib_there_is_a_page_without_figures(results, monkeypatch):
+    results()
+    monkeypatch.setitem(sys.modules, "xglue_analysis.plots", None)
+    printed, out = _command(results)
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert "Without figures: these need matplotlib." in text
+    assert "<svg" not in text
+    assert {path.name for path in out.iterdir()} == {"report.html", "report.csv", "report.json"}
+    assert "report.pdf" not in printed

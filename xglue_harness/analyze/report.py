@@ -78,6 +78,8 @@ def report_of(results: Sequence[Path], seed: int = 0) -> Report:
     points = _points(lines, found)
     associations = tuple(adjusted([associate(*key, table, seed=seed) for key, table in points.items()]))
     done = tuple(item for line in lines for item in interventions(line.series))
+    numbers = [cell for line in lines for cell in line.cells.values()]
+    numbers += [item.number for item in found] + [item.gain for item in done]
     without = len(read) - len(runs)
     left_out = [f"Anything of {without} runs without a test score, which are left out."] if without else []
     unofficial = list(dict.fromkeys(split for run in runs for split in run.unofficial))
@@ -90,7 +92,7 @@ def report_of(results: Sequence[Path], seed: int = 0) -> Report:
         points,
         associations,
         done,
-        tuple(limits(lines, associations, done, left_out)),
+        tuple(limits(lines, associations, done, numbers, left_out)),
     )
 
 

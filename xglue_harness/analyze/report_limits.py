@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from xglue_harness.analyze.report_measures import Intervened, fine_tuned
 from xglue_harness.analyze.report_models import LEAST_BACKBONES, Association
-from xglue_harness.analyze.report_scores import ScoreLine
+from xglue_harness.analyze.report_scores import Number, ScoreLine
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.records.prompt_schema import PromptRecord
 from xglue_harness.records.schema import RunRecord
@@ -23,6 +23,7 @@ def limits(
     lines: Sequence[ScoreLine],
     associations: Sequence[Association],
     interventions: Sequence[Intervened],
+    numbers: Sequence[Number],
     left_out: Sequence[str],
 ) -> list[str]:
     """Sentences, the gravest first.
@@ -31,6 +32,7 @@ def limits(
         lines: of the scores.
         associations: of measures with scores.
         interventions: that there are.
+        numbers: all that have intervals.
         left_out: what the report does not hold, in words.
     """
     runs = [run for line in lines for run in line.series.runs]
@@ -41,6 +43,7 @@ def limits(
         *_of_rows(lines),
         *_of_measures(runs, associations),
         *_of_interventions(interventions),
+        *_of_intervals(numbers),
         *left_out,
     ]
 
@@ -190,6 +193,14 @@ def _of_interventions(interventions: Sequence[Intervened]) -> Iterator[str]:
     unsure = [item for item in interventions if item.beyond.low is None]
     if unsure:
         yield "How sure some gains are: their records hold no paired standard error."
+
+
+def _of_intervals(numbers: Sequence[Number]) -> Iterator[str]:
+    if any(number.low is not None and number.low == number.high for number in numbers):
+        yield (
+            "That numbers with an interval of no width, such as 0 to 0, are certain: all rows, or all trainings, agree "
+            "there, and a standard error knows no more."
+        )
 
 
 def _is_trained(line: ScoreLine) -> bool:

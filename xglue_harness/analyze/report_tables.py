@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from xglue_harness.analyze.report_models import LEAST_BACKBONES, LEAST_LANGUAGES
-from xglue_harness.analyze.report_scores import Number
+from xglue_harness.analyze.report_scores import Number, ScoreLine
 from xglue_harness.benchmark import TASKS
 from xglue_harness.results.series import english_first
 
@@ -126,9 +126,13 @@ def _scores(report: Report) -> Iterator[Sheet]:
         rows.append(("mean of the others", *(percent(line.targets) for line in lines)))
         rows.append(("transfer gap", *(percent(line.gap) for line in lines)))
         rows.append(("seeds", *(str(len({run.seed for run in line.series.runs})) for line in lines)))
-        rows.append(("collapsed", *(str(sum(run.collapsed for run in line.series.runs)) for line in lines)))
+        rows.append(("collapsed seeds", *(str(_collapsed(line)) for line in lines)))
         title = f"{TASKS[task].title} ({TASKS[task].metric})"
         yield Sheet(title, ("language", *(line.series.title for line in lines)), tuple(rows))
+
+
+def _collapsed(line: ScoreLine) -> int:
+    return len({run.seed for run in line.series.runs if run.collapsed})
 
 
 def _measures(report: Report) -> Iterator[Sheet]:
