@@ -16,13 +16,21 @@ from xglue_analysis import (
     MinibatchCKA,
     Pairwise,
     anc,
+    calibrate,
     cka,
     cka_grid,
     compare,
     compare_languages,
+    dali,
+    iso_score,
+    language_spaces,
     layer_states,
+    mean_cosine,
+    mexa,
+    mutual_knn,
     null_deviation,
     retrieval,
+    separability,
     singular_values,
     spectra,
     standardised,
@@ -49,6 +57,14 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "cka_grid": lambda x, y: cka_grid([x, y], [y]).debiased,
     "compare": lambda x, y: compare([x], [y], permutations=20, replicates=20),
     "compare_languages": lambda x, y: compare_languages({"a": [x, y], "b": [y, x]}, permutations=20, replicates=20),
+    "language_spaces": lambda x, y: language_spaces({"a": [x, y], "b": [y, x]}),
+    "mutual_knn": lambda x, y: mutual_knn(x, y, 3),
+    "mexa": mexa,
+    "dali": lambda x, y: dali(x, y, [0, 0, 0, 1, 1, 1, 2, 2, 2]),
+    "iso_score": lambda x, y: iso_score(x),
+    "mean_cosine": lambda x, y: mean_cosine(x),
+    "separability": lambda x, y: separability({"a": x, "b": y}).accuracy,
+    "calibrate": lambda x, y: calibrate(x, y, lambda a, b: anc(a, b).absolute, permutations=5),
     "Pairwise": lambda x, y: Pairwise([x], [y]).leave_one_out(),
     "MinibatchCKA": minibatches,
     "standardised": lambda x, y: standardised(x),
@@ -122,7 +138,17 @@ def test_what_is_no_array_is_said(name: str, case: str) -> None:
 
 
 def test_every_public_function_of_numbers_is_tried() -> None:
-    others = {"AnalysisError", "Grid", "layer_states", "null_deviation", "open_weights", "table"}
+    others = {
+        "AnalysisError",
+        "Calibrated",
+        "Grid",
+        "Separability",
+        "calibrated",
+        "layer_states",
+        "null_deviation",
+        "open_weights",
+        "table",
+    }
     assert set(xglue_analysis.__all__) - others == set(FUNCTIONS)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.helpers import tokenizers
 from tests.helpers.training import pairs, sentences
+from xglue_harness import bars
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders import tokenising
 from xglue_harness.encoders.tokenising import tokenised, windows
@@ -115,6 +116,6 @@ def test_a_bar_is_shown_where_it_is_asked_for_and_takes_long(capsys, monkeypatch
         return "XNLI en: tokenising" in capsys.readouterr().err
 
     assert not shown(True)
-    monkeypatch.setattr(tokenising, "_PATIENCE", 0.0)
+    monkeypatch.setattr(bars, "PATIENCE", 0.0)
     assert shown(True)
     assert not shown(False)

@@ -202,7 +202,7 @@ def test_a_broken_plug_in_is_named_where_it_is_asked_for_and_disturbs_no_one_els
 
 
 def test_an_unknown_diagnostic_is_refused_before_the_training(evaluate, own_store):
-    with pytest.raises(RecipeError, match=r"no diagnostic 'ckq' is installed; there are: cka, spectra"):
+    with pytest.raises(RecipeError, match=r"no diagnostic 'ckq' is installed; there are: alignment, cka, spectra"):
         evaluate(["xglue_xnli_zs_sw"], {"diagnostics": ["ckq"]})
     assert not own_store.exists()
 

@@ -31,7 +31,11 @@ def no_model(monkeypatch):
         ({"epoch": 3}, RecipeError, r"unknown option 'epoch' \(did you mean 'epochs'\?\) in --metadata"),
         ({"epochs": -3}, RecipeError, "bad option in --metadata: epochs=-3: Input should be greater than 0"),
         ({"data": "nowhere"}, DataError, "data: nowhere: no such file or folder; .*"),
-        ({"diagnostics": ["ckaa"]}, RecipeError, "no diagnostic 'ckaa' is installed; there are: cka, spectra.*"),
+        (
+            {"diagnostics": ["ckaa"]},
+            RecipeError,
+            "no diagnostic 'ckaa' is installed; there are: alignment, cka, spectra.*",
+        ),
     ],
 )
 def test_bad_options_are_refused_before_a_model_is_loaded_and_the_last_line_says_why(evaluate, options, error, reason):

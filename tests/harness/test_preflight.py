@@ -13,6 +13,7 @@ import transformers
 from tests.helpers.language_models import build_decoder
 from xglue_harness.diagnostics import run as diagnostics
 from xglue_harness.errors import DataError, EncoderError, RecipeError, StoreError
+from xglue_harness.harness import early
 from xglue_harness.records.schema import RunRecord
 from xglue_harness.store.trainings import Store
 from xglue_harness.sweeps.runner import judged
@@ -121,7 +122,8 @@ def test_a_diagnostic_that_fails_fails_before(evaluate, monkeypatch):
     def broken(study):
         raise ZeroDivisionError(study.states("finetuned", "de").shape)
 
-    monkeypatch.setattr(diagnostics, "find", lambda names: {"broken": broken})
+    for module in (diagnostics, early):
+        monkeypatch.setattr(module, "find", lambda names: {"broken": broken})
     with pytest.raises(RecipeError, match="'broken' failed: ZeroDivisionError"):
         evaluate([LEAF], {"diagnostics": ["broken"]}, **WAYS)
 

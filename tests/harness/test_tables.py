@@ -25,7 +25,8 @@ def _record(task, language, *, sample=False, collapsed=False, unofficial=(), key
         "recipe": {"key": key},
         "data": {"unofficial": [*unofficial]},
         "flags": {"collapsed": collapsed},
-        "diagnostics": diagnostics and {"metrics": {name: {"value": value} for name, value in diagnostics.items()}},
+        "diagnostics": diagnostics
+        and {"metrics": {name: {"value": value, "stderr": None} for name, value in diagnostics.items()}},
     }
 
 

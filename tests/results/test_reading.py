@@ -153,7 +153,16 @@ def _asked(record):
     prompt |= {"choices": None, "num_fewshot": 2, "fewshot_seed": 7, "generation": None, "system_instruction": None}
     prompt |= dict.fromkeys(("chat_template", "fewshot_as_multiturn"), False)
     evaluation = {"documents": record["evaluation"]["documents"], "single_row_queries_left_out": None}
-    for name in ("recipe", "named_recipe", "backbone", "selection", "training", "session", "diagnostics"):
+    for name in (
+        "recipe",
+        "named_recipe",
+        "backbone",
+        "selection",
+        "training",
+        "session",
+        "diagnostics",
+        "interventions",
+    ):
         del record[name]
     record.update(protocol="prompt", model={**model, "dtype": None, "parameters": 9}, prompt=prompt)
     record.update(evaluation=evaluation)
