@@ -188,6 +188,13 @@ def test_the_rate_of_another_encoder_is_scaled_by_parameters(done, tmp_path):
     assert time.seconds == pytest.approx(10 * amount.train * 10 / done.rate)
 
 
+def test_a_toy_says_nothing_of_a_large_encoder(done, tmp_path):
+    (tmp_path / "config.json").write_text('{"num_hidden_layers": 2, "hidden_size": 8, "vocab_size": 100}')
+    known = Known([replace(done, encoder=str(tmp_path))], H100, {}, overhead=0)
+    shape = Shape(17 * 2 * 12 * 64, 800, 8, "")
+    assert duration(_job(), _amount(_job()), shape, known).how != "rate"
+
+
 def test_the_encoder_that_is_nearest_in_size_counts(done, tmp_path):
     others = []
     for name, layers in (("small", 1), ("near", 9), ("large", 30)):

@@ -34,6 +34,9 @@ FORWARD = 1 / 3
 
 How = Literal["finished", "rate", "given", "arithmetic", "unknown"]
 
+FURTHEST = 16
+"""Most times that another encoder may be larger or smaller, in parameters of its layers, for its rate to be scaled."""
+
 
 @dataclass(frozen=True)
 class Duration:
@@ -254,9 +257,13 @@ def _rate(
 
 
 def _nearest(job: Job, shape: Shape, measured: Sequence[Finished]) -> tuple[Finished, Shape] | None:
-    """The training of the encoder that is nearest in size, by ratio; of one on the same task before others."""
+    """The training of the encoder that is nearest in size, by ratio; of one on the same task before others.
+
+    One that is more than `FURTHEST` times smaller or larger says nothing: a toy spends its time on other things.
+    """
     shapes = ((item, shape_of(item.encoder, None)) for item in measured)
     known = [(item, other) for item, other in shapes if other is not None and other.body]
+    known = [(item, other) for item, other in known if 1 / FURTHEST <= other.body / shape.body <= FURTHEST]
 
     def distance(pair: tuple[Finished, Shape]) -> tuple[float, bool]:
         return abs(math.log(pair[1].body / shape.body)), pair[0].recipe["task"] != job.task
