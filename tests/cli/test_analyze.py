@@ -332,7 +332,7 @@ def test_without_matplotlib_there_are_table_and_record_and_a_word_about_the_figu
     assert end.value.code == 0, printed
     said = [line for line in printed.err.splitlines() if "need matplotlib" in line]
     assert said == ["table and record only: figures need matplotlib: pip install 'xglue-harness[plots]'"]
-    more = {"spectra.md"} if command == "spectra" else set()
+    more = {"spectra": {"spectra.md"}, "languages": {"spaces.csv"}}.get(command, set())
     assert _names(analyze.out) == {f"{command}.csv", f"{command}.json", *more}
     assert _csv(analyze.out / f"{command}.csv")
     assert json.loads((analyze.out / f"{command}.json").read_text())["files"] == sorted({f"{command}.csv", *more})
