@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import sys
 import time
 from pathlib import Path
@@ -38,7 +39,10 @@ def _no_codecarbon(monkeypatch):
 
 
 def _allocate():
-    assert len(bytearray(b"x") * BLOCK) == BLOCK
+    """Makes `BLOCK` bytes resident, fresh from the system: malloc may hand out again what earlier tests freed."""
+    with mmap.mmap(-1, BLOCK) as block:
+        for page in range(0, BLOCK, mmap.PAGESIZE):
+            block[page] = 1
 
 
 def _peak(work):
