@@ -152,7 +152,10 @@ def assert_links_lead_somewhere(site: Path) -> None:
         for link in page.all("a"):
             parts = urlsplit(link.values["href"])
             if parts.scheme:
-                assert re.match(r"https://(arxiv\.org|huggingface\.co|github\.com/owner/name)", link.values["href"])
+                assert re.match(
+                    r"https://(arxiv\.org|huggingface\.co|github\.com/(owner/name|Helsinki-NLP/lm-vs-mt))",
+                    link.values["href"],
+                )
                 continue
             target = unquote(parts.path) or name
             assert (site / target).is_file(), f"{name}: {target}"

@@ -191,7 +191,7 @@ def show_command(
         typer.echo("\n".join([*files, "", "Results of this change:", "", *lines, ""]))
     if chosen:
         tables = [
-            by_language(board.recipe, board.tasks[name]) for board in boards for name in chosen_tasks(board, chosen)
+            by_language(board.place, board.tasks[name]) for board in boards for name in chosen_tasks(board, chosen)
         ]
     else:
         tables = [*map(overall, boards), *published()]

@@ -86,14 +86,23 @@ def add(
 
 
 def _backbone_of(run: WrittenRun, backbones: Mapping[str, Backbone]) -> str:
-    """Name of the backbone that a run was of: by the hash of its weights where the YAML has it, else by its commit."""
+    """Name of the backbone that a run was of.
+
+    By the hash of its weights where the YAML has it, else by the file that it was converted from, else by its commit.
+    """
     recorded = run.record["backbone"]
+    noted = recorded.get("converted_from") or {}
     on_hub = recorded["name"], recorded["revision"]
     what = f"{recorded['name']} at revision {recorded['revision']}"
     for name, backbone in backbones.items():
         if backbone.encoder_sha256 == recorded["encoder_sha256"]:
             return name
-        if backbone.encoder_sha256 is None and (backbone.hub, backbone.revision) == on_hub:
+        if backbone.encoder_sha256 is not None:
+            continue
+        original = backbone.converted_from
+        if (backbone.hub, backbone.revision) == on_hub or (
+            original and original.sha256 == noted.get("checkpoint_sha256")
+        ):
             return name
     others = [f"{name}.yaml has {other.revision}" for name, other in backbones.items() if other.hub == recorded["name"]]
     if others:

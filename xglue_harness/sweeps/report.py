@@ -200,14 +200,20 @@ def compared(
 def _tree_name(
     name: str, key: str, checkpoint: str, results: Sequence[RescoredResult], described: Sequence[Backbone]
 ) -> str | None:
-    """What the tree, or the paper, calls a backbone: by its id on the Hub, or the hash of its weights."""
-    weights = {
-        item.record.backbone.encoder_sha256
+    """What the tree, or the paper, calls a backbone: by its id on the Hub, or a hash of its weights or its original."""
+    records = [
+        item.record.backbone
         for result in results
         if result.result.backbone == key
         for item in result.result.languages.values()
-    }
+    ]
+    weights = {record.encoder_sha256 for record in records}
+    originals = {record.converted_from.checkpoint_sha256 for record in records if record.converted_from}
     for backbone in described:
+        if backbone.converted_from is not None:
+            if backbone.converted_from.sha256 in originals:
+                return backbone.name
+            continue
         if backbone.hub == checkpoint or backbone.encoder_sha256 in weights:
             return backbone.name
         if backbone.hub is None and backbone.encoder_sha256 is None and backbone.name == name:

@@ -85,11 +85,15 @@ def test_published_numbers_are_those_of_the_json(site):
 
 def test_descriptions_are_those_of_the_json(paper_site):
     own = json.loads((paper_site / "data/backbones.json").read_text())["backbones"]
-    for row, backbone in zip(csv_of(paper_site, "index.html", "Backbones that"), own.values(), strict=True):
-        assert row["backbone"] == backbone["title"]
-        assert float(row["encoder, M"]) == backbone["parameters"]["encoder"] / 1e6
-        assert float(row["whole, M"]) == backbone["parameters"]["all"] / 1e6
-        assert row["licence"] == backbone["licence"].replace("NOASSERTION", "not stated")
+    for page, track, count in (("index.html", "main", 7), ("controlled.html", "controlled", 5)):
+        rows = csv_of(paper_site, page, "Backbones that")
+        assert len(rows) == count
+        described = [backbone for backbone in own.values() if backbone["track"] == track]
+        for row, backbone in zip(rows, described, strict=True):
+            assert row["backbone"] == backbone["title"]
+            assert float(row["encoder, M"]) == backbone["parameters"]["encoder"] / 1e6
+            assert float(row["whole, M"]) == backbone["parameters"]["all"] / 1e6
+            assert row["licence"] == backbone["licence"].replace("NOASSERTION", "not stated")
 
 
 def test_no_text_of_a_stranger_is_a_formula():

@@ -19,6 +19,7 @@ from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.backbone_checks import base_problem, those_there
 from xglue_harness.leaderboard.contributions.backbones import Backbone
 from xglue_harness.published.families import FAMILIES
+from xglue_harness.published.tracks import LM_VS_MT, STUDIES
 from xglue_harness.untrusted.problems import problems_of
 
 EXAMPLES: dict[str, Any] = {
@@ -34,8 +35,18 @@ EXAMPLES: dict[str, Any] = {
 }
 """What no checkpoint tells, with a valid answer: it stands in for what is not known yet while others are checked.
 
-Beside these, ``hub`` is asked for a folder and ``continued_from`` for a CP.
+Beside these, ``hub`` is asked for a folder, ``continued_from`` for a CP, and `OF_CONVERTED` of a converted checkpoint.
 """
+
+_ORIGINAL = "converted_from."
+
+OF_CONVERTED: dict[str, Any] = {
+    f"{_ORIGINAL}repository": LM_VS_MT.repository,
+    f"{_ORIGINAL}commit": LM_VS_MT.commit,
+    f"{_ORIGINAL}file": "model_weights/mlm/checkpoint_best.pt",
+    "track": "controlled",
+}
+"""What no checkpoint tells of the file that it was converted from, with a valid answer."""
 
 
 @cache
@@ -43,18 +54,31 @@ def fields() -> dict[str, FieldInfo]:
     """All keys of a file, with what the schema says of them."""
     keys: dict[str, FieldInfo] = {}
     for name, field in Backbone.model_fields.items():
-        model = field.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
+        model = _part(field.annotation)
+        if model is not None:
             keys |= {f"{name}.{inner}": part for inner, part in model.model_fields.items()}
         else:
             keys[name] = field
     return keys
 
 
+def _part(annotation: Any) -> type[BaseModel] | None:
+    """The model of a part of a file, which may be optional; ``None``: it is no part."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
 def unanswered(values: Mapping[str, Any]) -> Iterator[str]:
-    """Keys that have no value yet, in the order of the file; ``continued_from`` only where it is known to be a CP."""
+    """Keys that have no value yet, in the order of the file.
+
+    ``continued_from`` only where it is known to be a CP, and `OF_CONVERTED` only where it is known to be converted.
+    """
+    converted = any(key.startswith(_ORIGINAL) for key in values)
     for key in fields():
         wanted = key in EXAMPLES or key == "hub" or (key == "continued_from" and values.get("family") == "CP")
+        wanted = wanted or (key in OF_CONVERTED and converted)
         if wanted and key not in values:
             yield key
 
@@ -70,7 +94,7 @@ def missing_answers(values: Mapping[str, Any], languages: Sequence[str] | None, 
     keys = [*unanswered(values)]
     if "family" not in values and "continued_from" not in values:
         keys.insert(keys.index("family") + 1, "continued_from")
-    examples = {**EXAMPLES, "hub": "", "continued_from": "NAME"}
+    examples: dict[str, Any] = {**EXAMPLES, **OF_CONVERTED, "hub": "", "continued_from": "NAME"}
     if languages is not None:
         examples["pretraining.languages"] = languages
     lines = []
@@ -87,6 +111,7 @@ def meaning(key: str, folder: Path) -> str:
     more = {
         "hub": "; leave it empty for null",
         "family": f" ({', '.join(f'{short}: {long}' for short, long in FAMILIES.items())})",
+        "track": f" ({', '.join(STUDIES)})",
         "continued_from": f"; {those_there(folder)}",
         "pretraining.languages": f", with commas between: {', '.join(LANGUAGES)}",
     }
@@ -107,6 +132,8 @@ def problem_of(key: str, values: Mapping[str, Any], folder: Path) -> str | None:
     """What is wrong with a value, by the schema and by the backbones that are there; others may be missing or wrong."""
     others = {**EXAMPLES, **dict.fromkeys(("hub", "revision", "encoder_sha256", "continued_from"))}
     others["family"] = "CP" if values.get("continued_from") else "LM"
+    if any(given.startswith(_ORIGINAL) for given in values) and "track" not in values:
+        others |= OF_CONVERTED  # a track that is known is not judged by a repository that is made up
     messages: list[str] = []
     try:
         backbone = Backbone.model_validate(_nested({**others, **values}))

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from xglue_harness.errors import EncoderError, LeaderboardError
-from xglue_harness.leaderboard.contributions.backbones import Backbone, missing_inherited_languages, read_backbone
+from xglue_harness.leaderboard.contributions.backbones import Backbone, read_backbone, unlike_base
 from xglue_harness.untrusted.text import Name
 
 
@@ -104,7 +104,7 @@ def base_problem(backbone: Backbone, folder: Path) -> str | None:
         base = read_backbone(path)
     except LeaderboardError as error:
         return f"continued_from: {error}"
-    return missing_inherited_languages(backbone, base)
+    return unlike_base(backbone, base)
 
 
 def listed(title: str, lines: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,8 @@ from xglue_harness.benchmark import LANGUAGES
 from xglue_harness.encoders.languages import MBART_CODES
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.published.families import Family
-from xglue_harness.records.schema import Sha256
+from xglue_harness.published.tracks import Track, track_problem
+from xglue_harness.records.schema import BackboneRecord, Sha256
 from xglue_harness.untrusted.problems import problems_of
 from xglue_harness.untrusted.text import FROM_LIST, Commit, HubId, Link, Name, Text
 from xglue_harness.untrusted.values import INTEGER_LIMIT, read_yaml
@@ -60,6 +62,42 @@ class Pretraining(_Part):
         return languages
 
 
+class Original(_Part):
+    """The published file that a checkpoint was converted from, which stands for weights that lie nowhere else."""
+
+    converter: Literal["fairseq"] = Field(description="toolkit whose file it is")
+    version: Positive = Field(description="of the converter, as it writes it into the checkpoint")
+    repository: HubId = Field(description="of the file on GitHub: owner/name")
+    commit: Commit = Field(description="of the repository")
+    file: Text = Field(description="its path in the repository")
+    sha256: Sha256 = Field(description="of the file; Git LFS names it in its pointer")
+    dictionary_sha256: Sha256 = Field(description="of the model's dictionary")
+    sentencepiece_sha256: Sha256 | None = Field(description="of the model that cut its text; null: not known")
+
+    def problems(self, record: BackboneRecord) -> Iterator[str]:
+        """Why a run was not of what this becomes; a line each, with the key.
+
+        Args:
+            record: what the run says of its encoder.
+        """
+        noted = record.converted_from
+        if noted is None:
+            yield (
+                f"converted_from: null; expected a checkpoint that 'xglue-harness backbone convert {self.converter}' "
+                f"made of {self.file}, which says so"
+            )
+            return
+        for key, found, expected in (
+            ("converter", noted.converter, self.converter),
+            ("version", noted.version, self.version),
+            ("checkpoint_sha256", noted.checkpoint_sha256, self.sha256),
+            ("dictionary_sha256", noted.dictionary_sha256, self.dictionary_sha256),
+            ("sentencepiece_sha256", noted.sentencepiece_sha256, self.sentencepiece_sha256),
+        ):
+            if expected is not None and found != expected:
+                yield f"converted_from.{key}: {found}; expected {expected}, as the YAML says"
+
+
 class Backbone(_Part):
     """A pretrained encoder, as its contributor describes it."""
 
@@ -68,6 +106,8 @@ class Backbone(_Part):
     hub: HubId | None = Field(description="id on the Hub; null: not there, so that nobody else can run it")
     revision: Commit | None = Field(description="commit on the Hub; null: not known yet, and then no result is taken")
     encoder_sha256: Sha256 | None = Field(description="of the encoder's weights, as records have it; null: any")
+    converted_from: Original | None = Field(None, description="the file of another toolkit that it was made from")
+    track: Track = Field("main", description="with which others it is compared")
     family: Family = Field(description="LM, MT or CP")
     continued_from: Name | None = Field(description="name of the backbone that its pretraining began with")
     architecture: Text = Field(description="model_type of transformers")
@@ -89,6 +129,10 @@ class Backbone(_Part):
             raise ValueError("continued_from: a CP names the backbone that it continues, and no other family does")
         if self.name == self.continued_from:
             raise ValueError("continued_from: a backbone does not continue itself")
+        source = self.converted_from
+        repository, commit = (source.repository, source.commit) if source else (None, None)
+        if problem := track_problem(self.track, repository, commit):
+            raise ValueError(f"track: {problem}")
         if self.architecture == "mbart":
             without_code = [lang for lang in self.pretraining.languages if MBART_CODES[lang] is None]
             if without_code:
@@ -114,8 +158,14 @@ def read_backbone(path: Path) -> Backbone:
     return backbone
 
 
-def missing_inherited_languages(backbone: Backbone, base: Backbone) -> str | None:
-    """What is wrong where a backbone claims less than the one that it was continued from; ``None``: nothing."""
+def unlike_base(backbone: Backbone, base: Backbone) -> str | None:
+    """What is wrong where a backbone is in another track, or claims less, than the one that it was continued from.
+
+    Returns:
+        A line that begins with the key; ``None``: nothing is.
+    """
+    if backbone.track != base.track:
+        return f"continued_from: {base.name} is in the track {base.track}, and tracks are never compared"
     lost = [lang for lang in base.pretraining.languages if lang not in backbone.pretraining.languages]
     if not lost:
         return None

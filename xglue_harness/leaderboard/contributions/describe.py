@@ -28,6 +28,8 @@ from xglue_harness.encoders.loading import (
 from xglue_harness.encoders.pooling import Pooling, default_pooling
 from xglue_harness.encoders.subwords import Frame, pair_frame, plain_ids
 from xglue_harness.leaderboard.contributions.backbones import Backbone, Parameters
+from xglue_harness.records.converted import converted_from
+from xglue_harness.records.schema import ConvertedFrom
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Facts:
         pooling: default of the family.
         pairs: what joins two texts, in words.
         languages: languages of the benchmark that the tokenizer has codes for; ``None`` where it reads no code.
+        origin: what it was converted from, as it says; ``None`` where it says nothing.
     """
 
     hub: str | None
@@ -61,12 +64,23 @@ class Facts:
     pooling: Pooling
     pairs: str
     languages: tuple[str, ...] | None
+    origin: ConvertedFrom | None
 
     @property
     def tokenizer(self) -> str:
         """Kind and size of the vocabulary, in words."""
         codes = "" if self.languages is None else ", language codes among them"
         return f"{self.kind}, {self.entries:,} entries{codes}"
+
+    @property
+    def original(self) -> dict[str, Any]:
+        """What the file of a backbone says of its original, by dotted key; empty: it has none."""
+        if self.origin is None:
+            return {}
+        noted = self.origin
+        known = {"converter": noted.converter, "version": noted.version, "sha256": noted.checkpoint_sha256}
+        known |= {"dictionary_sha256": noted.dictionary_sha256, "sentencepiece_sha256": noted.sentencepiece_sha256}
+        return {f"converted_from.{key}": value for key, value in known.items()}
 
     @property
     def values(self) -> dict[str, Any]:
@@ -114,6 +128,7 @@ def facts(name: str) -> Facts:
         pooling=pooling,
         pairs=_pairs(tokenizer, segments),
         languages=_languages(tokenizer),
+        origin=converted_from(config),
     )
 
 

@@ -10,6 +10,7 @@ from xglue_harness.atomic import replacing
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.answers import (
     EXAMPLES,
+    OF_CONVERTED,
     backbone_of,
     fields,
     meaning,
@@ -87,7 +88,8 @@ def _known(name: str, source: str, answers: Mapping[str, Any]) -> tuple[dict[str
 
     checkpoint = facts(source)
     on_hub = {} if checkpoint.hub is None else {"hub": checkpoint.hub, "encoder_sha256": None}
-    known = {"name": name, **on_hub, "revision": checkpoint.revision, **checkpoint.values, **answers}
+    facts_known = {"revision": checkpoint.revision, **checkpoint.values, **checkpoint.original}
+    known = {"name": name, **on_hub, **facts_known, **answers}
     return known, checkpoint.languages
 
 
@@ -104,8 +106,9 @@ def _asked(key: str, values: Mapping[str, Any], languages: Sequence[str] | None,
     """An answer; a bad one is asked again."""
     default = {"hub": "", "pretraining.languages": ",".join(languages or ()) or None}.get(key)
     explanation = f"\n{meaning(key, folder)}"
-    if key in EXAMPLES and key not in ("family", "pretraining.languages"):
-        explanation += f"\ne.g. {EXAMPLES[key]}"
+    examples = EXAMPLES | OF_CONVERTED
+    if key in examples and key not in ("family", "track", "pretraining.languages"):
+        explanation += f"\ne.g. {examples[key]}"
     while True:
         answer = ask(key, explanation, default)
         value = parsed(key, answer)

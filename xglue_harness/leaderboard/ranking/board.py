@@ -21,13 +21,15 @@ from xglue_harness.leaderboard.ranking.significance import compare_all, ranks
 from xglue_harness.leaderboard.ranking.statistics import Block, Estimate, Floats, TaskRuns, seed_interval
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
+from xglue_harness.published.tracks import STUDIES, Track
 
 
 @dataclass(frozen=True)
 class Board:
-    """All results under one recipe.
+    """All results of one track under one recipe.
 
     Attributes:
+        track: whose backbones these are; those of another are never ranked or contrasted with them.
         recipe: its name.
         tasks: the tables, by task, in the order of the benchmark; of the tasks that any backbone has.
         overall: a line for each backbone, best first, those that lack a task last.
@@ -35,41 +37,53 @@ class Board:
         families: by task, and under `ALL` where all tasks are there.
     """
 
+    track: Track
     recipe: str
     tasks: Mapping[str, TaskBoard]
     overall: tuple[OverallRow, ...]
     pairs: tuple[Pair, ...]
     families: Mapping[str, Families]
 
+    @property
+    def place(self) -> str:
+        """Where its files lie: the recipe, in the folder of the track where it is not the main one."""
+        return self.recipe if self.track == "main" else f"{self.track}/{self.recipe}"
+
 
 def boards(validated: ValidatedTree) -> list[Board]:
-    """A board for each recipe, the paper's first."""
+    """A board for each track and recipe; the main track and the paper's recipe first."""
     return boards_of(validated.results, validated.backbones, first=PAPER)
 
 
 def boards_of(results: Sequence[RescoredResult], backbones: Mapping[str, Backbone], *, first: str) -> list[Board]:
-    """A board for each recipe of some results.
+    """A board for each track and recipe of some results.
 
     Args:
         results: all of one protocol.
         backbones: by name.
         first: the recipe whose board comes first; the others by name.
     """
-    names = {item.result.recipe for item in results}
-    return [_board(name, results, backbones) for name in sorted(names, key=lambda name: (name != first, name))]
+    made = []
+    for track in STUDIES:
+        own = [item for item in results if backbones[item.result.backbone].track == track]
+        names = {item.result.recipe for item in own}
+        made += [_board(track, name, own, backbones) for name in sorted(names, key=lambda name: (name != first, name))]
+    return made
 
 
-def _board(recipe: str, every: Sequence[RescoredResult], backbones: Mapping[str, Backbone]) -> Board:
+def _board(track: Track, recipe: str, every: Sequence[RescoredResult], backbones: Mapping[str, Backbone]) -> Board:
     tasks = {}
     for spec in TASKS.values():
         results = [item for item in every if (item.result.recipe, item.result.task) == (recipe, spec.name)]
         if results:
             tasks[spec.name] = _task_board(spec, results, backbones)
     overall, pairs = _overall(tasks, backbones)
-    families = {name: compare_families([board], backbones) for name, board in tasks.items()}
+    study = STUDIES[track]
+    pairs_asked = None if study is None else study.pairs
+    families = {name: compare_families([board], backbones, pairs_asked) for name, board in tasks.items()}
     if any(row.score for row in overall):
-        families[ALL] = compare_families([*tasks.values()], backbones)
-    return Board(recipe, tasks, overall, pairs, families)
+        families[ALL] = compare_families([*tasks.values()], backbones, pairs_asked)
+    return Board(track, recipe, tasks, overall, pairs, families)
 
 
 def scored_runs(

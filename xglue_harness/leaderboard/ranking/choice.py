@@ -45,6 +45,12 @@ def chosen_tasks(board: Board, names: Sequence[str]) -> list[str]:
 
 def incomparable(tree: Path, shown: Sequence[Board], first: str, second: str) -> str:
     """Why two backbones have no common line: who has results, by recipe."""
-    lines = [f"{board.recipe}: {', '.join(row.backbone.name for row in board.overall)}" for board in shown]
+    lines = [f"{board.place}: {', '.join(row.backbone.name for row in board.overall)}" for board in shown]
     there = "; ".join(lines) or "none yet"
+    names = {row.backbone.name: row.backbone.track for board in shown for row in board.overall}
+    if len({names[name] for name in (first, second) if name in names}) > 1:
+        return (
+            f"{tree}: {first} is in the track {names[first]} and {second} in {names[second]}, and tracks are never "
+            f"compared: their backbones were pretrained on other data; results there are: {there}"
+        )
     return f"{tree}: no recipe has results of both {first} and {second} on a common task; results there are: {there}"

@@ -71,21 +71,30 @@ class Families:
         scores: of each family that has a backbone here.
         versus: differences between them, each pair once.
         continued: each CP minus the language model that it was continued from, where both are here.
+        matched: differences that a study was made for, where both are here; it has no means of families, for its
+            backbones have several shapes.
     """
 
     scores: tuple[FamilyScore, ...]
     versus: tuple[FamilyDifference, ...]
     continued: tuple[FamilyDifference, ...]
+    matched: tuple[FamilyDifference, ...] = ()
 
 
-def compare_families(tasks: Sequence[TaskBoard], lineages: Mapping[str, Lineage]) -> Families:
+def compare_families(
+    tasks: Sequence[TaskBoard], lineages: Mapping[str, Lineage], pairs: Sequence[tuple[str, str]] | None = None
+) -> Families:
     """What each family scores on the mean of some tasks, with the backbones that have all of them.
 
     Args:
         tasks: the tasks.
         lineages: by name; backbones that it does not tell of are in no family.
+        pairs: names of backbones of a study, the second to be taken from the first; ``None``: it is no study.
     """
     names = [name for name in tasks[0].names if name in lineages and all(name in board.names for board in tasks)]
+    if pairs is not None:
+        there = [(first, second) for first, second in pairs if {first, second} <= {*names}]
+        return Families((), (), (), tuple(_difference(tasks, first, second) for first, second in there))
     known = {name: lineages[name] for name in names}
     members = {family: tuple(name for name in names if known[name].family == family) for family in FAMILIES}
     means = {family: dict.fromkeys(there, 1 / len(there)) for family, there in members.items() if there}
@@ -95,8 +104,12 @@ def compare_families(tasks: Sequence[TaskBoard], lineages: Mapping[str, Lineage]
         weights = {**means[first], **{name: -share for name, share in means[second].items()}}
         versus.append(FamilyDifference(first, second, contrast(tasks, weights)))
     continued = tuple(
-        FamilyDifference(name, base, contrast(tasks, {name: 1.0, base: -1.0}))
+        _difference(tasks, name, base)
         for name in names
         if (base := known[name].continued_from) in known and base is not None
     )
     return Families(scores, tuple(versus), continued)
+
+
+def _difference(tasks: Sequence[TaskBoard], first: str, second: str) -> FamilyDifference:
+    return FamilyDifference(first, second, contrast(tasks, {first: 1.0, second: -1.0}))

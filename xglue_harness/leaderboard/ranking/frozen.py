@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from xglue_harness.benchmark import LANGUAGES, TASKS, TaskSpec
 from xglue_harness.leaderboard.contributions.backbones import Backbone
-from xglue_harness.leaderboard.contributions.recipes import FROZEN
+from xglue_harness.leaderboard.contributions.recipes import FROZEN, PAPER
 from xglue_harness.leaderboard.ranking.board import Board, boards_of, scored_runs
 from xglue_harness.leaderboard.ranking.contrasts import contrast
 from xglue_harness.leaderboard.ranking.rows import TaskBoard
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
+from xglue_harness.published.tracks import STUDIES, Track
 
 _MARK = " (frozen)"
 """Behind the name of a backbone that is frozen, where both are in one table; no name has a blank."""
@@ -65,6 +66,7 @@ class Gains:
     """What fine-tuning by one recipe adds to what one probe finds.
 
     Attributes:
+        track: whose backbones these are.
         recipe: of the fine-tuning.
         frozen: recipe of the probe.
         tasks: by task, the backbones that have both, the largest gain first.
@@ -72,11 +74,17 @@ class Gains:
         by_language: by task and language, the mean over the backbones that have both.
     """
 
+    track: Track
     recipe: str
     frozen: str
     tasks: Mapping[str, tuple[BackboneGain, ...]]
     overall: tuple[tuple[Backbone, Gain], ...]
     by_language: Mapping[str, Mapping[str, Gain]]
+
+    @property
+    def place(self) -> str:
+        """Where its files lie, as a `Board`'s."""
+        return self.recipe if self.track == "main" else f"{self.track}/{self.recipe}"
 
     @property
     def languages(self) -> list[str]:
@@ -85,12 +93,17 @@ class Gains:
 
 
 def all_gains(validated: ValidatedTree) -> list[Gains]:
-    """Every pair of recipes that some backbone has results of on the same task; none where there is no such pair."""
-    tuned = _by_recipe(validated.results)
-    frozen = _by_recipe(validated.frozen)
-    order = [board.recipe for board in frozen_boards(validated)]
-    pairs = [(one, other) for other in order for one in sorted(tuned, key=lambda name: (name != "paper", name))]
-    found = [_gains(one, other, tuned[one], frozen[other], validated.backbones) for one, other in pairs]
+    """Every pair of recipes that some backbone has results of on the same task, by track; none where there is none."""
+    found = []
+    for track in STUDIES:
+        own = {name: backbone for name, backbone in validated.backbones.items() if backbone.track == track}
+        tuned, frozen = (
+            _by_recipe(item for item in results if item.result.backbone in own)
+            for results in (validated.results, validated.frozen)
+        )
+        probes = sorted(frozen, key=lambda name: (name != FROZEN, name))
+        recipes = sorted(tuned, key=lambda name: (name != PAPER, name))
+        found += [_gains(track, one, probe, tuned[one], frozen[probe], own) for probe in probes for one in recipes]
     return [gains for gains in found if gains.tasks]
 
 
@@ -102,6 +115,7 @@ def _by_recipe(results: Iterable[RescoredResult]) -> dict[str, list[RescoredResu
 
 
 def _gains(
+    track: Track,
     recipe: str,
     probe: str,
     tuned: Sequence[RescoredResult],
@@ -125,7 +139,7 @@ def _gains(
         task: {language: _gain([board], both[task], [language]) for language in board.spec.languages}
         for task, board in tables.items()
     }
-    return Gains(recipe, probe, tasks, tuple(overall), by_language)
+    return Gains(track, recipe, probe, tasks, tuple(overall), by_language)
 
 
 def _name(item: RescoredResult) -> str:

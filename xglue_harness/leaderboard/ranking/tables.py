@@ -74,7 +74,11 @@ def overall(board: Board) -> Table:
         scores = ("" if task is None else percent(task.score) + "!" * bool(task.collapsed) for task in tasks)
         means = ("" if mean is None else percent(mean) for mean in (row.score, row.gap))
         rows.append((row.backbone.name, row.backbone.family, _seeds(row), place(row.rank), *means, *scores))
-    return Table(f"recipe {board.recipe}, mean of {len(TASKS)} tasks", columns, tuple(rows))
+    return Table(f"{_named(board)}, mean of {len(TASKS)} tasks", columns, tuple(rows))
+
+
+def _named(board: Board) -> str:
+    return f"recipe {board.recipe}" if board.track == "main" else f"track {board.track}, recipe {board.recipe}"
 
 
 def _seeds(row: OverallRow) -> str:
@@ -161,7 +165,7 @@ def comparison(board: Board, first: str, second: str, lines: Sequence[Compared])
         title = "mean of all" if line.task == ALL else TASKS[line.task].title
         drawn = " to ".join(f"{100 * end:+.1f}" for end in line.drawn)
         rows.append((title, *map(percent, line.scores), *numbers, line.pair.winner or "tied", drawn))
-    return Table(f"recipe {board.recipe}: {first} minus {second}", columns, tuple(rows))
+    return Table(f"{_named(board)}: {first} minus {second}", columns, tuple(rows))
 
 
 def _score(board: Board, task: str, name: str) -> Estimate:

@@ -44,7 +44,7 @@ def answer(board: Board, backbones: Mapping[str, Backbone]) -> Answer:
     families = board.families.get(ALL)
     if families is None:
         return Answer("No backbone has all eight tasks yet; the tables below hold what there is.", "", (), None)
-    href = families_path(board.recipe)
+    href = families_path(board.place)
     rows = [row for row in board.overall if row.score is not None]
     counts = sorted({count for row in rows for count in row.seed_counts})
     seeds = seeds_in_words(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"

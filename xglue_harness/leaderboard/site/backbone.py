@@ -87,6 +87,7 @@ def card(backbone: Backbone, validated: ValidatedTree, origin: Origin) -> list[F
         Fact("checkpoint on the Hub", (backbone.hub or "not on the Hub",), hub),
         Fact("revision", (backbone.revision or "not known",)),
         Fact("sha256 of the encoder's weights", (backbone.encoder_sha256 or "not given",)),
+        *_origin_facts(backbone),
         Fact("architecture", (backbone.architecture,)),
         Fact(
             "parameters",
@@ -113,6 +114,18 @@ def card(backbone: Backbone, validated: ValidatedTree, origin: Origin) -> list[F
     return [fact for fact in facts if fact.name not in left_out | (set() if origin.dates or file else {"described"})]
 
 
+def _origin_facts(backbone: Backbone) -> Iterator[Fact]:
+    """The track, and the file that the checkpoint was converted from, where they are anything special."""
+    if backbone.track != "main":
+        yield Fact("track", (backbone.track,), f"{backbone.track}.html")
+    if (original := backbone.converted_from) is not None:
+        address = f"https://github.com/{original.repository}/blob/{original.commit}/{original.file}"
+        yield Fact("converted from", (f"{original.repository}: {original.file}",), address)
+        yield Fact("sha256 of that file", (original.sha256,))
+        yield Fact("sha256 of its dictionary", (original.dictionary_sha256,))
+        yield Fact("converter", (f"{original.converter}, version {original.version}",))
+
+
 def _languages(languages: Sequence[str]) -> str:
     return ", ".join(f"{LANGUAGE_NAMES[language]} ({language})" for language in languages)
 
@@ -131,15 +144,15 @@ def sections(backbone: Backbone, boards: Sequence[Board], origin: Origin) -> Ite
             continue
         results = [result for task_row in row.tasks.values() for result in task_row.results]
         yield Section(
-            board.recipe,
-            (tasks_table(board, row), languages_table(board.recipe, row), seeds_table(board.recipe, row)),
+            board.place,
+            (tasks_table(board, row), languages_table(board.place, row), seeds_table(board.place, row)),
             tuple(
                 Fact(TASKS[task].title, task_row.collapsed)
                 for task, task_row in row.tasks.items()
                 if task_row.collapsed
             ),
             tuple(_changes(results)),
-            tuple(filter(None, (diagnosis(board.recipe, task_row.results) for task_row in row.tasks.values()))),
+            tuple(filter(None, (diagnosis(board.place, task_row.results) for task_row in row.tasks.values()))),
             (*_days(origin.results(backbone.name, board.recipe)), *_provenance(results)),
             tuple(commands(backbone, row.tasks)),
         )

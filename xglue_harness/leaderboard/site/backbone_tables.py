@@ -40,7 +40,7 @@ def tasks_table(board: Board, row: OverallRow) -> Table:
     )
     rows: list[tuple[Cell, ...]] = []
     for task, task_row in row.tasks.items():
-        href, seeds = summary_path(board.recipe, row.backbone.name, task), len(task_row.results)
+        href, seeds = summary_path(board.place, row.backbone.name, task), len(task_row.results)
         ranks = [other.rank for other in board.tasks[task].rows]
         over, signs = task_row.over_seeds, collapsed_in_words(task_row.collapsed)
         rows.append(
@@ -57,7 +57,7 @@ def tasks_table(board: Board, row: OverallRow) -> Table:
             )
         )
     if row.score is not None:
-        href = summary_path(board.recipe, row.backbone.name)
+        href = summary_path(board.place, row.backbone.name)
         rows.append(
             (
                 Cell("all eight", "index.html", kind="name", head=True),

@@ -86,7 +86,7 @@ def _write_site(validated: ValidatedTree, folder: Path, origin: Origin) -> None:
     _write(folder / BACKBONES_JSON, encode(backbones_json(validated, origin)))
     for gains in all_gains(validated):
         value = {"example": validated.example, "unit": UNIT, **gains_json(gains)}
-        _write(folder / gains_path(gains.recipe, gains.frozen), encode(value))
+        _write(folder / gains_path(gains.place, gains.frozen), encode(value))
     for item in (*validated.results, *validated.frozen):
         _copy(item.file, folder / result_path(item.result))
     for reference in references():

@@ -21,7 +21,7 @@ def compare_page(boards: Sequence[Board]) -> dict[str, Any]:
         boards: one for each recipe.
     """
     recipes = [
-        {"name": board.recipe, "json": compare_path(board.recipe), **_shown(comparisons(board))}
+        {"name": board.place, "json": compare_path(board.place), **_shown(comparisons(board))}
         for board in boards
         if any(table.pairs for table in board.tasks.values())
     ]

@@ -59,7 +59,8 @@ def _counts(validated: ValidatedTree) -> dict[str, int]:
     """Runs of each backbone."""
     counts = dict.fromkeys(validated.backbones, 0)
     for item in validated.results:
-        counts[item.result.backbone] += 1
+        if item.result.backbone in counts:  # the table may be of one track
+            counts[item.result.backbone] += 1
     return counts
 
 

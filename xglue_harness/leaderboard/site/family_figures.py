@@ -70,7 +70,7 @@ def families(board: Board, titles: Mapping[str, str]) -> Figure:
     places = _titles(names)
     there = {group.family for families in board.families.values() for group in families.scores}
     used = [family for family in FAMILIES if family in there]
-    href = families_path(board.recipe)
+    href = families_path(board.place)
     means: dict[Family, list[Point]] = {family: [] for family in used}
     for place, name in enumerate(names):
         for group in board.families[name].scores:
@@ -86,7 +86,7 @@ def families(board: Board, titles: Mapping[str, str]) -> Figure:
             place = names.index(name)
             text = f"{places[place]}: {titles[row.backbone.name]} {percent(score.value)} ({interval(score)})"
             x = place + _shift(used.index(row.backbone.family), len(used)) - SIDE
-            summary = summary_path(board.recipe, row.backbone.name, name)
+            summary = summary_path(board.place, row.backbone.name, name)
             singles[row.backbone.family].append(Point(x, 100 * score.value, text, summary))
     text = (
         "Large points: mean of a family's backbones, with its 95% interval over trainings and test rows. Small, hollow "
@@ -177,7 +177,7 @@ def continued(board: Board, titles: Mapping[str, str]) -> Figure | None:
                 100 * pair.difference.value,
                 f"{places[place]}: {titles[first]} minus {titles[second]} {signed(pair.difference.value)} "
                 f"(95% interval {interval(pair.difference, sign=True)})",
-                families_path(board.recipe),
+                families_path(board.place),
                 _reach(pair.difference),
             )
             for place, pair in points

@@ -88,8 +88,8 @@ def frozen_page(validated: ValidatedTree) -> dict[str, Any]:
 
 
 def _board_section(board: Board) -> BoardSection:
-    tables = tuple(task_table(board.recipe, table) for table in board.tasks.values())
-    return BoardSection(board.recipe, _recipe_text(board), overview(board), tables)
+    tables = tuple(task_table(board.place, table) for table in board.tasks.values())
+    return BoardSection(board.place, _recipe_text(board), overview(board), tables)
 
 
 def _recipe_text(board: Board) -> str:
@@ -107,12 +107,12 @@ def _recipe_text(board: Board) -> str:
 
 
 def _gain_section(gains: Gains) -> GainSection:
-    href = gains_path(gains.recipe, gains.frozen)
+    href = gains_path(gains.place, gains.frozen)
     tables = [_overall_table(gains, href)] if gains.overall else []
     tables.append(_language_table(gains, href))
     tables += [_task_table(gains, task, rows, href) for task, rows in gains.tasks.items()]
     figures = (_by_task(gains, href), _by_language(gains))
-    return GainSection(gains.recipe, gains.frozen, (*_answer(gains),), figures, tuple(tables), href)
+    return GainSection(gains.place, gains.frozen, (*_answer(gains),), figures, tuple(tables), href)
 
 
 # ---------------------------------------------------------------- words
@@ -190,7 +190,7 @@ def _by_task(gains: Gains, href: str) -> Figure:
         "Fine-tuned minus frozen, mean over a task's languages, on the same test rows. Above the line: fine-tuning "
         "helped. Bars: 95% intervals over trainings and test rows."
     )
-    ident = f"gains-{gains.recipe}-{gains.frozen}"
+    ident = f"gains-{gains.place}-{gains.frozen}"
     return Figure(ident, "What fine-tuning adds, by task", text, drawn(traces, layout), 380)
 
 
@@ -225,7 +225,7 @@ def _by_language(gains: Gains) -> Figure:
         "Gain in points, mean over the backbones that have both. Blue: fine-tuning helped; red: the frozen encoder was "
         "better. The numbers with their intervals stand in the table below."
     )
-    ident = f"gains-languages-{gains.recipe}-{gains.frozen}"
+    ident = f"gains-languages-{gains.place}-{gains.frozen}"
     return Figure(ident, "What fine-tuning adds, by language", text, drawn([trace], layout), 150 + 26 * len(tasks))
 
 

@@ -42,14 +42,14 @@ def json_files(boards: Sequence[Board], example: bool) -> Iterator[tuple[str, An
         example: the data are the packaged toy; every file says so.
     """
     for board in boards:
-        head = {"example": example, "recipe": board.recipe, "unit": UNIT}
+        head = {"example": example, "track": board.track, "recipe": board.recipe, "unit": UNIT}
         for row in board.overall:
             name = row.backbone.name
-            yield summary_path(board.recipe, name), {**head, **_overall_json(board.recipe, row)}
+            yield summary_path(board.place, name), {**head, **_overall_json(board.place, row)}
             for task, task_row in row.tasks.items():
-                yield summary_path(board.recipe, name, task), {**head, **_summary_json(board.recipe, task, task_row)}
-        yield compare_path(board.recipe), {**head, **comparisons(board)}
-        yield families_path(board.recipe), {**head, "tasks": _families_json(board.families)}
+                yield summary_path(board.place, name, task), {**head, **_summary_json(board.place, task, task_row)}
+        yield compare_path(board.place), {**head, **comparisons(board)}
+        yield families_path(board.place), {**head, "tasks": _families_json(board.families)}
 
 
 def shown_json(board: Board, tasks: Sequence[str], example: bool) -> dict[str, Any]:
@@ -61,10 +61,10 @@ def shown_json(board: Board, tasks: Sequence[str], example: bool) -> dict[str, A
         example: the data are the packaged toy.
     """
     rows = [
-        *(_summary_json(board.recipe, task, row) for task in tasks for row in board.tasks[task].rows),
-        *(_overall_json(board.recipe, row) for row in board.overall if not tasks),
+        *(_summary_json(board.place, task, row) for task in tasks for row in board.tasks[task].rows),
+        *(_overall_json(board.place, row) for row in board.overall if not tasks),
     ]
-    return {"example": example, "recipe": board.recipe, "unit": UNIT, "rows": rows}
+    return {"example": example, "track": board.track, "recipe": board.recipe, "unit": UNIT, "rows": rows}
 
 
 def _rank(rank: tuple[int, int] | None) -> dict[str, int] | None:
@@ -130,6 +130,7 @@ def _families_json(families: Mapping[str, Families]) -> dict[str, Any]:
             ],
             "differences": [_difference(pair) for pair in of_task.versus],
             "continued": [_difference(pair) for pair in of_task.continued],
+            "matched": [_difference(pair) for pair in of_task.matched],
         }
         for task, of_task in families.items()
     }

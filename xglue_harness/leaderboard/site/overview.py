@@ -65,7 +65,7 @@ def overview(board: Board) -> Table:
     ranks = [row.rank for row in board.overall]
     rows = []
     for row in board.overall:
-        href = summary_path(board.recipe, row.backbone.name)
+        href = summary_path(board.place, row.backbone.name)
         missing = "" if row.score else f"has {len(row.tasks)} of {len(TASKS)} tasks"
         score = estimate_cell(row.score, href, seeds=row.seeds, more=True, kind="main")
         cells = (
@@ -75,7 +75,7 @@ def overview(board: Board) -> Table:
             family_cell(row.backbone.family),
             _seeds_cell(row, href),
             estimate_cell(row.gap, href, seeds=row.seeds, more=True),
-            *(_task_cell(board.recipe, task, row.tasks.get(task)) for task in board.tasks),
+            *(_task_cell(board.place, task, row.tasks.get(task)) for task in board.tasks),
         )
         rows.append(cells)
     legend = legend_of([task_row for row in board.overall for task_row in row.tasks.values()])
@@ -105,12 +105,12 @@ def families_table(board: Board, backbones: Mapping[str, Backbone]) -> Table:
         board: of the recipe.
         backbones: by name.
     """
-    href = families_path(board.recipe)
+    href = families_path(board.place)
     rows: dict[str, dict[str, Cell]] = {}
     for task, families in board.families.items():
         for group in families.scores:
             rows.setdefault(f"{group.family}: mean", {})[task] = estimate_cell(group.score, href, more=True)
-        for pair in (*families.versus, *families.continued):
+        for pair in (*families.versus, *families.continued, *families.matched):
             names = [backbones[name].title if name in backbones else name for name in (pair.first, pair.second)]
             cell = estimate_cell(pair.difference, href, more=True, sign=True)
             rows.setdefault(" − ".join(names), {})[task] = cell

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.leaderboard.ranking.board import Board
-from xglue_harness.leaderboard.site import frozen
+from xglue_harness.leaderboard.site import controlled, frozen
 from xglue_harness.leaderboard.site.answers import answer, published_answer
 from xglue_harness.leaderboard.site.backbone import card, sections
 from xglue_harness.leaderboard.site.backbone_published import published_numbers
@@ -49,6 +50,10 @@ FROZEN_PAGES = ((frozen.PAGE, "Frozen encoders"),)
 """The page that is there where the tree has frozen encoders."""
 
 
+CONTROLLED_PAGES = ((controlled.PAGE, "Controlled track"),)
+"""The page that is there where the tree describes backbones of that track."""
+
+
 def template_environment(validated: ValidatedTree, origin: Origin, downloads: Downloads) -> Environment:
     """Jinja2 with the templates, and what all of them use.
 
@@ -69,7 +74,12 @@ def template_environment(validated: ValidatedTree, origin: Origin, downloads: Do
     )
     environment.globals |= {
         "banner": EXAMPLE if validated.example else "",
-        "menu": (*PAGES[:1], *FROZEN_PAGES[: len(validated.frozen)], *PAGES[1:]),
+        "menu": (
+            *PAGES[:1],
+            *CONTROLLED_PAGES[: len(controlled.members(validated))],
+            *FROZEN_PAGES[: len(validated.frozen)],
+            *PAGES[1:],
+        ),
         "tasks": TASKS,
         "version": version("xglue-harness"),
         "families": FAMILIES,
@@ -86,14 +96,15 @@ def all_pages(
 
     Args:
         validated: the tree.
-        boards: one for each recipe.
+        boards: one for each track and recipe.
         origin: where the tree comes from.
     """
     paper = references()[0]
+    main = [board for board in boards if board.track == "main"]
     printed = (published_families(paper), published_continued(paper, CONTINUED))
-    yield "index.html", "index.html", _overview(validated, boards, printed, origin)
+    yield "index.html", "index.html", _overview(validated, main, printed, origin)
     for spec in TASKS.values():
-        yield f"task-{spec.name}.html", "task.html", _task(spec, validated, boards)
+        yield f"task-{spec.name}.html", "task.html", _task(spec, validated, main)
     for backbone in validated.backbones.values():
         values = {
             "title": backbone.title,
@@ -103,6 +114,9 @@ def all_pages(
             "published": published_numbers(backbone.name, references()),
         }
         yield page_of(backbone.name), "backbone.html", values
+    if controlled.members(validated):
+        page = controlled.controlled_page(validated, boards, origin)
+        yield controlled.PAGE, "controlled.html", {"title": "Controlled track", **page}
     if validated.frozen:
         yield frozen.PAGE, "frozen.html", {"title": "Frozen encoders", **frozen.frozen_page(validated)}
     yield "compare.html", "compare.html", {"title": "Compare two backbones", **compare_page(boards)}
@@ -115,6 +129,7 @@ def _overview(
     validated: ValidatedTree, boards: Sequence[Board], printed: Sequence[Figure], origin: Origin
 ) -> dict[str, Any]:
     titles = {name: short(backbone.title) for name, backbone in validated.backbones.items()}
+    main = {name: backbone for name, backbone in validated.backbones.items() if backbone.track == "main"}
     sizes = published_by_size(references()[0], validated.backbones)
     return {
         "title": "Leaderboard",
@@ -122,7 +137,7 @@ def _overview(
         "printed": [*printed, *([sizes] if sizes else [])],
         "printed_answer": published_answer(references()[0]),
         "published": [(reference, published(reference, validated)) for reference in references()],
-        "backbones": backbones_table(validated, origin) if validated.backbones else None,
+        "backbones": backbones_table(replace(validated, backbones=main), origin) if main else None,
         "citations": citations(version("xglue-harness"), origin.repository, origin.newest),
     }
 
@@ -141,7 +156,7 @@ def _section(board: Board, validated: ValidatedTree, titles: Mapping[str, str]) 
 
 
 def _task(spec: TaskSpec, validated: ValidatedTree, boards: Sequence[Board]) -> dict[str, Any]:
-    task_boards = [(board.recipe, board.tasks[spec.name]) for board in boards if spec.name in board.tasks]
+    task_boards = [(board.place, board.tasks[spec.name]) for board in boards if spec.name in board.tasks]
     return {
         "title": spec.title,
         "spec": spec,

@@ -93,5 +93,5 @@ def _round(value: float | None) -> float | None:
 
 def our_rows(boards: Sequence[Board]) -> dict[str, dict[str, TaskRow]]:
     """Our rows under the paper's recipe, by backbone and task."""
-    board = next((board for board in boards if board.recipe == PAPER), None)
+    board = next((board for board in boards if board.place == PAPER), None)
     return {row.backbone.name: dict(row.tasks) for row in board.overall} if board else {}

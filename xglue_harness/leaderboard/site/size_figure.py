@@ -33,7 +33,7 @@ def score_by_size(board: Board) -> Figure | None:
             continue
         own, size = row.backbone, row.backbone.parameters.encoder
         text = f"{own.title}: {percent(row.score.value)} ({interval(row.score)}), {millions(size)} parameters"
-        href = summary_path(board.recipe, own.name)
+        href = summary_path(board.place, own.name)
         reach = 50 * (row.score.high - row.score.low)
         point = Point(size / 1e6, 100 * row.score.value, text, href, reach)
         points.setdefault(own.family, []).append((point, own.title))

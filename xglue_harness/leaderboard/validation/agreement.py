@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.data import Source
 from xglue_harness.kinds import kind_of
-from xglue_harness.leaderboard.contributions.backbones import missing_inherited_languages
+from xglue_harness.leaderboard.contributions.backbones import unlike_base
 from xglue_harness.leaderboard.contributions.recipes import probe_terms, recipe_terms
 from xglue_harness.leaderboard.contributions.tree import Tree
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, gold_sha256
@@ -30,12 +30,14 @@ def backbone_problems(tree: Tree) -> Iterator[str]:
         parent = tree.backbones.get(backbone.continued_from)
         if parent is None:
             yield f"{where / name}.yaml: continued_from: there is no {backbone.continued_from}.yaml"
-        elif problem := missing_inherited_languages(backbone, parent):
+        elif problem := unlike_base(backbone, parent):
             yield f"{where / name}.yaml: {problem}"
     identities: dict[Any, str] = {}
     titles: dict[str, str] = {}
     for name, backbone in tree.backbones.items():
-        keys = [backbone.hub and (backbone.hub, backbone.revision), backbone.encoder_sha256]
+        original = backbone.converted_from
+        keys: list[Any] = [backbone.hub and (backbone.hub, backbone.revision), backbone.encoder_sha256]
+        keys += [original.sha256, (original.repository, original.commit, original.file)] if original else []
         for key in filter(None, keys):
             if (other := identities.setdefault(key, name)) != name:
                 yield f"{where / name}.yaml: duplicate: the same checkpoint as {other}.yaml"
@@ -50,6 +52,23 @@ def disagreements(results: Sequence[RescoredResult]) -> Iterator[str]:
     """What is wrong between results."""
     yield from incomparable(results)
     yield from _duplicates(results)
+
+
+def subwords_differ(tree: Tree, results: Sequence[RescoredResult]) -> Iterator[str]:
+    """Backbones of one study whose text was cut by different sentencepiece models: one of these is not the study's."""
+    by_study = {
+        name: (original.repository, original.commit)
+        for name, backbone in tree.backbones.items()
+        if (original := backbone.converted_from) is not None
+    }
+    converted = [item for item in results if item.result.backbone in by_study]
+    what = "record.backbone.converted_from"
+    yield from _agree(converted, what, lambda item: by_study[item.result.backbone], _sentencepiece)
+
+
+def _sentencepiece(item: RescoredResult) -> dict[str, str]:
+    noted = next(iter(_records(item))).backbone.converted_from
+    return {} if noted is None else {"sentencepiece_sha256": noted.sentencepiece_sha256}
 
 
 def incomparable(results: Sequence[RescoredResult]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from xglue_harness.leaderboard.contributions.tree import Tree
 from xglue_harness.leaderboard.validation.probe_checks import probe_problems
 from xglue_harness.recipe_files import recipe_names
 from xglue_harness.records.probe_schema import ProbeRecord
-from xglue_harness.records.schema import RunRecord
+from xglue_harness.records.schema import BackboneRecord, RunRecord
 
 
 def record_problems(result: TaskResult, tree: Tree, example: bool) -> Iterator[str]:
@@ -88,6 +88,7 @@ def _record(
         expected_fingerprint = fingerprint(record.data.files)
         yield f"data.fingerprint: {record.data.fingerprint}; expected {expected_fingerprint}, that of the files"
     claimed = record.backbone
+    yield from (f"backbone.{problem}" for problem in _origin(claimed, backbone))
     if backbone.encoder_sha256 is not None and claimed.encoder_sha256 != backbone.encoder_sha256:
         yield f"backbone.encoder_sha256: {claimed.encoder_sha256}; expected {backbone.encoder_sha256}, as the YAML says"
     if backbone.hub is not None and (claimed.revision is not None or backbone.encoder_sha256 is None):
@@ -97,8 +98,11 @@ def _record(
                 f"{backbone.revision}, as the YAML says (a result from a folder is taken where the YAML has "
                 "encoder_sha256)"
             )
-    elif backbone.hub is None and backbone.encoder_sha256 is None:
-        yield "backbone: the YAML has neither hub and revision nor encoder_sha256: nothing says which weights these are"
+    elif backbone.hub is None and backbone.encoder_sha256 is None and backbone.converted_from is None:
+        yield (
+            "backbone: the YAML has neither hub and revision nor encoder_sha256 nor converted_from: nothing says which "
+            "weights these are"
+        )
     for key, got, expected in (
         ("backbone.model_type", claimed.model_type, backbone.architecture),
         ("backbone.encoder_parameters", claimed.encoder_parameters, backbone.parameters.encoder),
@@ -110,6 +114,23 @@ def _record(
             yield f"{key}: {got}; expected {expected}, as the YAML says"
     if not example:
         yield from _rows(record, result.spec, language)
+
+
+def _origin(claimed: BackboneRecord, backbone: Backbone) -> Iterator[str]:
+    """What is wrong with what a checkpoint says of the file that it was converted from."""
+    noted, original = claimed.converted_from, backbone.converted_from
+    if original is not None:
+        yield from original.problems(claimed)
+    elif noted is not None:
+        yield (
+            f"converted_from: the checkpoint was made of a file of {noted.converter} with sha256 "
+            f"{noted.checkpoint_sha256}; expected null, as the YAML says"
+        )
+    if noted is not None and noted.encoder_sha256 != claimed.encoder_sha256:
+        yield (
+            f"encoder_sha256: {claimed.encoder_sha256}; the converter made {noted.encoder_sha256}, so the weights were "
+            "changed since"
+        )
 
 
 def _rows(record: RunRecord | ProbeRecord, spec: TaskSpec, language: str) -> Iterator[str]:

@@ -10,7 +10,12 @@ from xglue_harness.data import open_source
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.leaderboard.contributions.backbones import Backbone
 from xglue_harness.leaderboard.contributions.tree import read_tree
-from xglue_harness.leaderboard.validation.agreement import backbone_problems, disagreements, gold_problems
+from xglue_harness.leaderboard.validation.agreement import (
+    backbone_problems,
+    disagreements,
+    gold_problems,
+    subwords_differ,
+)
 from xglue_harness.leaderboard.validation.change_checks import change_problems, check_amount
 from xglue_harness.leaderboard.validation.changes import listing
 from xglue_harness.leaderboard.validation.record_checks import record_problems
@@ -77,7 +82,7 @@ def validate(
             else:
                 rescored.append(rescore(path, result))
     with collect_problems(folder, problems):
-        problems += disagreements(rescored)
+        problems += [*disagreements(rescored), *subwords_differ(tree, rescored)]
     if data is not None:
         problems += gold_problems(rescored, open_source(data))
     if problems:
