@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from xglue_harness.benchmark import TaskSpec
+    from xglue_harness.probing.frozen_encoder import FrozenEncoder
     from xglue_harness.probing.probes import Floats
-    from xglue_harness.probing.states import FrozenEncoder, Part
+    from xglue_harness.probing.states import Part
 
 
 class FrozenModel(AbsEncoder):

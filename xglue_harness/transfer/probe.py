@@ -18,9 +18,9 @@ from xglue_harness.probing.opening import check_packages, frozen_encoder
 from xglue_harness.probing.recipe import probe_recipe
 from xglue_harness.probing.run import ProbeScore, TaskProbe, prepare_probe
 from xglue_harness.records.cost_meter import CostMeter
+from xglue_harness.records.parts import Cost, Flags
 from xglue_harness.records.probe_schema import ProbeEvaluation, ProbeFit, ProbeRecord, ProbeSession
 from xglue_harness.records.provenance import environment
-from xglue_harness.records.schema import Cost, Flags
 from xglue_harness.transfer.job import warn_of_sample, warn_of_unofficial
 from xglue_harness.transfer.record import backbone_record, data_record
 from xglue_harness.transfer.run import Outcome
@@ -28,7 +28,7 @@ from xglue_harness.transfer.run import Outcome
 if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.fingerprint import Identity
-    from xglue_harness.probing.states import FrozenEncoder
+    from xglue_harness.probing.frozen_encoder import FrozenEncoder
     from xglue_harness.transfer.leaf import Leaf
 
 logger = logging.getLogger(__name__)
