@@ -90,29 +90,56 @@ class Lacking(NamedTuple):
     layers: list[int]
 
 
-def keep_states(
-    wanted: Sequence[tuple[FrozenEncoder, Sequence[Part], Sequence[int]]], *, max_disk: float | None = None
-) -> None:
-    """Have states on disk, computing those that are not there yet; before that, their size is said where bars are.
+Wanted = Sequence[tuple["FrozenEncoder", Sequence[Part], Sequence[int]]]
+"""Encoders, each with parts of its own and the layers of them."""
+
+
+def keep_states(wanted: Wanted, *, max_disk: float | None = None, say_size: bool = True) -> None:
+    """Have states on disk, computing those that are not there yet.
 
     Args:
-        wanted: encoders, each with parts of its own and the layers of them.
+        wanted: encoders, parts and layers.
         max_disk: GB that may be written.
+        say_size: say before it, where bars are, how large they will be.
 
     Raises:
         DataError: where they would be larger, there is no room for them, or they can't be written.
         EncoderError: for states that are not finite.
     """
-    lacking: dict[str, tuple[FrozenEncoder, Lacking]] = {}
-    for encoder, parts, layers in wanted:
-        for one in encoder.missing(parts, layers):
-            lacking.setdefault(one.block.key, (encoder, one))  # two names may stand for one encoder
-    size = sum(encoder.bytes_of([one]) for encoder, one in lacking.values())
-    if any(encoder.progress for encoder, _, _ in wanted):
+    lacking = _lacking(wanted)
+    size = _size(lacking)
+    if say_size and any(encoder.progress for encoder, _, _ in wanted):
         print(f"states: {state_files.in_gb(size)} to be computed and kept in the cache", file=sys.stderr)  # noqa: T201
     state_files.check_room(size, None if max_disk is None else int(max_disk * 1e9))
-    for encoder, group in groupby(lacking.values(), key=itemgetter(0)):
+    for encoder, group in groupby(lacking, key=itemgetter(0)):
         encoder.compute([one for _, one in group])
+
+
+def checked_size(wanted: Wanted) -> str:
+    """The size, for humans, of the states that `keep_states` would compute.
+
+    Args:
+        wanted: encoders, parts and layers.
+
+    Raises:
+        DataError: where there is no room for them.
+    """
+    size = _size(_lacking(wanted))
+    state_files.check_room(size, None)
+    return state_files.in_gb(size)
+
+
+def _lacking(wanted: Wanted) -> list[tuple[FrozenEncoder, Lacking]]:
+    """What is not on disk, each block once: two names may stand for one encoder."""
+    found: dict[str, tuple[FrozenEncoder, Lacking]] = {}
+    for encoder, parts, layers in wanted:
+        for one in encoder.missing(parts, layers):
+            found.setdefault(one.block.key, (encoder, one))
+    return [*found.values()]
+
+
+def _size(lacking: Sequence[tuple[FrozenEncoder, Lacking]]) -> int:
+    return sum(encoder.bytes_of([one]) for encoder, one in lacking)
 
 
 def blocks_of(inputs: Inputs, facts: Sequence[str]) -> tuple[list[Block], Ints]:
