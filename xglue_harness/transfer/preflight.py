@@ -24,6 +24,7 @@ from xglue_harness.files import cache_root, nearest_existing, no_room
 from xglue_harness.interventions.run import Scored, intervene
 from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Prepared, predict, prepare
+from xglue_harness.records.converted import converted_from
 from xglue_harness.store.room import working_bytes
 from xglue_harness.store.token_cache import encoder_inputs
 from xglue_harness.store.trainings import Entry, Store
@@ -57,13 +58,14 @@ def try_out(identity: Identity, job: Job) -> Entry | None:
         The training, where it lies in the store; its files have been checked.
 
     Raises:
-        EncoderError: where the encoder can't read some of the text.
+        EncoderError: where the encoder can't read some of the text, or says of its origin what no converter wrote.
         DataError: where a cache can't be written.
         StoreError: where the store can't be written, or its disk has no room for the training.
         RecipeError: where a diagnostic fails.
         TrainingError: where the pretrained encoder's scores are not finite.
     """
     backbone, spec, recipe, world = job.backbone, job.spec, job.recipe, World.current()
+    converted_from(backbone.config)  # which goes into the record
     store = Store()
     key = training_key(backbone, identity, recipe, job.data)
     entry = world.on_main(lambda: store.find(key))
