@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,9 +33,11 @@ from xglue_harness.training.finetune import answers, training_key
 from xglue_harness.transfer.job import compared, context_builder
 
 if TYPE_CHECKING:
+    from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.fingerprint import Identity
     from xglue_harness.encoders.heads import TransferModel
     from xglue_harness.transfer.job import Job
+    from xglue_harness.transfer.leaf import Leaf
 
 logger = logging.getLogger(__name__)
 
@@ -135,21 +137,23 @@ def tokenise(job: Job, *, progress: bool = False) -> None:
         prepare(backbone, spec, recipe, list(leaf.documents.values()), leaf.language, progress=progress)
 
 
-def warn_of_unknown(jobs: Sequence[Job]) -> None:
-    """Say once, for all jobs, in which languages the tokenizer reads much of the test sets' text as unknown.
+def warn_of_unknown(backbone: Backbone, leaves: Iterable[Leaf]) -> None:
+    """Say once, for all tasks, in which languages the tokenizer reads much of the test sets' text as unknown.
 
-    It looks at the first documents; records have the share of all.
+    It looks at the first documents; records of a fine-tuning have the share of all.
+
+    Args:
+        backbone: encoder and tokenizer.
+        leaves: the languages to predict, of any tasks.
     """
-    if not jobs or not World.current().is_main_process:
+    if not World.current().is_main_process:
         return
     texts: dict[str, list[str]] = {}
-    for job in jobs:
-        kind = kind_of(job.spec)
-        for leaf in job.leaves:
-            documents = islice(leaf.documents.values(), _READ)
-            rows = islice((row for document in documents for row in kind.rows_of(document)), _READ)
-            texts.setdefault(leaf.language, []).extend(map(kind.row_text, rows))
-    backbone = jobs[0].backbone
+    for leaf in leaves:
+        kind = kind_of(leaf.spec)
+        documents = islice(leaf.documents.values(), _READ)
+        rows = islice((row for document in documents for row in kind.rows_of(document)), _READ)
+        texts.setdefault(leaf.language, []).extend(map(kind.row_text, rows))
     warn(backbone.name, unknown_shares(backbone.tokenizer, texts))
 
 
