@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.errors import RecipeError
-from xglue_harness.records.schema import NamedRecipe, Rule
+from xglue_harness.records.training_schema import NamedRecipe, Rule
 
 if TYPE_CHECKING:
     from xglue_harness.recipe_files import RecipeFile

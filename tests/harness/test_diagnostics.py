@@ -21,7 +21,8 @@ from xglue_harness.errors import EncoderError, RecipeError
 from xglue_harness.harness.groups import diagnosed
 from xglue_harness.prediction.hidden_states import HiddenStateRecorder
 from xglue_harness.prediction.predict import predict, prepare
-from xglue_harness.records.schema import RunRecord, comparable
+from xglue_harness.records.parts import comparable
+from xglue_harness.records.schema import RunRecord
 from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
 

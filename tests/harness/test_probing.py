@@ -12,10 +12,10 @@ from xglue_harness.cli import app as cli
 from xglue_harness.errors import EncoderError, RecipeError
 from xglue_harness.recipe import Options
 from xglue_harness.records.json_schema import json_schema
+from xglue_harness.records.parts import comparable
 from xglue_harness.records.prediction_cache import saved_predictions
 from xglue_harness.records.predictions import read
 from xglue_harness.records.probe_schema import ProbeRecord
-from xglue_harness.records.schema import comparable
 from xglue_harness.scoring import score_predictions
 
 FROZEN = {"data": "sample", "protocol": "probe", "max_length": 64}

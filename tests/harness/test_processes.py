@@ -20,8 +20,8 @@ from tests.helpers.torchrun import two_processes
 from xglue_harness.errors import EncoderError
 from xglue_harness.harness.processes import prepare_multiprocess
 from xglue_harness.records import predictions
+from xglue_harness.records.parts import comparable
 from xglue_harness.records.prediction_cache import saved_predictions
-from xglue_harness.records.schema import comparable
 from xglue_harness.store.trainings import Store, read_entry
 
 pytestmark = pytest.mark.processes

@@ -33,8 +33,8 @@ from xglue_harness.records.predictions import Header, RowPredictions, encoded
 if TYPE_CHECKING:
     from xglue_harness.benchmark import TaskSpec
     from xglue_harness.probing.files import ResultFiles
+    from xglue_harness.probing.frozen_encoder import FrozenEncoder
     from xglue_harness.probing.run import ProbeScore
-    from xglue_harness.probing.states import FrozenEncoder
 
 BITEXT = "bitext"
 _NO_MTEB = "no result files of mteb: they need pip install 'xglue-harness[mteb]' (Python 3.11 or later)"

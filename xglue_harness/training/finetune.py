@@ -13,7 +13,8 @@ import torch
 from xglue_harness.encoders.cpu_precision import bf16_gain
 from xglue_harness.errors import RecipeError, TrainingError
 from xglue_harness.records.cost_meter import CostMeter
-from xglue_harness.records.schema import Cost, Rule, Session, Training
+from xglue_harness.records.parts import Cost
+from xglue_harness.records.training_schema import Rule, Session, Training
 from xglue_harness.store.trainings import Entry, Store, content_key
 from xglue_harness.training import averaging
 from xglue_harness.training.checkpoint import CheckpointFolder

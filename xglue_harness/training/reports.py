@@ -21,7 +21,7 @@ from xglue_harness.errors import RecipeError
 
 if TYPE_CHECKING:
     from xglue_harness.recipe import TrackerName
-    from xglue_harness.records.schema import Curve, EpochScores
+    from xglue_harness.records.training_schema import Curve, EpochScores
     from xglue_harness.training.distributed import World
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,9 @@ from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
 from xglue_harness.errors import RecipeError
 from xglue_harness.interrupt import is_stop_requested, stopping_after_checkpoints
 from xglue_harness.records.cost_meter import CostMeter, PeakMeter, largest
+from xglue_harness.records.parts import Cost
 from xglue_harness.records.provenance import environment
-from xglue_harness.records.schema import Cost, EpochScores, Gradients, Rule, Session, Training
+from xglue_harness.records.training_schema import EpochScores, Gradients, Rule, Session, Training
 from xglue_harness.store.token_cache import encoder_inputs
 from xglue_harness.training.averaging import add_epoch, can_go_on
 from xglue_harness.training.checkpoint import CheckpointFolder, Counters, Progress, generators, set_generators

@@ -16,16 +16,9 @@ from xglue_harness.interventions.run import Scored, intervene
 from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Predictions, Prepared, predict, prepare
 from xglue_harness.records.cost_meter import CostMeter
-from xglue_harness.records.schema import (
-    Cost,
-    Diagnostics,
-    EpochScores,
-    Evaluation,
-    Interventions,
-    Rule,
-    RuleScore,
-    Selection,
-)
+from xglue_harness.records.parts import Cost
+from xglue_harness.records.schema import Diagnostics, Evaluation, Interventions
+from xglue_harness.records.training_schema import EpochScores, Rule, RuleScore, Selection
 from xglue_harness.training.determinism import seeded
 from xglue_harness.training.distributed import World
 from xglue_harness.training.finetune import FineTuned, finetune, training_key
