@@ -14,12 +14,10 @@ from typing import Any, Protocol
 import torch
 
 from xglue_analysis.calibration import calibrated, shuffled
-from xglue_analysis.cka import cka_grid
-from xglue_analysis.comparison import known, matched
+from xglue_analysis.comparison import at_depth, known
 from xglue_analysis.isotropy import iso_score
 from xglue_analysis.neighbours import NEAREST, nearest
 from xglue_analysis.pairs import Pair
-from xglue_analysis.resampling import Pairwise
 from xglue_analysis.result import DiagnosticResult, Metric
 from xglue_analysis.separability import FOLDS, separability
 from xglue_analysis.spectra import table, totals
@@ -151,15 +149,10 @@ def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[Metric, dict[
         y: ``[other layers + 1, n, e]``.
         seed: of the bootstrap.
     """
-    pairs = matched(len(x) - 1, len(y) - 1)
-    grid = cka_grid(list(x), list(y))
-    debiased, biased = grid.debiased.cpu(), grid.biased.cpu()
-    above = pairs[1:]
-    spread = Pairwise(list(x), list(y)).bootstrap(seed=seed, pairs=above, average=above)
-    rows = [[i, j, *(known(values[i, j]) for values in (debiased, biased, spread.low, spread.high))] for i, j in pairs]
-    mean = float(torch.stack([debiased[i, j] for i, j in above]).nanmean())
+    between = at_depth(list(x), list(y), seed=seed)
     columns = ["layer", "other_layer", "cka", "cka_biased", "low", "high"]
-    return Metric(mean, spread.mean_stderr), {"n": grid.n, "columns": columns, "rows": rows}
+    metric = Metric(between.mean, between.interval.mean_stderr)
+    return metric, {"n": between.n, "columns": columns, "rows": between.rows()}
 
 
 def spectra(context: DiagnosticContext) -> DiagnosticResult:
