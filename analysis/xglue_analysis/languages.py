@@ -57,7 +57,7 @@ def compare_languages(
         replicates: of the bootstrap.
         seed: of both, and of the folds.
         samples: ``[n]``, which sample each text is an option of, as the premise of an XNLI pair.
-        calibrate: whether each measure is compared with its null, which takes several times as long.
+        calibrate: whether each measure is compared with its null, which takes about twice as long.
         progress: show bars.
 
     Raises:
