@@ -70,6 +70,8 @@ def epoch_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
     drawn: set[str] = set()
     for line, (task, metric, run) in enumerate(trainings):
         own = [row for row in rows if (row["task"], row["metric"], row["run"]) == (task, metric, run)]
+        first, last = (end(number(row["epoch"], "an epoch") for row in own) for end in (min, max))
+        margin = 0.05 * (last - first) or 1.0
         for place, panel in enumerate(panels):
             axes = figure.add_subplot(len(trainings), len(panels), line * len(panels) + place + 1)
             here = [row for row in own if row["measure"] in panel]
@@ -81,7 +83,8 @@ def epoch_lines(rows: Sequence[Row], *, title: str | None = None) -> Figure:
             axes.set_ylabel(f"{name} (%)" if panel == SCORES else LABELS.get(panel[0], panel[0]))
             axes.set_title(f"{task}: {run}" if place == 0 else "", loc="left")
             axes.set_xlabel("epoch" if line == len(trainings) - 1 else "")
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+            axes.set_xlim(first - margin, last + margin)  # the same in all panels of a training
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
             plain_ticks(axes)
     legend_below(figure, _handles(languages, drawn))
     return figure

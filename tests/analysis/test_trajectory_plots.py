@@ -41,6 +41,13 @@ def test_a_line_a_language_with_its_interval_and_chance() -> None:
     assert [line.get_ydata().tolist() for line in scores.lines] == [[50], [60], [50], [60]]
     assert (cka.get_ylabel(), scores.get_ylabel()) == ("CKA to the pretrained encoder", "accuracy (%)")
     assert cka.get_xlabel() == "epoch"
+    assert cka.get_xlim() == scores.get_xlim() == pytest.approx((0.9, 3.1))
+
+
+def test_one_epoch_alone_stands_at_a_whole_number() -> None:
+    for axes in epoch_lines([row for row in _rows() if row["epoch"] == 3.0]).axes:
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [2.0, 3.0, 4.0]
 
 
 def test_the_legend_explains_what_is_drawn_and_no_more() -> None:
