@@ -44,7 +44,7 @@ def run(encoder: Path, output: Path) -> None:
     from lm_eval.tasks import TaskManager
 
     import xglue_harness.hook  # noqa: F401
-    from xglue_harness.records.schema import comparable
+    from xglue_harness.records.parts import comparable
     from xglue_harness.resources import tasks_folder
 
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata=RECIPE)

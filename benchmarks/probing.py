@@ -31,8 +31,8 @@ from xglue_harness.encoders.backbone import Backbone
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.kinds import kind_of
 from xglue_harness.probing.encoder import FrozenModel
+from xglue_harness.probing.frozen_encoder import FrozenEncoder
 from xglue_harness.probing.run import probe_task
-from xglue_harness.probing.states import FrozenEncoder
 from xglue_harness.probing.tasks import benchmark, script_code
 
 POOLED = ("nc", "qam")

@@ -35,7 +35,7 @@ import yaml
 
 from benchmarks.rounds import clock, parser_of, spread
 from xglue_harness.benchmark import TASKS
-from xglue_harness.records.schema import comparable
+from xglue_harness.records.parts import comparable
 from xglue_harness.sweeps.jobs import Job, arguments
 from xglue_harness.sweeps.queue import Queue
 from xglue_harness.sweeps.status import standing

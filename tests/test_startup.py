@@ -40,7 +40,7 @@ def _imported_by(*arguments: str) -> set[str]:
     return _imported(f"from xglue_harness.cli import main; main({[*arguments]!r})")
 
 
-SCHEMAS = ("schema", "json_schema", "prompt_schema", "probe_schema")
+SCHEMAS = ("parts", "training_schema", "schema", "json_schema", "prompt_schema", "probe_schema")
 
 
 def _ours(modules: set[str]) -> set[str]:

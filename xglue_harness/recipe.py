@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.errors import RecipeError
-from xglue_harness.records.schema import NamedRecipe, Rule
+from xglue_harness.records.training_schema import NamedRecipe, Rule
 
 if TYPE_CHECKING:
     from xglue_harness.recipe_files import RecipeFile
@@ -110,6 +110,10 @@ class Options(BaseModel):
             "best; average: the mean of all epochs' weights, average_last_K: of the last K"
         ),
     ] = "last"
+    keep_epochs: Annotated[
+        Literal["selected", "all"],
+        Field(description="epochs whose weights the store keeps: those that a rule of select may lead to, or all"),
+    ] = "selected"
     checkpoint_minutes: Annotated[
         float, Field(ge=0, description="time between checkpoints (there is one after each epoch, too)")
     ] = 10

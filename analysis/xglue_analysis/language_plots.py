@@ -211,6 +211,7 @@ def language_lines(
     figure = blank(COLUMN, 0.6 + 1.1 * len(shown), title)
     by = "by chance (CKA: 95%)" if "cka" in shown else "by chance"
     above: Axes | None = None
+    everyone = list(dict.fromkeys(str(row[key]) for row in rows for key in ("language_a", "language_b") if key in row))
     languages: dict[str, Line2D] = {}
     dashed: list[Line2D] = []
     for place, measure in enumerate(shown):
@@ -218,7 +219,8 @@ def language_lines(
         layers = layers_of(lines.values())
         names = list(dict.fromkeys(b if a == pivot else a for a, b in lines))
         axes = figure.add_subplot(len(shown), 1, place + 1, sharex=above)
-        for i, name in enumerate(names):
+        for name in names:
+            i = everyone.index(name)  # the pivot's colour stays free: a language looks as in `space_lines`
             one, other, same = lines.get((pivot, name)), lines.get((name, pivot)), measure in SYMMETRIC
             both = [[_pair(one, other, layer, same), _pair(other, one, layer, same)] for layer in layers]
             y = np.array([sum(directions) / 2 for directions in both])

@@ -18,7 +18,7 @@ from benchmarks.workload import Setting
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from xglue_harness.records.schema import Training
+    from xglue_harness.records.training_schema import Training
     from xglue_harness.training.finetune import FineTuned
 
 WORKERS = 4

@@ -749,3 +749,17 @@ def test_probe_lines_need_a_score() -> None:
     rows = probe_rows(["NC"], ["de", "en"])
     with pytest.raises(ValueError, match="NC of de"):
         plots.probe_lines([{**row, "score": None if row["language"] == "de" else row["score"]} for row in rows])
+
+
+def test_a_language_looks_the_same_with_and_without_the_pivot():
+    names = ("ar", "en", "de")
+    pairs = [
+        {"language_a": a, "language_b": b, "layer": 0, "mexa": 0.5, "mexa_null": 0.1}
+        for a in names
+        for b in names
+        if a != b
+    ]
+    spaces = [{"language": name, "layer": 0, "iso_score": 0.1, "told": 1.0, "chance": 1 / 3} for name in names]
+    lines = plots.language_lines(pairs, measures=("mexa",)).axes[0].lines
+    others = {line.get_label(): line.get_color() for line in plots.space_lines(spaces).axes[0].lines}
+    assert {line.get_label(): line.get_color() for line in lines[:2]} == {name: others[name] for name in ("ar", "de")}

@@ -16,8 +16,9 @@ from xglue_harness.cli import app as cli
 from xglue_harness.encoders.languages import MBART_CODES, NLLB_CODES
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import DataError, EncoderError
+from xglue_harness.probing.frozen_encoder import FrozenEncoder
 from xglue_harness.probing.opening import frozen_encoder
-from xglue_harness.probing.states import FrozenEncoder, keep_states
+from xglue_harness.probing.states import keep_states
 
 TEXTS = ["the dog", "the cat and the dog", "a", "the dog and the cat and the dog and a cat", "one more sentence"]
 

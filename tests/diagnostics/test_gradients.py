@@ -22,7 +22,8 @@ from xglue_harness.encoders.device_inputs import DeviceInputs
 from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.errors import DataError, RecipeError, TrainingError
-from xglue_harness.records.schema import Gradients, comparable
+from xglue_harness.records.parts import comparable
+from xglue_harness.records.training_schema import Gradients
 from xglue_harness.store.trainings import Store
 from xglue_harness.training.checkpoint import Counters, generators
 from xglue_harness.training.determinism import seeded

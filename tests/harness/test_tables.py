@@ -171,6 +171,18 @@ def test_a_task_in_a_table_of_its_own():
     ]
 
 
+def test_what_an_intervention_gains_is_in_the_scores_own_unit():
+    results = _results("xnli", {"en": 0.8, "sw": 0.5})
+    of = {"erase": {"change": {"gain": 0.123, "gain_stderr": 0.01}, "control": {"gain": -0.004, "gain_stderr": 0.01}}}
+    leaf = TASKS["xnli"].leaf("sw")
+    results["configs"][leaf]["metadata"]["xglue"]["interventions"] = {"of": of}
+    results["results"][leaf] |= {"erase_gain,none": 0.123, "erase_control_gain,none": -0.004}
+    rows = {name: cells for name, *cells in map(str.split, render(results, 120).splitlines()[2:])}
+    assert rows["score"][:2] == ["80.0", "50.0"]
+    assert rows["erase_gain"] == ["-", "+12.3", "+12.3"]
+    assert rows["erase_control_gain"] == ["-", "-0.4", "-0.4"]
+
+
 def test_what_marks_the_numbers_stands_above_them():
     results = _results("qam", {"en": 0.8, "de": 0.6, "fr": 0.5}, sample=True, unofficial=["QAM/en.train: 9 rows"])
     results["configs"]["xglue_qam_zs_fr"]["metadata"]["xglue"]["flags"]["collapsed"] = True

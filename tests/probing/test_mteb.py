@@ -17,8 +17,8 @@ from xglue_harness.data import open_source
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import DataError, EncoderError
 from xglue_harness.kinds import kind_of
+from xglue_harness.probing.frozen_encoder import FrozenEncoder
 from xglue_harness.probing.run import probe_task
-from xglue_harness.probing.states import FrozenEncoder
 
 mteb = pytest.importorskip("mteb", reason="needs the extra mteb")
 

@@ -16,10 +16,10 @@ from xglue_harness.data import open_source
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import EncoderError
 from xglue_harness.kinds import kind_of
+from xglue_harness.probing.frozen_encoder import FrozenEncoder
 from xglue_harness.probing.recipe import probe_recipe
 from xglue_harness.probing.run import prepare_probe, probe_task
 from xglue_harness.probing.scores import features
-from xglue_harness.probing.states import FrozenEncoder
 from xglue_harness.scoring import score_predictions
 
 WAYS = {"pooling": "mean", "max_length": 48, "seed": 0, "progress": False}

@@ -11,8 +11,8 @@ import torch
 from tests.helpers import families
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import EncoderError
+from xglue_harness.probing.frozen_encoder import FrozenEncoder
 from xglue_harness.probing.sentence_models import pooling_of, steps_of
-from xglue_harness.probing.states import FrozenEncoder
 
 
 def checkpoint(folder, settings):

@@ -15,7 +15,8 @@ from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.encoders.pooling import pool
 from xglue_harness.errors import DataError, EncoderError
 from xglue_harness.probing import state_files
-from xglue_harness.probing.states import FrozenEncoder, keep_states
+from xglue_harness.probing.frozen_encoder import FrozenEncoder
+from xglue_harness.probing.states import keep_states
 
 TEXTS = ["the dog", "the cat and the dog", "a", "the dog", "the dog and the cat and the dog and a cat"]
 WORDS = [
@@ -245,7 +246,7 @@ def test_states_that_are_not_finite_are_refused(bert, monkeypatch):
     encoder = frozen(bert)
     monkeypatch.setattr(encoder, "pooling", "max")
     part = encoder.texts(TEXTS, "en")
-    monkeypatch.setattr("xglue_harness.probing.states.pool", lambda hidden, *_: hidden[:, 0] * float("inf"))
+    monkeypatch.setattr("xglue_harness.probing.frozen_encoder.pool", lambda hidden, *_: hidden[:, 0] * float("inf"))
     with pytest.raises(EncoderError, match="NaN or infinite"):
         encoder.compute(encoder.missing([part], [2]))
 

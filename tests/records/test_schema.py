@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from xglue_harness import official_metrics
 from xglue_harness.records.json_schema import json_schema
+from xglue_harness.records.parts import SCHEMA_VERSION, OfficialRule, comparable
 from xglue_harness.records.prompt_schema import PromptRecord
-from xglue_harness.records.schema import SCHEMA_VERSION, OfficialRule, RunRecord, comparable
+from xglue_harness.records.schema import RunRecord
 
 COST = {"seconds": 1.5, "tokens_per_second": 100.0, "peak_memory_mb": 300.2, "energy_kwh": None}
 ENVIRONMENT = {

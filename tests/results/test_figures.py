@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.helpers.sweeps import EXAMPLE, write_results
 from xglue_harness.cli.results import app
-from xglue_harness.records.schema import Curve, EpochScores, GradientCost, GradientPoint, Gradients
+from xglue_harness.records.training_schema import Curve, EpochScores, GradientCost, GradientPoint, Gradients
 from xglue_harness.results import figures
 from xglue_harness.results.reading import read_runs
 

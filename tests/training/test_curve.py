@@ -15,7 +15,7 @@ from xglue_harness.encoders.batching import epoch_batches
 from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.encoders.inputs import collate
 from xglue_harness.encoders.tokenising import tokenised
-from xglue_harness.records.schema import Curve
+from xglue_harness.records.training_schema import Curve
 from xglue_harness.store.files import write_sealed
 from xglue_harness.store.trainings import Store
 from xglue_harness.training.checkpoint import Counters

@@ -12,7 +12,7 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.errors import RecipeError
 from xglue_harness.recipe import parse_options
-from xglue_harness.records.schema import Curve, EpochScores
+from xglue_harness.records.training_schema import Curve, EpochScores
 from xglue_harness.store.trainings import Store
 from xglue_harness.training import reports
 from xglue_harness.training.determinism import seeded

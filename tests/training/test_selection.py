@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xglue_harness.records.schema import EpochScores
+from xglue_harness.records.training_schema import EpochScores
 from xglue_harness.training.selection import RULES, Selected, averaged_by, needed, selected
 
 EPOCHS = [

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from xglue_harness.analyze.settings import Settings
-    from xglue_harness.probing.states import FrozenEncoder, Part
+    from xglue_harness.probing.frozen_encoder import FrozenEncoder
+    from xglue_harness.probing.states import Part
 
 _POOLING = {"last": "eos"}
 """What the last real subword is called where states are computed."""

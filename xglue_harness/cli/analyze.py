@@ -104,7 +104,7 @@ def languages_command(
         int | None, typer.Option("--layer", metavar="N", help="Of the matrices; by default the last.")
     ] = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Show every measure beside its null, too; takes several times as long.")
+        bool, typer.Option("--calibrate", help="Show every measure beside its null, too; takes about twice as long.")
     ] = False,
     permutations: Permutations = 100,
     replicates: Replicates = 200,

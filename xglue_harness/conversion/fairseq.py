@@ -15,7 +15,7 @@ from xglue_harness.encoders.backbone import weights_sha256
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import EncoderError
 from xglue_harness.files import file_sha256
-from xglue_harness.records.schema import ConvertedFrom
+from xglue_harness.records.parts import ConvertedFrom
 
 NOTE = "conversion.json"
 """File of a converted checkpoint that says what it was made from."""

@@ -28,7 +28,7 @@ from xglue_harness.encoders.inputs import Inputs, collate, concatenated
 from xglue_harness.encoders.pooling import pool
 from xglue_harness.errors import RecipeError, TrainingError
 from xglue_harness.records.cost_meter import now
-from xglue_harness.records.schema import GradientCost, GradientPoint, Gradients
+from xglue_harness.records.training_schema import GradientCost, GradientPoint, Gradients
 from xglue_harness.store.token_cache import encoder_inputs
 
 if TYPE_CHECKING:

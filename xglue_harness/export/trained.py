@@ -14,7 +14,7 @@ from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.encoders.fingerprint import Identity, identify
 from xglue_harness.errors import EncoderError, StoreError
 from xglue_harness.recipe import Recipe
-from xglue_harness.records.schema import AVERAGE_LAST, EpochScores
+from xglue_harness.records.training_schema import AVERAGE_LAST, EpochScores
 from xglue_harness.store.trainings import Entry, Store, read_entry
 from xglue_harness.training.averaging import has, read
 from xglue_harness.training.model import build_model

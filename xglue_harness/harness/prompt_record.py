@@ -14,9 +14,9 @@ from xglue_harness.encoders.backbone import weights_sha256
 from xglue_harness.encoders.loading import commit_of
 from xglue_harness.harness.language_model import LanguageModel, is_local
 from xglue_harness.harness.model_arguments import made_with
+from xglue_harness.records.parts import Flags
 from xglue_harness.records.prompt_schema import ModelRecord, PromptEvaluation, PromptRecord, PromptSettings
 from xglue_harness.records.provenance import environment
-from xglue_harness.records.schema import Flags
 from xglue_harness.transfer.record import data_record
 
 if TYPE_CHECKING:

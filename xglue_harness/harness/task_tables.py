@@ -14,7 +14,7 @@ from typing import Any
 from xglue_harness.benchmark import ALL_GROUP, SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.columns import aligned
 from xglue_harness.metrics import group_stderr
-from xglue_harness.records.measures import measures
+from xglue_harness.records.measures import gains, measures
 
 SAME = 1e-9
 """Two scores that differ by less are one number: they were summed in another order."""
@@ -47,6 +47,11 @@ class TaskRun:
     def measures(self) -> list[str]:
         """Names of what diagnostics and interventions found in any language."""
         return list(dict.fromkeys(name for record in self.records.values() for name in measures(record)))
+
+    @property
+    def gains(self) -> set[str]:
+        """Those that are differences of two scores."""
+        return {name for record in self.records.values() for name in gains(record)}
 
     @property
     def shared_measures(self) -> list[str]:
@@ -170,8 +175,9 @@ def _rows(run: TaskRun) -> list[list[str]]:
     for name in run.measures:
         if name not in run.shared_measures:
             values = run.values(name)
-            mean = [f"{sum(values.values()) / len(values):.3f}" if values else "-", ""] * several
-            rows.append([name, *(f"{values[one]:.3f}" if one in values else "-" for one in languages), *mean])
+            shown = _points if name in run.gains else _number
+            mean = [shown(sum(values.values()) / len(values)) if values else "-", ""] * several
+            rows.append([name, *(shown(values[one]) if one in values else "-" for one in languages), *mean])
     return rows
 
 
@@ -184,12 +190,21 @@ def _mean_and_gap(values: Mapping[str, float]) -> list[str]:
     numbers = [*values.values()]
     others = [value for language, value in values.items() if language != SOURCE_LANGUAGE]
     english = values.get(SOURCE_LANGUAGE)
-    gap = "-" if english is None or not others else f"{100 * (english - sum(others) / len(others)):+.1f}"
+    gap = "-" if english is None or not others else _points(english - sum(others) / len(others))
     return [_percent(sum(numbers) / len(numbers) if numbers else None), gap]
 
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _points(value: float) -> str:
+    """A difference of scores, in the unit of their table."""
+    return f"{100 * value:+.1f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}"
 
 
 def _overall(metrics: Mapping[str, Mapping[str, Any]], runs: Sequence[TaskRun], width: int) -> Iterator[str]:

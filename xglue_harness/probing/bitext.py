@@ -13,8 +13,9 @@ from xglue_harness.probing.probes import bitext_scores, nearest
 
 if TYPE_CHECKING:
     from xglue_harness.data import Source
+    from xglue_harness.probing.frozen_encoder import FrozenEncoder
     from xglue_harness.probing.probes import Ints
-    from xglue_harness.probing.states import FrozenEncoder, Part
+    from xglue_harness.probing.states import Part
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,15 @@ from mteb.models.model_meta import ModelMeta, ScoringFunction
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.encoders.calling import language_argument
 from xglue_harness.errors import EncoderError
+from xglue_harness.probing.states import keep_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from xglue_harness.benchmark import TaskSpec
+    from xglue_harness.probing.frozen_encoder import FrozenEncoder
     from xglue_harness.probing.probes import Floats
-    from xglue_harness.probing.states import FrozenEncoder, Part
+    from xglue_harness.probing.states import Part
 
 
 class FrozenModel(AbsEncoder):
@@ -83,7 +85,7 @@ class FrozenModel(AbsEncoder):
         return self._states(self._encoder.words(spec, rows, language))
 
     def _states(self, part: Part) -> Floats:
-        self._encoder.compute(self._encoder.missing([part], self._layers))
+        keep_states([(self._encoder, [part], self._layers)], say_size=False)
         return part.states(self._layer)
 
     def _unnamed(self, rows: int) -> list[str]:

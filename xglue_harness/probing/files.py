@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from xglue_harness.data import Source
     from xglue_harness.probing.bitext import BitextProbe, BitextScore
+    from xglue_harness.probing.frozen_encoder import FrozenEncoder
     from xglue_harness.probing.run import ProbeScore, TaskProbe
-    from xglue_harness.probing.states import FrozenEncoder
 
 
 class ResultFiles:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from xglue_harness.encoders.probe import position_limit
 from xglue_harness.errors import EncoderError
+from xglue_harness.probing.frozen_encoder import FrozenEncoder
 from xglue_harness.probing.sentence_models import pooling_of, steps_of
-from xglue_harness.probing.states import FrozenEncoder
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import Backbone

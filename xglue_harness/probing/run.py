@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.kinds import kind_of
+from xglue_harness.probing.frozen_encoder import FrozenEncoder
 from xglue_harness.probing.recipe import ProbeRecipe, probe_recipe
 from xglue_harness.probing.scores import Rows, Scored, fitted, judged
-from xglue_harness.probing.states import FrozenEncoder, Part, keep_states
+from xglue_harness.probing.states import Part, keep_states
 from xglue_harness.probing.training_rows import drawn_rows
 
 if TYPE_CHECKING:

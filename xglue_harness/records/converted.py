@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from xglue_harness.errors import EncoderError
-from xglue_harness.records.schema import ConvertedFrom
+from xglue_harness.records.parts import ConvertedFrom
 from xglue_harness.untrusted.problems import problems_of
 
 

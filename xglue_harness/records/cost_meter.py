@@ -11,7 +11,7 @@ from types import TracebackType
 import torch
 
 from xglue_harness.records import energy
-from xglue_harness.records.schema import Cost
+from xglue_harness.records.parts import Cost
 
 logger = logging.getLogger(__name__)
 

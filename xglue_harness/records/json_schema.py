@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from xglue_harness.records.parts import SCHEMA_VERSION, Record
 from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.prompt_schema import PromptRecord
-from xglue_harness.records.schema import SCHEMA_VERSION, Record, RunRecord
+from xglue_harness.records.schema import RunRecord
 
 
 def json_schema(protocol: Literal["finetune", "prompt", "probe"] = "finetune") -> dict[str, Any]:

@@ -14,6 +14,12 @@ def measures(record: Mapping[str, Any]) -> dict[str, tuple[float, float | None]]
     """
     diagnosed = (record.get("diagnostics") or {}).get("metrics", {})
     found = {name: (metric["value"], metric["stderr"]) for name, metric in diagnosed.items()}
+    return found | gains(record)
+
+
+def gains(record: Mapping[str, Any]) -> dict[str, tuple[float, float | None]]:
+    """What interventions and their controls gain, with standard errors: differences of two scores, in their unit."""
+    found = {}
     for name, one in ((record.get("interventions") or {}).get("of", {})).items():
         for part, label in (("change", "gain"), ("control", "control_gain")):
             found[f"{name}_{label}"] = one[part]["gain"], one[part]["gain_stderr"]

@@ -1,4 +1,4 @@
-"""The record of a prompted language model's number, of the same parts as a run's (`xglue_harness.records.schema`)."""
+"""The record of a prompted language model's number, of the same parts as a run's (`xglue_harness.records.parts`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from xglue_harness.records.schema import (
+from xglue_harness.records.parts import (
     Count,
     Data,
     Environment,

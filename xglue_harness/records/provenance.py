@@ -15,7 +15,7 @@ from typing import Any
 
 from xglue_harness.encoders.cpu_precision import known_bf16_gain, processor
 from xglue_harness.files import file_sha256
-from xglue_harness.records.schema import Environment
+from xglue_harness.records.parts import Environment
 from xglue_harness.resources import PACKAGE
 
 PACKAGES = (
@@ -33,7 +33,8 @@ PACKAGES = (
 )
 
 _DECIDING = ("encoders", "kinds", "prediction", "probing", "store", "training")
-_DECIDING_FILES = ("benchmark.py", "data/official.py", "metrics.py", "recipe.py", "records/schema.py", "scoring.py")
+_RECORDS = ("records/parts.py", "records/schema.py", "records/training_schema.py")
+_DECIDING_FILES = ("benchmark.py", "data/official.py", "metrics.py", "recipe.py", *_RECORDS, "scoring.py")
 _GIT_SECONDS = 5
 _REPOSITORY_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 """Set by git while it runs a hook; they would point at the hook's repository instead of the package's."""

@@ -30,7 +30,8 @@ from xglue_harness.records.results_files import (
     results_files,
     runs_in,
 )
-from xglue_harness.records.schema import RunRecord, Training
+from xglue_harness.records.schema import RunRecord
+from xglue_harness.records.training_schema import Training
 from xglue_harness.store.trainings import MANIFEST, Entry, Store, read_entry
 from xglue_harness.untrusted.problems import problems_of
 

@@ -57,7 +57,7 @@ class Entry:
         folder: where it lies; its name is the key.
         name: of the backbone that was trained first, for people.
         identity: all that decides its weights.
-        training: the record of its training (`xglue_harness.records.schema.Training`).
+        training: the record of its training (`xglue_harness.records.training_schema.Training`).
         weights: file name and sha256 of the weights of each kept epoch.
         averages: the same of the mean of the last epochs' weights, by the number of epochs in it.
     """

@@ -16,7 +16,7 @@ from xglue_harness.files import read_regular, user_path
 from xglue_harness.plain_yaml import parse_yaml
 from xglue_harness.recipe import ONLY_FOR, Options, with_recipe
 from xglue_harness.recipe_files import is_recipe_path
-from xglue_harness.records.schema import Rule
+from xglue_harness.records.training_schema import Rule
 
 LIMIT = 1_000_000
 """Most bytes of a file."""

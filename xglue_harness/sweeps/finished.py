@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from xglue_harness.errors import DataError, StoreError
 from xglue_harness.housekeeping import folder_bytes
 from xglue_harness.records.results_files import read_runs
-from xglue_harness.records.schema import Evaluation, Training
+from xglue_harness.records.schema import Evaluation
+from xglue_harness.records.training_schema import Training
 from xglue_harness.seal import DamagedFileError
 from xglue_harness.store.trainings import Store, read_entry
 from xglue_harness.training.checkpoint import read_progress

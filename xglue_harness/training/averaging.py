@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from xglue_harness.errors import StoreError
-from xglue_harness.records.schema import EpochScores
+from xglue_harness.records.training_schema import EpochScores
 from xglue_harness.seal import DamagedFileError
 from xglue_harness.store.files import write_tensors
 from xglue_harness.training.selection import Selected

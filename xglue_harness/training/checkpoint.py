@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xglue_harness.records.schema import EpochScores, Gradients
+from xglue_harness.records.training_schema import EpochScores, Gradients
 from xglue_harness.seal import DamagedFileError, unsealed_json
 from xglue_harness.store.files import read_tensors, unwritable, write_sealed, write_tensors
 from xglue_harness.training.curve import LearningCurve

@@ -6,7 +6,7 @@ import math
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xglue_harness.records.schema import Curve
+from xglue_harness.records.training_schema import Curve
 
 LOOK_EVERY = 16
 """Steps after which a GPU's losses are looked at: each look waits for the GPU."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
-from xglue_harness.records.schema import EpochScores, NamedRule, Rule
+from xglue_harness.records.training_schema import EpochScores, NamedRule, Rule
 
 RULES: tuple[NamedRule, ...] = get_args(NamedRule)
 _LAST = "average_last_"

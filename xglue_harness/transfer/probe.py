@@ -13,14 +13,14 @@ from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.collapse import constant
 from xglue_harness.data import unofficial
 from xglue_harness.encoders.told_languages import check_languages
-from xglue_harness.probing import state_files
 from xglue_harness.probing.opening import check_packages, frozen_encoder
 from xglue_harness.probing.recipe import probe_recipe
 from xglue_harness.probing.run import ProbeScore, TaskProbe, prepare_probe
+from xglue_harness.probing.states import checked_size, keep_states
 from xglue_harness.records.cost_meter import CostMeter
+from xglue_harness.records.parts import Cost, Flags
 from xglue_harness.records.probe_schema import ProbeEvaluation, ProbeFit, ProbeRecord, ProbeSession
 from xglue_harness.records.provenance import environment
-from xglue_harness.records.schema import Cost, Flags
 from xglue_harness.transfer.job import warn_of_sample, warn_of_unofficial
 from xglue_harness.transfer.record import backbone_record, data_record
 from xglue_harness.transfer.run import Outcome
@@ -28,7 +28,7 @@ from xglue_harness.transfer.run import Outcome
 if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.fingerprint import Identity
-    from xglue_harness.probing.states import FrozenEncoder
+    from xglue_harness.probing.frozen_encoder import FrozenEncoder
     from xglue_harness.transfer.leaf import Leaf
 
 logger = logging.getLogger(__name__)
@@ -108,9 +108,8 @@ def prepare_probe_job(encoders: FrozenEncoders, leaves: Sequence[Leaf]) -> Probe
     recipe = probe_recipe(spec, **ways, seed=seed, train_rows=options.probe_rows)
     documents = {leaf.language: [leaf.documents[number] for number in sorted(leaf.documents)] for leaf in leaves}
     probe = prepare_probe(encoder, spec, recipe, train.dataset, documents)
-    size = encoder.bytes_of(encoder.missing(probe.parts, [layer]))
-    logger.info("%s, states: %s to be computed and kept in the cache", spec.title, state_files.in_gb(size))
-    state_files.check_room(size, None)
+    size = checked_size([(encoder, probe.parts, [layer])])
+    logger.info("%s, states: %s to be computed and kept in the cache", spec.title, size)
     return ProbeJob(leaves, probe, layer, len(train.dataset), dict(train.files), tuple(lines))
 
 
@@ -125,12 +124,12 @@ def run_probe_job(identity: Identity, job: ProbeJob) -> list[Outcome]:
         What came of each of the job's leaves.
 
     Raises:
-        DataError: where states can't be written, or the training rows have a single class.
+        DataError: where states can't be kept, or the training rows have a single class.
         EncoderError: for states that are not finite.
     """
     encoder = job.probe.encoder
     with CostMeter(encoder.backbone.device) as meter:
-        encoder.compute(encoder.missing(job.probe.parts, [job.layer]))
+        keep_states([(encoder, job.probe.parts, [job.layer])], say_size=False)
         found = {score.language: score for score in job.probe.score(job.layer)}
     return [_outcome(job, leaf, found[leaf.language], identity, meter.cost()) for leaf in job.leaves]
 

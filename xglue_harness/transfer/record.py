@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Any
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.data import fingerprint
 from xglue_harness.records.converted import converted_from
+from xglue_harness.records.parts import BackboneRecord, Data, Flags
 from xglue_harness.records.provenance import environment
-from xglue_harness.records.schema import (
-    BackboneRecord,
-    Data,
-    Diagnostics,
-    Evaluation,
-    Flags,
-    Interventions,
-    RunRecord,
-    Selection,
-    Training,
-)
+from xglue_harness.records.schema import Diagnostics, Evaluation, Interventions, RunRecord
+from xglue_harness.records.training_schema import Selection, Training
 
 if TYPE_CHECKING:
     from xglue_harness.encoders.backbone import Backbone

@@ -14,7 +14,7 @@ from xglue_harness.encoders.languages import MBART_CODES
 from xglue_harness.errors import LeaderboardError
 from xglue_harness.published.families import Family
 from xglue_harness.published.tracks import Track, track_problem
-from xglue_harness.records.schema import BackboneRecord, Sha256
+from xglue_harness.records.parts import BackboneRecord, Sha256
 from xglue_harness.untrusted.problems import problems_of
 from xglue_harness.untrusted.text import FROM_LIST, Commit, HubId, Link, Name, Text
 from xglue_harness.untrusted.values import INTEGER_LIMIT, read_yaml

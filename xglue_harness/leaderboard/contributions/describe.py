@@ -29,7 +29,7 @@ from xglue_harness.encoders.pooling import Pooling, default_pooling
 from xglue_harness.encoders.subwords import Frame, pair_frame, plain_ids
 from xglue_harness.leaderboard.contributions.backbones import Backbone, Parameters
 from xglue_harness.records.converted import converted_from
-from xglue_harness.records.schema import ConvertedFrom
+from xglue_harness.records.parts import ConvertedFrom
 
 
 @dataclass(frozen=True)

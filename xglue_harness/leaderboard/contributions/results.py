@@ -18,9 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from xglue_harness.benchmark import LANGUAGES, TASKS, TaskSpec
 from xglue_harness.errors import LeaderboardError
+from xglue_harness.records.parts import Share
 from xglue_harness.records.predictions import RowPredictions
 from xglue_harness.records.probe_schema import ProbeRecord
-from xglue_harness.records.schema import RunRecord, Share
+from xglue_harness.records.schema import RunRecord
 from xglue_harness.scoring import PredictionScores, score_predictions
 from xglue_harness.untrusted.problems import problems_of
 from xglue_harness.untrusted.text import FROM_LIST, Name, Text

@@ -34,7 +34,7 @@ from xglue_harness.leaderboard.contributions.results import (
 )
 from xglue_harness.leaderboard.contributions.tree_files import PARTS, Entry, list_files
 from xglue_harness.published.reference import REFERENCE_LIMIT, REFERENCES
-from xglue_harness.records.schema import Sha256
+from xglue_harness.records.parts import Sha256
 from xglue_harness.untrusted.problems import collect_problems, problems_of
 from xglue_harness.untrusted.text import Text, lines_seen
 from xglue_harness.untrusted.values import read_limited, read_yaml

@@ -14,8 +14,9 @@ from xglue_harness.leaderboard.contributions.results import TOLERANCE, TaskResul
 from xglue_harness.leaderboard.contributions.tree import Tree
 from xglue_harness.leaderboard.validation.probe_checks import probe_problems
 from xglue_harness.recipe_files import recipe_names
+from xglue_harness.records.parts import BackboneRecord
 from xglue_harness.records.probe_schema import ProbeRecord
-from xglue_harness.records.schema import BackboneRecord, RunRecord
+from xglue_harness.records.schema import RunRecord
 
 
 def record_problems(result: TaskResult, tree: Tree, example: bool) -> Iterator[str]:

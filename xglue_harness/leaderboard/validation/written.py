@@ -24,10 +24,11 @@ from xglue_harness.leaderboard.contributions.results import (
 )
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, gold_sha256
 from xglue_harness.recipe_files import recipe_names
+from xglue_harness.records.parts import PredictionsRef
 from xglue_harness.records.predictions import encoded
 from xglue_harness.records.probe_schema import ProbeRecord
 from xglue_harness.records.results_files import WrittenRun, predictions_of
-from xglue_harness.records.schema import PredictionsRef, RunRecord
+from xglue_harness.records.schema import RunRecord
 from xglue_harness.untrusted.problems import problems_of
 
 
