@@ -110,6 +110,10 @@ class Options(BaseModel):
             "best; average: the mean of all epochs' weights, average_last_K: of the last K"
         ),
     ] = "last"
+    keep_epochs: Annotated[
+        Literal["selected", "all"],
+        Field(description="epochs whose weights the store keeps: those that a rule of select may lead to, or all"),
+    ] = "selected"
     checkpoint_minutes: Annotated[
         float, Field(ge=0, description="time between checkpoints (there is one after each epoch, too)")
     ] = 10

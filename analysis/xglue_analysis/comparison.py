@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -94,6 +95,65 @@ def matched(layers: int, others: int) -> list[tuple[int, int]]:
         others: of the second.
     """
     return [(layer, round(layer * others / layers)) for layer in range(layers + 1)]
+
+
+@dataclass(frozen=True)
+class AtDepth:
+    """Debiased CKA of two encoders at the same relative depth, and its mean over the layers above the embeddings.
+
+    Attributes:
+        n: sentences.
+        pairs: of layers, as `matched` has them.
+        debiased: ``[a, b]`` of all pairs of layers.
+        biased: the same of the biased form.
+        interval: bootstrap over sentences, of the pairs above the embeddings and of their mean.
+        null_p95: 95th percentile of the mean when sentences are shuffled; ``None``: not asked for.
+    """
+
+    n: int
+    pairs: list[tuple[int, int]]
+    debiased: torch.Tensor
+    biased: torch.Tensor
+    interval: Interval
+    null_p95: float | None
+
+    @property
+    def mean(self) -> float:
+        """Over the layers above the embeddings."""
+        return float(torch.stack([self.debiased[i, j] for i, j in self.pairs[1:]]).nanmean())
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """95% interval of `mean`: percentiles over replicates."""
+        low, high = torch.nanquantile(self.interval.means, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+        return low, high
+
+    def rows(self) -> list[list[float | int | None]]:
+        """``layer``, ``other_layer``, ``cka``, ``cka_biased``, ``low`` and ``high`` of each pair of layers."""
+        kept = (self.debiased, self.biased, self.interval.low, self.interval.high)
+        return [[i, j, *(known(values[i, j]) for values in kept)] for i, j in self.pairs]
+
+
+def at_depth(xs: Sequence[Array], ys: Sequence[Array], *, seed: int, permutations: int = 0) -> AtDepth:
+    """Compare two encoders at the same relative depth.
+
+    Args:
+        xs: a layers ``[n, d]``; layer 0 is what the embeddings give.
+        ys: b layers ``[n, e]`` on the same sentences.
+        seed: of the bootstrap and of permutations.
+        permutations: for `AtDepth.null_p95`.
+
+    Raises:
+        AnalysisError: as `cka.cka_grid`, and for more than `resampling.PAIRWISE_LIMIT` sentences.
+    """
+    pairs = matched(len(xs) - 1, len(ys) - 1)
+    grid, pairwise, above = cka_grid(xs, ys), Pairwise(xs, ys), pairs[1:]
+    interval = pairwise.bootstrap(seed=seed, pairs=above, average=above)
+    null = None
+    if permutations:
+        draws = pairwise.null(permutations=permutations, seed=seed).debiased
+        null = known(torch.stack([draws[:, i, j] for i, j in above]).nanmean(0).quantile(0.95))
+    return AtDepth(grid.n, pairs, grid.debiased.cpu(), grid.biased.cpu(), interval, null)
 
 
 def _uncertain(null: Null, interval: Interval, change: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -14,11 +14,10 @@ from typing import Any, Protocol
 import torch
 
 from xglue_analysis.calibration import calibrated, shuffled
-from xglue_analysis.cka import cka_grid
-from xglue_analysis.comparison import known, matched
+from xglue_analysis.comparison import at_depth, known
 from xglue_analysis.isotropy import iso_score
-from xglue_analysis.neighbours import NEAREST, found, nearest, overlaps
-from xglue_analysis.resampling import Pairwise
+from xglue_analysis.neighbours import NEAREST, nearest
+from xglue_analysis.pairs import Pair
 from xglue_analysis.result import DiagnosticResult, Metric
 from xglue_analysis.separability import FOLDS, separability
 from xglue_analysis.spectra import table, totals
@@ -82,6 +81,7 @@ def alignment(context: DiagnosticContext) -> DiagnosticResult:
     """
     tuned = {language: context.states("finetuned", language).to(context.device) for language in context.languages}
     source = context.source if context.parallel else None
+    beside = None if source is None else _Source(tuned[source].cpu(), context.seed)
     languages: dict[str, dict[str, Metric]] = {}
     details: dict[str, Any] = {}
     for language, states in tuned.items():
@@ -89,8 +89,8 @@ def alignment(context: DiagnosticContext) -> DiagnosticResult:
         above = [value for value in spread[1:] if value is not None]
         languages[language] = {"iso_score": Metric(sum(above) / len(above))} if above else {}
         details[language] = {"n": states.shape[1], "iso_score": spread}
-        if source is not None and language != source:
-            metrics, rows = _beside(states.cpu(), tuned[source].cpu(), context.seed)
+        if beside is not None and language != source:
+            metrics, rows = beside.measured(states.cpu())
             languages[language] |= {f"{name}_{source}": metric for name, metric in metrics.items()}
             details[language] |= {
                 "columns": ["layer", *rows[0]],
@@ -99,45 +99,46 @@ def alignment(context: DiagnosticContext) -> DiagnosticResult:
     return DiagnosticResult(languages, details=details)
 
 
-def _beside(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[dict[str, Metric], list[dict[str, float | None]]]:
-    """Measures of two languages: means over layers with their standard errors over sentences, and values by layer.
+class _Source:
+    """The language that others are compared with, and all of it that does not depend on them."""
 
-    Args:
-        x: ``[layers + 1, n, d]``.
-        y: the translations.
-        seed: of folds and permutations.
-    """
-    n = x.shape[1]
-    k, folds, orders = min(NEAREST, n - 2), min(FOLDS, n), shuffled(n, PERMUTATIONS, seed)
-    by_sentence: dict[str, list[torch.Tensor]] = {"mutual_knn": [], "mexa": [], "separability": []}
-    rows = []
-    for a, b in zip(x, y, strict=True):
-        one, other, meet = nearest(a, k), nearest(b, k), found(a, b)
-        member, sentences = one.member, torch.arange(n)
-        apart = separability({"x": a, "y": b}, folds=folds, permutations=PERMUTATIONS, seed=seed)
-        values = {
-            "mutual_knn": overlaps(member, other),
-            "mexa": meet.diagonal().double(),
-            "separability": torch.stack([*apart.right.values()]).double().mean(0),
-        }
-        null = {
-            "mutual_knn": calibrated(
-                float(values["mutual_knn"].mean()), torch.stack([overlaps(member, other, o).mean() for o in orders])
-            ),
-            "mexa": calibrated(
-                float(values["mexa"].mean()), torch.stack([meet[sentences, o].double().mean() for o in orders])
-            ),
-            "separability": apart.null,
-        }
-        row: dict[str, float | None] = {}
-        for name, value in values.items():
-            by_sentence[name].append(value)
-            beside = null[name]
-            assert beside is not None  # permutations were asked for
-            row |= {name: float(value.mean()), f"{name}_p": beside.p, f"{name}_calibrated": beside.score}
-        rows.append(row)
-    means = {name: torch.stack(layers[1:]).mean(0) for name, layers in by_sentence.items()}
-    return {name: Metric(float(mean.mean()), float(mean.std()) / n**0.5) for name, mean in means.items()}, rows
+    def __init__(self, states: torch.Tensor, seed: int) -> None:
+        """Args: states ``[layers + 1, n, d]``; seed of folds and permutations."""
+        n = states.shape[1]
+        self._states, self._seed, self._n = states, seed, n
+        self._k, self._folds = min(NEAREST, n - 2), min(FOLDS, n)
+        self._near = [nearest(layer, self._k) for layer in states]
+        self._orders = shuffled(n, PERMUTATIONS, seed)
+
+    def measured(self, states: torch.Tensor) -> tuple[dict[str, Metric], list[dict[str, float | None]]]:
+        """Measures of translations: means over layers with standard errors over sentences, and values by layer.
+
+        Args:
+            states: ``[layers + 1, n, d]``.
+        """
+        by_sentence: dict[str, list[torch.Tensor]] = {"mutual_knn": [], "mexa": [], "separability": []}
+        rows = []
+        for a, b, near in zip(states, self._states, self._near, strict=True):
+            pair = Pair(a, b, (nearest(a, self._k), near))
+            apart = separability({"x": a, "y": b}, folds=self._folds, permutations=PERMUTATIONS, seed=self._seed)
+            values = {
+                "mutual_knn": pair.overlap,
+                "mexa": pair.meeting,
+                "separability": torch.stack([*apart.right.values()]).double().mean(0),
+            }
+            drawn = pair.null(self._orders, ("mutual_knn", "mexa"))
+            null = {name: calibrated(float(values[name].mean()), draws) for name, draws in drawn.items()}
+            assert apart.null is not None  # permutations were asked for
+            null["separability"] = apart.null
+            row: dict[str, float | None] = {}
+            for name, value in values.items():
+                by_sentence[name].append(value)
+                row |= {name: float(value.mean()), f"{name}_p": null[name].p, f"{name}_calibrated": null[name].score}
+            rows.append(row)
+        means = {name: torch.stack(layers[1:]).mean(0) for name, layers in by_sentence.items()}
+        return {
+            name: Metric(float(mean.mean()), float(mean.std()) / self._n**0.5) for name, mean in means.items()
+        }, rows
 
 
 def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[Metric, dict[str, Any]]:
@@ -148,15 +149,10 @@ def compared(x: torch.Tensor, y: torch.Tensor, seed: int) -> tuple[Metric, dict[
         y: ``[other layers + 1, n, e]``.
         seed: of the bootstrap.
     """
-    pairs = matched(len(x) - 1, len(y) - 1)
-    grid = cka_grid(list(x), list(y))
-    debiased, biased = grid.debiased.cpu(), grid.biased.cpu()
-    above = pairs[1:]
-    spread = Pairwise(list(x), list(y)).bootstrap(seed=seed, pairs=above, average=above)
-    rows = [[i, j, *(known(values[i, j]) for values in (debiased, biased, spread.low, spread.high))] for i, j in pairs]
-    mean = float(torch.stack([debiased[i, j] for i, j in above]).nanmean())
+    between = at_depth(list(x), list(y), seed=seed)
     columns = ["layer", "other_layer", "cka", "cka_biased", "low", "high"]
-    return Metric(mean, spread.mean_stderr), {"n": grid.n, "columns": columns, "rows": rows}
+    metric = Metric(between.mean, between.interval.mean_stderr)
+    return metric, {"n": between.n, "columns": columns, "rows": between.rows()}
 
 
 def spectra(context: DiagnosticContext) -> DiagnosticResult:

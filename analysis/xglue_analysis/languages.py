@@ -25,9 +25,6 @@ from xglue_analysis.pairs import Pair
 from xglue_analysis.resampling import PAIRWISE_LIMIT, Pairwise
 from xglue_analysis.separability import FOLDS, Separability, separability
 
-NEIGHBOURS = 10
-"""Neighbours of CSLS, as Conneau et al. 2018 have them; fewer where there are fewer sentences."""
-
 CALIBRATED = ("cka", "anc", "p1_cosine", "p1_csls", "mutual_knn", "mexa", "separability")
 """Measures of a pair that can be shown beside their null."""
 
@@ -78,21 +75,21 @@ def compare_languages(
         columns, draws = _cka(at, permutations, replicates, seed)
         near = [nearest(x, min(NEAREST, n - 2)) for x in at]
         for i, j in pairs:
-            pair = Pair(at[i], at[j], (near[i], near[j]), min(NEIGHBOURS, n - 1))
+            pair = Pair(at[i], at[j], (near[i], near[j]))
             apart = _apart({names[i]: at[i], names[j]: at[j]}, permutations if calibrate else 0, seed)
             shared: dict[str, Any] = {"layer": layer, "n": n, "d": d}
             shared |= {name: known(values[i, j]) for name, values in columns.items()}
             shared |= {name: known(value) for name, value in pair.values().items()}
             shared["constant"] = int(shared["constant"] or 0)
             shared["separability"] = apart.accuracy
+            null = {"cka": draws[:, i, j], **pair.null(orders)} if calibrate else {}
             if samples is not None:
                 for name, strict in (("dali", False), ("dali_strict", True)):
                     shared[name] = known(dali(at[i], at[j], samples, strict=strict))
             for a, b, backward in ((i, j, False), (j, i, True)):
                 row = {"language_a": names[a], "language_b": names[b], **shared, **pair.found(backward=backward)}
                 if calibrate:
-                    null = {"cka": draws[:, i, j], **pair.null(orders, backward=backward)}
-                    row |= dict(_beside(row, null, apart))
+                    row |= dict(_beside(row, {**null, **pair.null_of_found(orders, backward=backward)}, apart))
                 rows.append(row)
             bar.update()
     bar.close()
@@ -159,14 +156,15 @@ def _beside(
     row: Mapping[str, Any], null: Mapping[str, torch.Tensor], apart: Separability
 ) -> Iterator[tuple[str, float | None]]:
     """Columns that compare measures with their nulls."""
-    for measure, drawn in null.items():
+    for measure in CALIBRATED:
         value = row[measure]
-        got = calibrated(float("nan") if value is None else value, drawn)
+        if measure == "separability":
+            assert apart.null is not None  # permutations were asked for
+            got = apart.null
+        else:
+            got = calibrated(float("nan") if value is None else value, null[measure])
         yield f"{measure}_p", known(got.p)
         yield f"{measure}_calibrated", known(got.score)
-    if apart.null is not None:
-        yield "separability_p", apart.null.p
-        yield "separability_calibrated", apart.null.score
 
 
 def _cka(

@@ -48,6 +48,7 @@ class Interval:
         stderr: ``[a, b]``, standard deviation over replicates.
         mean_stderr: the same of the mean over those pairs that a caller asks for; NaN where it asks for none.
         replicates: how many were drawn.
+        means: ``[replicates]``, that mean in each of them; of one seed and as many sentences, draw by draw the same.
     """
 
     low: torch.Tensor
@@ -55,6 +56,7 @@ class Interval:
     stderr: torch.Tensor
     mean_stderr: float
     replicates: int
+    means: torch.Tensor
 
 
 class Pairwise:
@@ -155,8 +157,9 @@ class Pairwise:
             values[i, j] = torch.where(scale > 0, cross / scale, torch.nan).cpu()
         tail = (1 - level) / 2
         low, high = torch.nanquantile(values, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=-1)
-        means = torch.stack([values[i, j] for i, j in average]).nanmean(0) if average else torch.full((2,), math.nan)
-        return Interval(low, high, _deviation(values), float(_deviation(means)), replicates)
+        averaged = [values[i, j] for i, j in average] or [torch.full_like(values[0, 0], math.nan)]
+        means = torch.stack(averaged).nanmean(0)
+        return Interval(low, high, _deviation(values), float(_deviation(means)), replicates, means)
 
     def leave_one_out(self) -> torch.Tensor:
         """Debiased CKA without each sentence in turn, in closed form.

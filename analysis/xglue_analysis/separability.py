@@ -21,6 +21,9 @@ from xglue_analysis.neighbours import finite
 FOLDS = 5
 SHRINKAGE = 0.01
 
+_BLOCK = 1 << 22
+"""Numbers that the permutations which are computed at a time may take."""
+
 
 @dataclass(frozen=True)
 class Separability:
@@ -63,70 +66,88 @@ def separability(
         raise AnalysisError(
             f"shapes {[tuple(side.shape) for side in sides]}: give two languages at least, as parallel rows"
         )
-    n = len(sides[0])
+    n, count = len(sides[0]), len(names)
     if not 2 <= folds <= n:
         raise AnalysisError(f"{folds} folds of {n} sentences: give at least 2, and no more than there are sentences")
     generator = torch.Generator().manual_seed(seed)
     fold = torch.randperm(n, generator=generator) % folds
     cloud = torch.stack(sides, dim=1)  # [n, languages, d]
-    cloud = cloud - cloud.mean((0, 1))
-    probes = [_Fold(cloud, fold == number) for number in range(folds)]
-    own = torch.arange(len(names)).repeat(n, 1)
-    right = _right(probes, own)
+    probes = _Probes(cloud - cloud.mean((0, 1)), fold, folds)
+    right = probes.right(torch.arange(count).repeat(1, n, 1))[0]
     null = None
     if permutations:
-        drawn = [
-            _right(probes, torch.rand(n, len(names), generator=generator).argsort(1)).double().mean()
-            for _ in range(permutations)
-        ]
-        null = calibrated(float(right.double().mean()), torch.stack(drawn))
+        drawn, block = [], max(1, _BLOCK // (n * count * count))
+        for start in range(0, permutations, block):
+            some = range(start, min(start + block, permutations))
+            labels = torch.stack([torch.rand(n, count, generator=generator).argsort(1) for _ in some])
+            drawn.append(probes.right(labels).double().mean((1, 2)))
+        null = calibrated(float(right.double().mean()), torch.cat(drawn))
     each = right.double().mean(0)
     return Separability(
         float(right.double().mean()),
         {name: float(each[place]) for place, name in enumerate(names)},
-        1 / len(names),
+        1 / count,
         {name: right[:, place] for place, name in enumerate(names)},
         null,
     )
 
 
-class _Fold:
-    """One fold, with all that does not depend on which language a sentence is said to be of."""
+class _Probes:
+    """A probe for each fold, with all that does not depend on which language a sentence is said to be of."""
 
-    def __init__(self, cloud: torch.Tensor, held_out: torch.Tensor) -> None:
-        """Args: cloud ``[n, languages, d]``; held_out ``[n]``, which sentences are tested."""
-        self.held_out = held_out
-        self.train, self.test = cloud[~held_out], cloud[held_out]
-        rows = self.train.flatten(0, 1)
-        self.middle = rows.mean(0)
-        free = rows - self.middle
-        total = free.T @ free / len(rows)
-        shrunk = SHRINKAGE * total.trace() / len(total)
-        total.diagonal().add_(shrunk.clamp_min(torch.finfo(torch.float64).tiny))
-        self.factor = torch.linalg.cholesky(total)
+    def __init__(self, cloud: torch.Tensor, fold: torch.Tensor, folds: int) -> None:
+        """Args: cloud ``[n, languages, d]``, centred; fold ``[n]``, in which each sentence is tested; how many."""
+        self._count, self._n = cloud.shape[1], len(cloud)
+        self._held = [fold == number for number in range(folds)]
+        self._tests = [cloud[held] for held in self._held]
+        moments = [(rows := test.flatten(0, 1)).T @ rows for test in self._tests]
+        sums, moment = cloud.sum((0, 1)), torch.stack(moments).sum(0)
+        self._middles, self._factors = [], []
+        for test, own in zip(self._tests, moments, strict=True):
+            trained = (self._n - len(test)) * self._count
+            middle = (sums - test.sum((0, 1))) / trained
+            total = (moment - own) / trained - middle[:, None] * middle
+            shrunk = SHRINKAGE * total.trace() / len(total)
+            total.diagonal().add_(shrunk.clamp_min(torch.finfo(torch.float64).tiny))
+            self._middles.append(middle)
+            self._factors.append(torch.linalg.cholesky(total))
 
     def right(self, labels: torch.Tensor) -> torch.Tensor:
-        """Whether each tested sentence's language is found, ``[tested, languages]``.
+        """Whether each sentence's language is found by the probe that has not seen it, ``[K, n, languages]``.
 
         Args:
-            labels: ``[n, languages]``, the language that each is said to be of: a permutation in every row.
+            labels: ``[K, n, languages]``, the language that each is said to be of: a permutation in every row.
         """
-        told, asked = labels[~self.held_out], labels[self.held_out]
-        count = labels.shape[1]
-        means = torch.stack([self.train[told == label].mean(0) for label in range(count)]) - self.middle
-        # T is the covariance of all rows, W that within languages: T = W + UᵀU, and W⁻¹ by Woodbury from T⁻¹.
-        between = means / count**0.5
-        solved = torch.cholesky_solve(between.T, self.factor)  # T⁻¹Uᵀ, [d, languages]
-        inner = torch.eye(count, dtype=means.dtype, device=means.device) - between @ solved
-        weights = (solved + solved @ torch.linalg.solve(inner, between @ solved)) * count**0.5  # W⁻¹ of the means
-        offsets = (means * weights.T).sum(1) / 2
-        scores = (self.test - self.middle) @ weights - offsets
-        right: torch.Tensor = scores.argmax(-1) == asked
-        return right
+        found = torch.zeros(labels.shape, dtype=torch.bool)
+        asked = [labels[:, held] for held in self._held]
+        sums = [self._sums(test, own) for test, own in zip(self._tests, asked, strict=True)]
+        total = torch.stack(sums).sum(0)
+        for number, (held, test) in enumerate(zip(self._held, self._tests, strict=True)):
+            middle = self._middles[number]
+            means = (total - sums[number]) / (self._n - len(test)) - middle
+            weights, offsets = _discriminants(means, self._factors[number])
+            scores = torch.einsum("tld,kdc->ktlc", test - middle, weights) - offsets[:, None, None]
+            found[:, held] = scores.argmax(-1).cpu() == asked[number]
+        return found
+
+    def _sums(self, rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Sum of the states that are said to be of each language, ``[K, languages, d]``."""
+        one_hot = labels.flatten(1)[:, None] == torch.arange(self._count)[:, None]
+        return one_hot.to(rows) @ rows.flatten(0, 1)
 
 
-def _right(probes: list[_Fold], labels: torch.Tensor) -> torch.Tensor:
-    found = torch.zeros(labels.shape, dtype=torch.bool)
-    for probe in probes:
-        found[probe.held_out] = probe.right(labels).cpu()
-    return found
+def _discriminants(means: torch.Tensor, factor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a state is multiplied with for its scores, ``[K, d, languages]``, and what is taken off, ``[K, languages]``.
+
+    T is the covariance of all rows, W that within languages: ``T = W + UᵀU``, and W⁻¹ by Woodbury from T⁻¹.
+
+    Args:
+        means: of the languages, ``[K, languages, d]``, less that of all.
+        factor: of T, ``[d, d]``, by Cholesky.
+    """
+    count = means.shape[1]
+    between = means / count**0.5
+    solved = torch.cholesky_solve(between.flatten(0, 1).T, factor).T.reshape(between.shape).mT  # T⁻¹Uᵀ
+    inner = torch.eye(count, dtype=means.dtype, device=means.device) - between @ solved
+    weights = (solved + solved @ torch.linalg.solve(inner, between @ solved)) * count**0.5  # W⁻¹ of the means
+    return weights, (means * weights.mT).sum(-1) / 2

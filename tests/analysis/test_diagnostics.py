@@ -9,6 +9,7 @@ import torch
 
 from xglue_analysis import diagnostics
 from xglue_analysis.isotropy import iso_score
+from xglue_analysis.languages import compare_languages
 from xglue_analysis.neighbours import mexa, mutual_knn
 from xglue_analysis.result import Metric
 
@@ -74,3 +75,25 @@ def test_without_translations_alignment_says_how_each_language_fills_its_space()
     result, states = _alignment(parallel=False)
     expected = sum(iso_score(states["sw"][layer]) for layer in range(1, 4)) / 3
     assert result.languages["sw"] == {"iso_score": Metric(pytest.approx(expected, abs=1e-6))}
+
+
+def test_alignment_agrees_with_the_table_of_languages_layer_by_layer():
+    result, states = _alignment(parallel=True)
+    table = compare_languages(
+        {"de": states["de"], "en": states["en"]}, permutations=diagnostics.PERMUTATIONS, seed=3, calibrate=True
+    )
+    details = result.details["de"]
+    rows = [dict(zip(details["columns"], row, strict=True)) for row in details["rows"]]
+    for row, other in zip(rows, table[::2], strict=True):
+        assert other["language_a"] == "de"
+        assert row == {name: other[name] for name in row}
+
+
+def test_neighbours_of_english_are_found_once_a_layer(monkeypatch):
+    asked = []
+    nearest = diagnostics.nearest
+    monkeypatch.setattr(diagnostics, "nearest", lambda layer, k: asked.append(layer) or nearest(layer, k))
+    _, states = _alignment(parallel=True)
+    english = [layer for layer in asked if any(torch.equal(layer, own) for own in states["en"])]
+    assert len(english) == 4
+    assert len(asked) == 3 * 4

@@ -9,6 +9,7 @@ from xglue_analysis.cka import cka
 from xglue_analysis.isotropy import iso_score, mean_cosine
 from xglue_analysis.languages import CALIBRATED, compare_languages, language_spaces
 from xglue_analysis.neighbours import dali, mexa, mutual_knn
+from xglue_analysis.pairs import WITHOUT_DIRECTION, Pair
 from xglue_analysis.separability import separability
 
 
@@ -85,3 +86,17 @@ def test_spaces_of_single_languages(states):
         assert row["chance"] == pytest.approx(1 / 3)
         assert 0 <= row["separability_calibrated"] < 1
     assert "separability_p" not in language_spaces(states)[0]
+
+
+def test_nulls_without_a_direction_are_drawn_once_a_pair(states, monkeypatch):
+    asked = []
+    null = Pair.null
+    monkeypatch.setattr(Pair, "null", lambda self, orders: asked.append(self) or null(self, orders))
+    rows = compare_languages(states, permutations=19, replicates=20, calibrate=True)
+    assert len(asked) == len(rows) / 2 == 2 * 3
+    there, back = (
+        [row for row in rows if (row["language_a"], row["language_b"]) == ab] for ab in (("en", "de"), ("de", "en"))
+    )
+    for name in ("cka", *WITHOUT_DIRECTION, "separability"):
+        assert [row[f"{name}_calibrated"] for row in there] == [row[f"{name}_calibrated"] for row in back], name
+    assert list(rows[0])[-2 * len(CALIBRATED) :: 2] == [f"{name}_p" for name in CALIBRATED]

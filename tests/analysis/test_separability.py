@@ -1,5 +1,7 @@
 """Languages told apart by linear discriminant analysis, against scikit-learn's."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.separability import SHRINKAGE, separability
+
+module = sys.modules["xglue_analysis.separability"]  # a function of that name hides it
 
 
 def _states(apart, n=60, d=5, languages=("en", "de", "sw"), seed=0):
@@ -24,20 +28,24 @@ class _Covariance:
         return self
 
 
-def _by_sklearn(states, folds, seed):
-    """The same folds, with the covariance of the probe: within languages, shrunk by a share of the mean of all."""
+def _by_sklearn(states, folds, seed, said=None):
+    """The same folds, with the covariance of the probe: within languages, shrunk by a share of the mean of all.
+
+    ``said``, ``[n, languages]``, is which language each sentence is said to be of.
+    """
     names, n = list(states), len(next(iter(states.values())))
     fold = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).numpy() % folds
     right = np.zeros((n, len(names)), bool)
+    said = np.tile(np.arange(len(names)), (n, 1)) if said is None else said
     for number in range(folds):
         train = np.concatenate([states[name][fold != number] for name in names])
-        labels = np.repeat(np.arange(len(names)), (fold != number).sum())
+        labels = said[fold != number].T.flatten()
         shrunk = SHRINKAGE * np.trace(np.cov(train.T, bias=True)) / train.shape[1]
 
         model = LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=_Covariance(shrunk), priors=[1 / 3] * 3)
         model.fit(train, labels)
         for place, name in enumerate(names):
-            right[fold == number, place] = model.predict(states[name][fold == number]) == place
+            right[fold == number, place] = model.predict(states[name][fold == number]) == said[fold == number, place]
     return right
 
 
@@ -67,6 +75,20 @@ def test_the_null_shuffles_languages_within_a_sentence():
     assert found.null.mean == pytest.approx(1 / 3, abs=0.06)
     assert 0.5 < found.null.score < 1
     assert separability(_states(3.0), permutations=39).null == found.null
+
+
+@pytest.mark.parametrize("block", [1, 1 << 22])
+def test_the_null_is_that_probe_fitted_anew_for_each_shuffling(block, monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK", block)
+    states = _states(1.0, n=61)  # folds of different sizes
+    generator = torch.Generator().manual_seed(7)
+    torch.randperm(61, generator=generator)  # the folds
+    drawn = [
+        _by_sklearn(states, 4, 7, torch.rand(61, 3, generator=generator).argsort(1).numpy()).mean() for _ in range(9)
+    ]
+    found = separability(states, folds=4, permutations=9, seed=7)
+    assert found.null.mean == pytest.approx(np.mean(drawn))
+    assert found.null.threshold == pytest.approx(max(*drawn, found.accuracy))
 
 
 def test_more_dimensions_than_sentences():

@@ -140,3 +140,14 @@ def test_parallel_texts_are_mined(probe, tmp_path):
 def test_what_can_not_be_done_is_one_clear_error(probe, arguments, said):
     data = () if "--languages" in arguments else ("--languages", "en,es")
     assert said in probe("--data", "sample", *arguments, *data, status=2)
+
+
+def test_text_that_the_tokenizer_does_not_know_is_told(probe, tmp_path):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "en.txt").write_text("".join(f"the same words {n}\n" for n in range(8)))
+    (texts / "th.txt").write_text("".join(f"ꙮ ꙮ ꙮ {n}\n" for n in range(8)))
+    printed = " ".join(probe("--tasks", "bitext", "--parallel", texts).out.split())
+    assert "reads much text as unknown" in printed
+    assert printed.partition("share of unknown subwords: ")[2].startswith("th ")
+    assert json.loads((probe.out / "probes.json").read_text())["unknown_subwords"]["th"] > 0.5

@@ -1,7 +1,10 @@
 """Checkpoints of fairseq, converted: the same states, the same subwords, and nothing of a pickle is run."""
 
+import hashlib
 import json
+import math
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,10 +17,14 @@ from transformers import AutoModel, AutoTokenizer
 
 from tests.helpers import fairseq
 from tests.helpers.families import texts
-from xglue_harness.conversion.fairseq import convert
-from xglue_harness.conversion.fairseq_file import read_dictionary, read_model
+from xglue_harness.conversion.fairseq import VERSION, convert
+from xglue_harness.conversion.fairseq_file import FairseqModel, read_dictionary, read_model
+from xglue_harness.conversion.fairseq_stacks import convert_stacks, sinusoids
+from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import EncoderError
+from xglue_harness.records.converted import converted_from
+from xglue_harness.transfer.record import backbone_record
 
 SENTENCES = [text for language in ("en", "fr", "es", "ru") for text in texts()[language]]
 MODELS = {"bart-lm": "bart", "bart-mt": "mbart", "mlm": "marian", "clm": "xglm"}
@@ -111,13 +118,103 @@ def test_a_language_model_reads_left_to_right(made):
 def test_what_was_made_from_what_is_kept(made):
     _, folder, conversion = made["mlm"]
     kept = json.loads((folder / "conversion.json").read_text())
-    assert set(kept["files"]) == {"checkpoint_best.pt", "dict.txt", "spm.model"}
-    assert all(len(digest) == 64 for digest in kept["files"].values())
+    files = zip(("checkpoint", "dictionary", "sentencepiece"), made["mlm"][0].files, strict=True)
+    assert kept["files"] == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files}
     assert kept["task"] == "masked_lm"
     assert kept["layers"] == fairseq.LAYERS
     assert kept["parameters"] == conversion.parameters
     assert "encoder.sentence_encoder.segment_embeddings.weight" in kept["left_out"]
     assert not any("layers" in name for name in kept["left_out"])
+
+
+@pytest.mark.parametrize("kind", fairseq.KINDS)
+def test_the_same_files_become_the_same_bytes(made, tmp_path, kind):
+    """Under other names and in another place, too: nothing of these is kept."""
+    checkpoint, folder, conversion = made[kind]
+    named = [tmp_path / name for name in ("model.pt", "symbols", "pieces")]
+    for path, copy in zip(checkpoint.files, named, strict=True):
+        shutil.copyfile(path, copy)
+    assert convert(*named, tmp_path / "again") == conversion
+    written = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == written
+
+
+@pytest.mark.parametrize("kind", fairseq.KINDS)
+def test_a_converted_checkpoint_says_what_it_was_made_from(made, kind):
+    checkpoint, folder, conversion = made[kind]
+    backbone = load_backbone(str(folder), torch.device("cpu"))
+    noted = converted_from(backbone.config)
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in checkpoint.files]
+    assert [noted.checkpoint_sha256, noted.dictionary_sha256, noted.sentencepiece_sha256] == hashes
+    assert (noted.converter, noted.version) == ("fairseq", VERSION)
+    identity = identify(backbone)
+    assert noted.encoder_sha256 == conversion.encoder_sha256 == identity.weights
+    assert backbone_record(backbone, identity).converted_from == noted
+    del backbone.encoder.config.xglue_converted_from
+    assert identify(backbone).config == identity.config  # it changes nothing that is computed
+
+
+def test_what_changed_since_shows_by_its_weights(made, tmp_path):
+    """Trained on and saved by transformers, which keeps the note."""
+    _, folder, conversion = made["mlm"]
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    model = AutoModel.from_pretrained(tmp_path)
+    with torch.no_grad():
+        model.encoder.layers[0].fc1.bias[0] += 1
+    model.save_pretrained(tmp_path)
+    backbone = load_backbone(str(tmp_path), torch.device("cpu"))
+    noted = converted_from(backbone.config)
+    assert noted.encoder_sha256 == conversion.encoder_sha256 != identify(backbone).weights
+
+
+def test_a_note_that_no_converter_wrote_is_refused(made, tmp_path):
+    shutil.copytree(made["mlm"][1], tmp_path / "edited")
+    file = tmp_path / "edited" / "config.json"
+    value = json.loads(file.read_text())
+    value["xglue_converted_from"].pop("dictionary_sha256")
+    file.write_text(json.dumps(value))
+    backbone = load_backbone(str(tmp_path / "edited"), torch.device("cpu"))
+    with pytest.raises(EncoderError, match=r"xglue_converted_from: dictionary_sha256: Field required: convert the"):
+        converted_from(backbone.config)
+
+
+GOLDEN = {
+    1: {
+        "bart-lm": "2edbd7107337c7a1",
+        "bart-mt": "94e8049bb58a1596",
+        "mlm": "e26d64c258097488",
+        "clm": "3cc58bfeeddebb33",
+    },
+}
+"""Start of the SHA-256 of converted weights, by version of the converter and kind."""
+
+
+@pytest.mark.parametrize("kind", fairseq.KINDS)
+def test_one_version_of_the_converter_makes_one_set_of_weights(kind):
+    """Where this fails, raise VERSION and add a line: results of older conversions are of other weights."""
+    rows = 50
+    numbers = {
+        name: (torch.arange(tensor.numel()) % 97 - 48).view(tensor.shape) / 64
+        for name, tensor in fairseq.WEIGHTS[kind](rows).items()
+    }
+    numbers = {name: tensor for name, tensor in numbers.items() if not name.endswith("version")}
+    converted = convert_stacks(FairseqModel(fairseq.OPTIONS[kind], numbers)).weights
+    digest = hashlib.sha256()
+    for name in sorted(converted):
+        digest.update(name.encode() + converted[name].contiguous().numpy().tobytes())
+    assert digest.hexdigest()[:16] == GOLDEN[VERSION][kind]
+
+
+def test_sinusoids_are_rounded_from_fp64():
+    """To the nearest fp32, so that every processor makes the same; by mathematics of Python's own."""
+    table = sinusoids(300, 10)
+    scale = np.float32(-(math.log(10000) / 4))
+    for place in (0, 1, 17, 299):
+        for number in range(5):
+            rate = np.float32(math.exp(np.float32(number) * scale))
+            angle = float(np.float32(place + 2) * rate)
+            assert table[place, number].item() == float(np.float32(math.sin(angle)))
+            assert table[place, 5 + number].item() == float(np.float32(math.cos(angle)))
 
 
 def test_options_of_newer_fairseq_and_half_precision(tmp_path):

@@ -16,6 +16,7 @@ from xglue_analysis import cka
 from xglue_harness.benchmark import TASKS
 from xglue_harness.diagnostics import run as diagnostics
 from xglue_harness.diagnostics.context import LEAST, ContextBuilder, DocumentSample, first_inputs, sampled
+from xglue_harness.diagnostics.epochs import EpochModels
 from xglue_harness.errors import EncoderError, RecipeError
 from xglue_harness.harness.groups import diagnosed
 from xglue_harness.prediction.hidden_states import HiddenStateRecorder
@@ -26,6 +27,7 @@ from xglue_harness.training.distributed import World
 from xglue_harness.training.model import build_model
 
 BOTH = {"diagnostics": ["cka", "spectra"]}
+NO_EPOCHS = EpochModels((), lambda _: pytest.fail("no epoch is looked at"))
 
 
 def _record(results, leaf):
@@ -256,7 +258,7 @@ def test_states_from_the_evaluation_are_those_of_a_pass_of_their_own(task):
     parts = {language: prepare(body, spec, chosen, rows, language) for language in ("en", "de")}
     builder = ContextBuilder(spec, World(), {language: (documents, part) for language, part in parts.items()}, 10, list)
     predict(model, body, chosen, list(parts.values()), progress=False, recorder=builder.recorder)
-    study = builder.build(chosen, model, {"pretrained": body})
+    study = builder.build(chosen, model, {"pretrained": body}, NO_EPOCHS)
     taken = study.states("finetuned", "de")
     study._states.clear()
     again = study.states("finetuned", "de")
@@ -294,7 +296,7 @@ def test_the_pretrained_encoder_stays_as_it_was(evaluate, tiny):
     builder = ContextBuilder(spec, World(), parts, None, list)
     model = build_model(body, spec, chosen)
     predict(model, body, chosen, [parts["en"][1]], progress=False, recorder=builder.recorder)
-    study = builder.build(chosen, model, {"pretrained": body})
+    study = builder.build(chosen, model, {"pretrained": body}, NO_EPOCHS)
     x, y = study.states("finetuned", "en")[2], study.states("pretrained", "en")[2]
     assert cka(x, y) == pytest.approx(1, abs=1e-6), "nothing was trained"
     assert all(torch.equal(before[name], weight) for name, weight in body.encoder.state_dict().items())

@@ -10,6 +10,7 @@ import pytest
 from xglue_harness.benchmark import TASKS
 from xglue_harness.cli import app as cli
 from xglue_harness.errors import EncoderError, RecipeError
+from xglue_harness.harness import requests
 from xglue_harness.recipe import Options
 from xglue_harness.records.json_schema import json_schema
 from xglue_harness.records.parts import comparable
@@ -197,3 +198,10 @@ def test_the_command_has_lm_evals_defaults(tiny, tmp_path, capsys):
     recipe = json.loads((tmp_path / "probes.json").read_text())["recipes"]["qam"]
     assert recipe["train_rows"] == Options().probe_rows
     assert recipe["seed"] == 1234  # of lm_eval --seed, as torch has it
+
+
+def test_the_warning_of_unknown_subwords_looks_at_what_is_probed(frozen, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(requests, "warn_of_unknown", lambda backbone, leaves: looked_at.extend(leaves))
+    frozen(["xglue_pawsx_zs_de"], limit=4)
+    assert [(leaf.spec.name, leaf.language, len(leaf.documents)) for leaf in looked_at] == [("pawsx", "de", 4)]

@@ -27,7 +27,15 @@ from xglue_harness.store.trainings import Store, read_entry
 pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = {**QUICK, "epochs": 3, "train_limit": 75, "dropout": 0, "dev": "en", "diagnostics": ["cka", "spectra"]}
+OPTIONS = {
+    **QUICK,
+    "epochs": 3,
+    "train_limit": 75,
+    "dropout": 0,
+    "dev": "en",
+    "diagnostics": ["cka", "spectra", "trajectory"],
+    "keep_epochs": "all",
+}
 LEAVES = ["xglue_pos_zs_th", "xglue_xnli_zs_sw", "xglue_wpr_zs_de"]
 # Two processes can't share the 31 documents of a run evenly.
 
@@ -92,6 +100,12 @@ def test_two_processes_give_the_scores_of_one(model, alone, together):
         assert found[0].keys() == found[1].keys() >= {"cka_pretrained", "sigma_distance"}
         for name, metric in found[0].items():
             assert found[1][name]["value"] == pytest.approx(metric["value"], abs=1e-4), name
+        language = one["target_language"]
+        by_epoch = [run["diagnostics"]["details"]["trajectory"][language]["points"] for run in (one, two)]
+        assert len(by_epoch[0]) == (7 if leaf == "xglue_xnli_zs_sw" else 3)
+        for point, other in zip(*by_epoch, strict=True):
+            assert (other["measure"], other["epoch"], other["n"]) == (point["measure"], point["epoch"], point["n"])
+            assert other["cka"] == pytest.approx(point["cka"], abs=1e-4)
         counts = ("documents", "real_tokens", "truncated", "missing_words")
         assert [two["evaluation"][name] for name in counts] == [one["evaluation"][name] for name in counts]
         documents = [sample["doc_id"] for sample in both["samples"][leaf]]

@@ -51,6 +51,14 @@ RECORD = {
         "encoder_parameters": 1000,
         "tokenizer_sha256": "5" * 64,
         "batches": "any length",
+        "converted_from": {
+            "converter": "fairseq",
+            "version": 1,
+            "checkpoint_sha256": "1" * 64,
+            "dictionary_sha256": "2" * 64,
+            "sentencepiece_sha256": "3" * 64,
+            "encoder_sha256": "4" * 64,
+        },
     },
     "selection": {
         "rule": "last",

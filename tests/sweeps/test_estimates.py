@@ -265,7 +265,14 @@ def test_rates_are_read_from_the_command_line():
 
 @pytest.mark.parametrize(
     ("options", "most"),
-    [({"dev": "none"}, 2), ({"dev": "en"}, 3), ({}, 11), ({"epochs": 100}, 18), ({"epochs": 0.5}, 1)],
+    [
+        ({"dev": "none"}, 2),
+        ({"dev": "en"}, 3),
+        ({}, 11),
+        ({"epochs": 100}, 18),
+        ({"epochs": 0.5}, 1),
+        ({"epochs": 3.5, "dev": "none", "keep_epochs": "all"}, 5),
+    ],
 )
 def test_epochs_are_kept_for_every_rule_and_language(options, most):
     assert most_epochs_kept(_job(**options)) == most

@@ -12,7 +12,7 @@ import pytest
 from tests.helpers.scripted_child import STARTED, ScriptedChild, job, writing_results
 from xglue_harness.errors import SweepError
 from xglue_harness.sweeps import worker as module
-from xglue_harness.sweeps.attempts import FullDiskError
+from xglue_harness.sweeps.attempts import STANDSTILLS, FullDiskError
 from xglue_harness.sweeps.jobs import Job
 from xglue_harness.sweeps.queue import Queue
 from xglue_harness.sweeps.runner import Reply
@@ -262,3 +262,35 @@ def test_a_signal_that_is_ignored_stays_so():
     finally:
         signal.signal(signal.SIGHUP, before)
     assert stop.why() is None
+
+
+def _stopped_after(progress: Progress):
+    def script(child: ScriptedChild, _: Job) -> Iterator[Reply | None]:
+        yield Reply("running", progress)
+        while not child.stopped:
+            yield None
+        yield Reply("stopped")
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("progress", "reason", "last"),
+    [
+        (Progress("loading lm_eval"), "SIGUSR1", "failed"),
+        (Progress("NER: fine-tuning", 20, 90, "step"), "time limit", "failed"),  # resumed, and no step further
+        (Progress("NER: fine-tuning", 20, 90, "step", 2.0), "time limit", "waiting"),
+        (Progress("loading lm_eval"), "SIGINT", "waiting"),  # a person's wish is no limit
+    ],
+)
+def test_a_job_whose_time_is_always_up_before_a_step_fails(queue: Queue, monkeypatch, progress, reason, last):
+    queue.add([job(1)])
+    monkeypatch.setattr(ScriptedChild, "script", _stopped_after(progress))
+    seen = []
+    for _ in range(STANDSTILLS):
+        stop = Stop()
+        work(queue, stop=stop, show=lambda *_, stop=stop: setattr(stop, "reason", reason))
+        seen += statuses(queue)
+    assert seen == ["waiting"] * (STANDSTILLS - 1) + [last]
+    error = queue.states()[job(1).key].error
+    assert (error or "").endswith("--retry-failed`") == (last == "failed")

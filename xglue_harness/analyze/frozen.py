@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from xglue_harness.data import Source, fingerprint, open_source, unofficial
 from xglue_harness.encoders.checks import device_of
 from xglue_harness.encoders.languages import NLLB_CODES
 from xglue_harness.encoders.loading import load_backbone
+from xglue_harness.encoders.unknown import unknown_shares, warning
 from xglue_harness.errors import DataError
 from xglue_harness.kinds import kind_of
 from xglue_harness.probing.bitext import BitextProbe, ParallelTexts, xnli_premises
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from xglue_harness.probing.run import ProbeScore
 
 BITEXT = "bitext"
+READ = 512
+"""Rows of a test set that are looked at for subwords that the tokenizer does not know."""
 _NO_MTEB = "no result files of mteb: they need pip install 'xglue-harness[mteb]' (Python 3.11 or later)"
 
 
@@ -117,6 +121,7 @@ def probe_model(name: str, data: str | None, parallel: Path | None, wishes: Wish
     layers = wishes.numbers(encoder)
     work = _prepared(source, tasks, parallel, encoder, wishes)
     out.data = _mark(work)
+    unknown = unknown_shares(backbone.tokenizer, _texts(work))
     parts = [part for probe in work.probes for part in probe.parts]
     parts += [] if work.bitext is None else work.bitext.states.values()
     start = time.monotonic()
@@ -126,8 +131,23 @@ def probe_model(name: str, data: str | None, parallel: Path | None, wishes: Wish
     _score(work, layers, results, out, name)
     out.table("probes", work.rows)
     out.figure("probes", "probe_lines", _drawn(work.rows), title=f"{short_name(name)}, frozen")
-    out.record("probes", device, _facts(work, encoder, layers, wishes, computing, time.monotonic() - start))
-    return _summary(work.rows, layers)
+    told = {"unknown_subwords": unknown}
+    out.record("probes", device, told | _facts(work, encoder, layers, wishes, computing, time.monotonic() - start))
+    summary = _summary(work.rows, layers)
+    summary.remark = warning(name, unknown)
+    return summary
+
+
+def _texts(work: _Work) -> dict[str, list[str]]:
+    """By language, the first texts of what is predicted, of each task."""
+    texts: dict[str, list[str]] = {}
+    for probe in work.probes:
+        kind = kind_of(probe.spec)
+        for language, test in probe.tests.items():
+            texts.setdefault(language, []).extend(map(kind.row_text, islice(test.rows.rows, READ)))
+    for language, mined in ({} if work.bitext is None else work.bitext.texts.by_language).items():
+        texts.setdefault(language, []).extend(mined[:READ])
+    return texts
 
 
 def _tasks(data: str | None, parallel: Path | None, wishes: Wishes) -> tuple[Source | None, list[str]]:

@@ -11,11 +11,17 @@ from xglue_harness.atomic import new_folder
 from xglue_harness.conversion.fairseq_file import read_dictionary, read_model
 from xglue_harness.conversion.fairseq_stacks import convert_stacks
 from xglue_harness.conversion.fairseq_subwords import write_tokenizer
+from xglue_harness.encoders.backbone import weights_sha256
+from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.errors import EncoderError
 from xglue_harness.files import file_sha256
+from xglue_harness.records.parts import ConvertedFrom
 
 NOTE = "conversion.json"
 """File of a converted checkpoint that says what it was made from."""
+
+VERSION = 1
+"""Of the converter. Raise it where the same files would become other weights: the leaderboard goes by it."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,9 @@ class Conversion:
     """What was made from what; kept in `NOTE`.
 
     Attributes:
+        version: of the converter.
         files: SHA-256 of checkpoint, dictionary and sentencepiece model.
+        encoder_sha256: over the encoder's weights, as they are loaded from the folder.
         task: of fairseq that the model was trained with.
         architecture: ``model_type`` of transformers.
         layers: that hidden states pass through; an encoder's where there is a decoder, too.
@@ -33,7 +41,9 @@ class Conversion:
         left_out: names in fairseq of weights that it does not have.
     """
 
+    version: int
     files: dict[str, str]
+    encoder_sha256: str
     task: str
     architecture: str
     layers: int
@@ -46,7 +56,9 @@ class Conversion:
 def convert(model: Path, dictionary: Path, sentencepiece: Path, out: Path) -> Conversion:
     """Convert a Transformer of fairseq: encoder and decoder, masked language model, or language model.
 
-    Hidden states of the result equal those of fairseq's forward pass; nothing of the files is executed.
+    Hidden states of the result equal those of fairseq's forward pass; nothing of the files is executed. The same files
+    become the same weights, on any machine. The configuration says what it was made from (`ConvertedFrom`), and
+    records of runs repeat it.
 
     Args:
         model: checkpoint, as ``checkpoint_best.pt``.
@@ -72,8 +84,13 @@ def convert(model: Path, dictionary: Path, sentencepiece: Path, out: Path) -> Co
             )
             weights[table] = weights[table][list(vocabulary.rows)]
             config.vocab_size = len(vocabulary.rows)
+            _save(folder, config, weights)
+            hashes = [file_sha256(path) for path in (model, dictionary, sentencepiece)]
+            encoder_sha256 = _note_origin(folder, config, *hashes)
             conversion = Conversion(
-                files={path.name: file_sha256(path) for path in (model, dictionary, sentencepiece)},
+                version=VERSION,
+                files=dict(zip(("checkpoint", "dictionary", "sentencepiece"), hashes, strict=True)),
+                encoder_sha256=encoder_sha256,
                 task=str(read.options.get("task")),
                 architecture=config.model_type,
                 layers=config.num_hidden_layers,
@@ -82,13 +99,13 @@ def convert(model: Path, dictionary: Path, sentencepiece: Path, out: Path) -> Co
                 unknown_pieces=len(vocabulary.unknown),
                 left_out=converted.left_out,
             )
-            _save(folder, config, weights, conversion)
+            (folder / NOTE).write_text(json.dumps(asdict(conversion), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise EncoderError(f"{out}: can't be written ({error.strerror or error})") from None
     return conversion
 
 
-def _save(folder: Path, config: Any, weights: dict[str, Any], conversion: Conversion) -> None:
+def _save(folder: Path, config: Any, weights: dict[str, Any]) -> None:
     from safetensors.torch import save_file
     from transformers import MODEL_MAPPING
 
@@ -97,4 +114,21 @@ def _save(folder: Path, config: Any, weights: dict[str, Any], conversion: Conver
     config.save_pretrained(folder)
     whole = {name: tensor.clone().contiguous() for name, tensor in weights.items()}  # none shares memory with another
     save_file(whole, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / NOTE).write_text(json.dumps(asdict(conversion), indent=1) + "\n", encoding="utf-8")
+
+
+def _note_origin(folder: Path, config: Any, checkpoint: str, dictionary: str, sentencepiece: str) -> str:
+    """Write into the configuration what the folder was made from; the hash of the encoder that is loaded from it."""
+    import torch
+
+    encoder_sha256 = weights_sha256(load_backbone(str(folder), torch.device("cpu")).encoder)
+    origin = ConvertedFrom(
+        converter="fairseq",
+        version=VERSION,
+        checkpoint_sha256=checkpoint,
+        dictionary_sha256=dictionary,
+        sentencepiece_sha256=sentencepiece,
+        encoder_sha256=encoder_sha256,
+    )
+    config.xglue_converted_from = origin.model_dump()
+    config.save_pretrained(folder)
+    return encoder_sha256

@@ -86,13 +86,16 @@ def convert_stacks(model: FairseqModel) -> Converted:
 def sinusoids(rows: int, width: int) -> torch.Tensor:
     """Sinusoids as fairseq has them, of the first ``rows`` positions of a text, ``[rows, width]``.
 
-    Half of a row are sines, half cosines, of ``position * 10000^(-i / (width / 2 - 1))``.
+    Half of a row are sines, half cosines, of ``position * 10000^(-i / (width / 2 - 1))``. Rates and angles are rounded
+    to fp32, as fairseq has them. Functions are computed in fp64 and then rounded: those of fp32 may end in other bits
+    on another processor, and the converted weights would not be the same everywhere.
     """
     half = width // 2
-    rates = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000) / (half - 1)))
-    angles = torch.arange(OFFSET, rows + OFFSET, dtype=torch.float32).unsqueeze(1) * rates
+    exponents = torch.arange(half, dtype=torch.float32) * -(math.log(10000) / (half - 1))
+    rates = exponents.double().exp().float()
+    angles = (torch.arange(OFFSET, rows + OFFSET, dtype=torch.float32).unsqueeze(1) * rates).double()
     table = torch.zeros(rows, width)
-    table[:, : 2 * half] = torch.cat([angles.sin(), angles.cos()], dim=1)
+    table[:, : 2 * half] = torch.cat([angles.sin(), angles.cos()], dim=1).float()
     return table
 
 

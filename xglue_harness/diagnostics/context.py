@@ -1,4 +1,4 @@
-"""What diagnostics look at: a sample of the test documents, in hidden states and weights of up to three encoders."""
+"""What diagnostics look at: a sample of the test documents, in hidden states and weights of encoders."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from xglue_harness.prediction.hidden_states import HiddenStateRecorder, States
 from xglue_harness.prediction.predict import Prepared, predict, prepare
 
 if TYPE_CHECKING:
+    from xglue_harness.diagnostics.epochs import Epoch, EpochModels
     from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.recipe import Recipe
     from xglue_harness.training.distributed import World
@@ -125,10 +126,11 @@ def first_inputs(prepared: Prepared, documents: Sequence[int]) -> list[int]:
 
 
 class DiagnosticContext:
-    """What a diagnostic may look at: hidden states and weights of up to three encoders.
+    """What a diagnostic may look at: hidden states and weights of up to three encoders, and of epochs.
 
     ``finetuned`` is what was scored, ``pretrained`` what it was trained from, ``reference`` another encoder, where one
-    was named. Documents are a sample of the test sets; of long ones the beginning is read.
+    was named. What the training came to after an epoch is an encoder, too, by the name of that epoch. Documents are a
+    sample of the test sets; of long ones the beginning is read.
 
     Attributes:
         task: short name of the task.
@@ -136,7 +138,8 @@ class DiagnosticContext:
         languages: the languages that are scored.
         parallel: document i of one language is a translation of document i of every other.
         rows: documents of each language that are looked at, by number.
-        encoders: names of the encoders that there are.
+        encoders: names of the encoders that there are, without those of epochs.
+        epochs: of the training, in their order, those whose weights were not kept among them.
         seed: of whatever a diagnostic draws.
         device: where the encoders are, and where much arithmetic is best done.
         backbones: the encoders that are no outcome of this run, by name.
@@ -151,6 +154,9 @@ class DiagnosticContext:
         finetuned: TransferModel,
         backbones: Mapping[str, Backbone],
         taken: Mapping[str, States],
+        epochs: EpochModels,
+        *,
+        progress: bool = False,
     ) -> None:
         """Take what the predictions have left.
 
@@ -162,13 +168,17 @@ class DiagnosticContext:
             finetuned: with the weights that were scored.
             backbones: ``pretrained``, and ``reference`` where there is one.
             taken: states of the fine-tuned encoder, by language and number of the document.
+            epochs: of the training.
+            progress: show a bar for each epoch.
         """
         self._spec, self._recipe, self._sample, self._finetuned = spec, recipe, sample, finetuned
         self.task, self.source, self.seed = spec.name, SOURCE_LANGUAGE, recipe.seed
         self.languages, self.rows, self.backbones = tuple(languages), sample.rows, backbones
         self.encoders, self.device = ("finetuned", *backbones), backbones["pretrained"].device
         self.parallel = spec.parallel and self._same_labels()
+        self.epochs, self._epoch_models, self._progress = epochs.epochs, epochs, progress
         self._bares: dict[str, TransferModel] = {}
+        self._parts: dict[str, Prepared] = {}
         self._states = {
             ("finetuned", language): sample.gathered(language, states) for language, states in taken.items()
         }
@@ -176,23 +186,78 @@ class DiagnosticContext:
     def states(self, encoder: str, language: str) -> torch.Tensor:
         """Hidden states of an encoder, mean over each input's subwords.
 
+        Of an epoch all languages are read at once, and kept until another epoch is asked for: go through the epochs
+        once, and through the languages within each.
+
         Args:
-            encoder: one of ``encoders``.
+            encoder: one of ``encoders``, or the name of one of ``epochs``.
             language: one of ``rows``.
 
         Returns:
             ``[layers + 1, documents, width]`` float32 on the CPU; layer 0 is what the embeddings give.
+
+        Raises:
+            RecipeError: for an epoch whose weights were not kept.
         """
+        epoch = self._epoch(encoder)
+        if epoch is not None and epoch.scored:
+            encoder = "finetuned"
         if (encoder, language) not in self._states:
-            states = self._computed(encoder, language)
-            self._states[encoder, language] = self._sample.gathered(language, states)
+            if epoch is not None and not epoch.scored:
+                self._read_epoch(epoch)
+            else:
+                states = self._computed(encoder, language)
+                self._states[encoder, language] = self._sample.gathered(language, states)
         return self._states[encoder, language]
 
     def weights(self, encoder: str) -> Mapping[str, torch.Tensor]:
-        """Weights of an encoder in fp32, by their names in it."""
-        model: Any = self._finetuned.encoder if encoder == "finetuned" else self.backbones[encoder].encoder
+        """Weights of an encoder in fp32, by their names in it; those of an epoch are a copy.
+
+        Args:
+            encoder: one of ``encoders``, or the name of one of ``epochs``.
+
+        Raises:
+            RecipeError: for an epoch whose weights were not kept.
+        """
+        epoch = self._epoch(encoder)
+        if epoch is not None:
+            model: Any = self._epoch_models.model(epoch).encoder
+        else:
+            model = self._finetuned.encoder if encoder == "finetuned" else self.backbones[encoder].encoder
         weights: Mapping[str, torch.Tensor] = model.state_dict()
+        if epoch is not None:  # the next one takes this one's place
+            weights = {name: tensor.clone() for name, tensor in weights.items()}
         return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+
+    def _epoch(self, encoder: str) -> Epoch | None:
+        """The epoch of that name, if there is one."""
+        found = next((epoch for epoch in self.epochs if epoch.name == encoder), None)
+        if found is not None and found.missing is not None:
+            raise RecipeError(f"{found.name}: {found.missing}")
+        return found
+
+    def _read_epoch(self, epoch: Epoch) -> None:
+        """Put the states of an epoch, in all languages, in the place of those of the epoch before."""
+        self._states = {key: states for key, states in self._states.items() if key[0] in self.encoders}
+        backbone, model = self.backbones["pretrained"], self._epoch_models.model(epoch)
+        numbers = {language: here for language in self.rows if (here := self._sample.here(language))}
+        parts = [self._part(language, backbone, here) for language, here in numbers.items()]
+        inputs = [first_inputs(part, range(part.documents)) for part in parts]
+        recorder = HiddenStateRecorder(inputs)
+        note = f", {epoch.name}: states"
+        predict(model, backbone, self._recipe, parts, progress=self._progress, note=note, recorder=recorder)
+        found: dict[str, States] = {language: {} for language in self.rows}
+        for (language, here), places, states in zip(numbers.items(), inputs, recorder.states, strict=True):
+            found[language] = {number: states[place] for number, place in zip(here, places, strict=True)}
+        for language, share in found.items():
+            self._states[epoch.name, language] = self._sample.gathered(language, share)
+
+    def _part(self, language: str, backbone: Backbone, numbers: Sequence[int]) -> Prepared:
+        """This process's share of the documents, tokenised once for all epochs."""
+        if language not in self._parts:
+            documents = [self._sample.documents[language][number] for number in numbers]
+            self._parts[language] = prepare(backbone, self._spec, self._recipe, documents, language)
+        return self._parts[language]
 
     def _computed(self, encoder: str, language: str) -> States:
         """States of this process's share of the documents, in a pass of their own."""
@@ -262,10 +327,21 @@ class ContextBuilder:
             self._inputs[language] = dict(zip(here, inputs, strict=True))
         self.recorder = HiddenStateRecorder([list(inputs.values()) for inputs in self._inputs.values()])
 
-    def build(self, recipe: Recipe, finetuned: TransferModel, backbones: Mapping[str, Backbone]) -> DiagnosticContext:
+    def build(
+        self,
+        recipe: Recipe,
+        finetuned: TransferModel,
+        backbones: Mapping[str, Backbone],
+        epochs: EpochModels,
+        *,
+        progress: bool = False,
+    ) -> DiagnosticContext:
         """What was kept, once the predictions with the weights that count are made."""
         taken = {
             language: {number: states[place] for number, place in self._inputs[language].items()}
             for language, states in zip(self._languages, self.recorder.states, strict=True)
         }
-        return DiagnosticContext(self._spec, recipe, self._sample, self._languages, finetuned, backbones, taken)
+        spec, sample, languages = self._spec, self._sample, self._languages
+        return DiagnosticContext(
+            spec, recipe, sample, languages, finetuned, backbones, taken, epochs, progress=progress
+        )

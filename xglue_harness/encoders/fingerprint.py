@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _NO_DIFFERENCE = frozenset(
     {"_name_or_path", "_commit_hash", "architectures", "dtype", "torch_dtype", "transformers_version", "auto_map"}
-    | {"use_cache", "add_pooling_layer", "_attn_implementation_autoset"}
+    | {"use_cache", "add_pooling_layer", "_attn_implementation_autoset", "xglue_converted_from"}
 )
 """Entries of a configuration that do not change what the encoder computes."""
 

@@ -69,7 +69,7 @@ def answer(lm: LanguageModel, requests: list[TransferRequest], *, disable_tqdm: 
         jobs = [prepare_job(backbone, _leaves(group), probes) for group in tuned]
         identity = identify(backbone)
         entries = [try_out(identity, job) for job in jobs]
-        warn_of_unknown(jobs)
+        warn_of_unknown(backbone, (leaf for group in groups for leaf in _leaves(group)))
         places = [f"{number} of {len(jobs)}" for number in range(1, len(jobs) + 1)]
         done = chain(
             ((group, run_probe_job(identity, job)) for group, job in zip(frozen, probe_jobs, strict=True)),

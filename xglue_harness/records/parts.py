@@ -75,6 +75,20 @@ class Data(Part):
     )
 
 
+class ConvertedFrom(Part):
+    """What a checkpoint was converted from, as ``xglue-harness backbone convert`` wrote it into the configuration."""
+
+    converter: Literal["fairseq"] = Field(description="toolkit whose file it was")
+    version: Annotated[int, Field(ge=1)] = Field(description="of the converter: one version makes the same weights")
+    checkpoint_sha256: Sha256 = Field(description="sha256 of the original file")
+    dictionary_sha256: Sha256 = Field(description="sha256 of its dictionary")
+    sentencepiece_sha256: Sha256 = Field(description="sha256 of the sentencepiece model that cut its text")
+    encoder_sha256: Sha256 = Field(
+        description="sha256 over the encoder's weights as they were converted; other than that of the encoder: they "
+        "were changed since"
+    )
+
+
 class BackboneRecord(Part):
     """The pretrained encoder and its tokenizer."""
 
@@ -89,6 +103,9 @@ class BackboneRecord(Part):
         None,
         description="inputs that shared a batch: of one length, or one alone, where the encoder's answer depends on "
         "padding or on its neighbours; null: older records, which did not look",
+    )
+    converted_from: ConvertedFrom | None = Field(
+        None, description="of a checkpoint that was converted from another toolkit's; null: it says nothing of it"
     )
 
 

@@ -18,6 +18,7 @@ from xglue_harness.errors import DataError
 from xglue_harness.leaderboard.ranking.statistics import LEVEL
 from xglue_harness.results.reading import Run
 from xglue_harness.results.series import english_first, series_of
+from xglue_harness.results.trajectories import epoch_rows
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,9 @@ Row = dict[str, Any]
 
 
 def draw(runs: Sequence[Run], folder: Path) -> Iterator[Path]:
-    """Write the figures that these runs allow: scores by language, learning curves, scores against each diagnostic.
+    """Write the figures that these runs allow: scores by language, learning curves, what was looked at meanwhile.
+
+    Scores are drawn against each diagnostic, and where the record has some, gradients and CKA by epoch.
 
     A figure that has nothing to draw is left out, and the log says why.
 
@@ -57,6 +60,9 @@ def draw(runs: Sequence[Run], folder: Path) -> Iterator[Path]:
     if looked := [*gradient_rows(titled)]:
         gradients = import_module("xglue_analysis.gradient_plots")
         figures["gradients"] = partial(gradients.gradient_lines, looked, title=mark)
+    if by_epoch := [{**_facts(run, title), **row} for run, title in titled for row in epoch_rows(run)]:
+        lines = import_module("xglue_analysis.trajectory_plots").epoch_lines
+        figures["trajectory"] = partial(lines, by_epoch, title=mark)
     for name in dict.fromkeys(name for run, _ in titled for name in _diagnostics(run)):
         rows = [*diagnostic_rows(titled, name)]
         figures[f"scores_{name}"] = partial(plots.score_against, rows, measure=name, title=mark)

@@ -24,6 +24,9 @@ End = Literal["done", "failed", "retry", "released", "forgiven"]
 """How an attempt ended: its job is done, has failed for good, is to be tried again, or to be continued (a time limit, a
 preemption); or was failed or done, and is to be tried again all the same."""
 
+STANDSTILLS = 5
+"""How often in a row a time limit may end a job's attempt that got no training step further, before it has failed."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -168,6 +171,28 @@ class Attempts:
         """
         with self.writing(), replacing(self.end_file(key, number, end)) as temporary:
             temporary.write_text(json.dumps(dict(facts)))
+
+    def given_back(self, key: str, number: int, facts: Mapping[str, Any]) -> tuple[End, dict[str, Any]]:
+        """How an attempt ends that is given back: to be continued, or failed where that would go on for ever.
+
+        Args:
+            key: the job's.
+            number: of the attempt.
+            facts: what is noted of it; ``stands_still`` where a time limit came before a step of its training.
+
+        Returns:
+            Its end, and what to note: failed is the last of `STANDSTILLS` attempts in a row that stood still.
+        """
+        before = range(max(1, number - STANDSTILLS + 1), number)
+        notes = [facts, *(content(self.end_file(key, earlier, "released")) for earlier in before)]
+        if len(notes) < STANDSTILLS or not all(note.get("stands_still") is True for note in notes):
+            return "released", dict(facts)
+        error = (
+            f"its worker's time was up {STANDSTILLS} times in a row before a step of training: loading lm_eval, data "
+            "and encoder takes longer than that; give workers a longer --time (or --minutes), then `sweep run FILE "
+            "--retry-failed`"
+        )
+        return "failed", {**facts, "error": error}
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -188,7 +188,7 @@ def most_epochs_kept(job: Job) -> int:
     options = options_of(job)
     rules = {"none": 1, "en": 2, "all": 3 + len(TASKS[job.task].languages) - 1}[options.dev]
     epochs = math.ceil(options.epochs)
-    return min(epochs, rules) + (epochs > 1)
+    return (epochs if options.keep_epochs == "all" else min(epochs, rules)) + (epochs > 1)
 
 
 # ---------------------------------------------------------------- how long it takes

@@ -334,5 +334,7 @@ def _bytes(job: Job, numbers: int | None, alike: Sequence[Finished]) -> tuple[in
     if numbers is None:
         return None, None
     sizes = [item.bytes for item in alike if item.bytes is not None]
-    kept = max(sizes) if sizes else epoch_bytes(numbers) * most_epochs_kept(job)
-    return kept, working_bytes(numbers, options_of(job).epochs) - epoch_bytes(numbers)
+    options = options_of(job)
+    known = sizes and options.keep_epochs == "selected"  # others need not have kept all of theirs
+    kept = max(sizes) if known else epoch_bytes(numbers) * most_epochs_kept(job)
+    return kept, working_bytes(numbers, options.epochs) - epoch_bytes(numbers)

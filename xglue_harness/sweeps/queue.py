@@ -359,11 +359,11 @@ class Claim:
             self.end("retry" if retry and failures < self.queue.most_attempts else "failed", {"error": error, **facts})
 
     def release(self, **facts: Any) -> None:
-        """Give the job back, to be continued by whoever claims it next."""
+        """Give the job back, to be continued by whoever claims it next (`Attempts.given_back` knows the exception)."""
         if self.is_lost():
             return
         try:
-            self.end("released", facts)
+            self.end(*self.queue.attempts.given_back(self.job.key, self.attempt, facts))
         except FullDiskError:
             self.queue.attempts.drop(self.job.key, self.attempt)
             self.queue.attempts.remove_workspaces(self.job.key)

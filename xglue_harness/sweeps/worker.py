@@ -40,6 +40,9 @@ GRACE = 120.0
 MORE = 75
 """Exit status of a worker that was stopped while there was work left (the system's EX_TEMPFAIL): start it again."""
 
+TIME_IS_UP = ("time limit", "SIGUSR1")
+"""Reasons to stop that come again, each time after as long: a worker's own limit, and Slurm's."""
+
 Ending = Literal["finished", "nothing left", "stopped", "cancelled"]
 
 
@@ -171,6 +174,7 @@ class _Worker:
         self._backbone: str | None = None
         self._work = Work()
         self._left: int | None = None
+        self._has_advanced = False
 
     def work(self, wait: bool, fits: Callable[[Job], bool] | None) -> Work:
         """Until nothing is left."""
@@ -220,6 +224,7 @@ class _Worker:
     def _do(self, claim: Claim) -> None:
         """Do a claimed job, and note how it ended."""
         job, began = claim.job, time.monotonic()
+        self._has_advanced = False
         again = f", attempt {claim.attempt}" if claim.attempt > 1 else ""
         self._tell(f"{job.name}: begins{again}")
         try:
@@ -247,7 +252,9 @@ class _Worker:
                 remove_encoders(claim.results, self._queue.store)
             self._tell(f"{job.name}: done in {seconds:.0f} s: {claim.results}")
         elif reply.how == "stopped":
-            claim.release(reason=self._reason, **facts)
+            claim.release(
+                stands_still=not self._has_advanced and self._reason in TIME_IS_UP, reason=self._reason, **facts
+            )
             self._tell(f"{job.name}: stopped after {seconds:.0f} s; it goes on from its last checkpoint")
         elif reply.is_full:
             raise FullDiskError(
@@ -299,6 +306,8 @@ class _Worker:
                 return reply
             if reply is not None and reply.progress is not None:
                 progress = reply.progress
+                # A resumed training's bar begins where that was; there is a speed once it has gone further.
+                self._has_advanced |= progress.unit == "step" and progress.per_second is not None
                 self._show(claim.job, progress)
             if time.monotonic() - beaten > BEAT:
                 claim.beat(progress)

@@ -110,7 +110,7 @@ def training_key(backbone: Backbone, identity: Identity, recipe: Recipe, data: T
     return content_key(training_facts(backbone, identity, recipe, data))
 
 
-def answers(entry: Entry, rule: Rule) -> bool:
+def answers(entry: Entry, rule: Rule, *, keep_all: bool = False) -> bool:
     """Whether an entry of the store has the weights that a rule leads to; only a mean may be lacking.
 
     Trainings of versions that kept no means lack those whose epochs were not all kept, and any lacks those of
@@ -119,10 +119,24 @@ def answers(entry: Entry, rule: Rule) -> bool:
     Args:
         entry: the training.
         rule: by which weights will be selected.
+        keep_all: whether the weights of all epochs must be there, too.
     """
+    return _lacking(entry, rule, keep_all=keep_all) is None
+
+
+def _lacking(entry: Entry, rule: Rule, *, keep_all: bool) -> str | None:
+    """What an entry has not, in words; ``None``: nothing that was asked for."""
     epochs = Training.model_validate(entry.training).epochs
     averaged = averaged_by(rule, len(epochs))
-    return averaged == 1 or averaging.has(entry, epochs, Selected(epochs[-1].epoch, averaged))
+    if averaged > 1 and not averaging.has(entry, epochs, Selected(epochs[-1].epoch, averaged)):
+        return f"has no mean of the epochs' weights for select {rule}"
+    if keep_all and not _has_all(entry):
+        return "has not kept the weights of all epochs"
+    return None
+
+
+def _has_all(entry: Entry) -> bool:
+    return all(scores.epoch in entry.weights for scores in Training.model_validate(entry.training).epochs)
 
 
 def finetune(
@@ -141,6 +155,7 @@ def finetune(
     reports: Reports | None = None,
     watch: Watch | None = None,
     select: Rule = "last",
+    keep_all: bool = False,
 ) -> FineTuned:
     """Fine-tune a copy of an encoder; the encoder itself stays as it was.
 
@@ -163,6 +178,7 @@ def finetune(
         watch: what looks at the model while it is trained.
         select: the rule whose weights must be there in the end. Those of the rules that need no option always are; for
             a mean that a finished training lacks, the same is trained again, and takes its place.
+        keep_all: keep the weights of all epochs; for those that a finished training lacks, the same holds.
 
     Raises:
         TrainingError: when the loss is not finite, memory runs out, or the processes were given different things.
@@ -174,13 +190,12 @@ def finetune(
     key = content_key(facts)
     with ExitStack() as stack:
         entry = entry or world.on_main(lambda: store.find(key))
-        if entry is None or not answers(entry, select):
+        if entry is None or not answers(entry, select, keep_all=keep_all):
             world.on_main(lambda: stack.enter_context(store.locked(key)))
             entry = world.on_main(lambda: store.find(key))  # another process may have trained it meanwhile
-        if entry is not None and not answers(entry, select):
-            logger.warning(
-                "%s: %s has no mean of the epochs' weights for select %s: it is trained anew", spec.title, key, select
-            )
+        lacking = None if entry is None else _lacking(entry, select, keep_all=keep_all)
+        if lacking is not None:
+            logger.warning("%s: %s %s: it is trained anew", spec.title, key, lacking)
         elif entry is not None:
             logger.info("%s: taken from the store, nothing is trained: %s", spec.title, entry.folder)
             session = Session(from_store=True, resumed_from_step=None, trained_steps=0, cost=Cost(seconds=0.0))
@@ -212,6 +227,7 @@ def finetune(
                 watch=watch,
                 select=select,
                 means=() if entry is None else entry.averages,
+                keep_all=keep_all or (entry is not None and _has_all(entry)),
             )
             trainer.train()
         training = trainer.training(meter, key)

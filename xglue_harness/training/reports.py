@@ -10,10 +10,11 @@ import logging
 import os
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from xglue_harness.recipe import TrackerName
     from xglue_harness.records.training_schema import Curve, EpochScores
     from xglue_harness.training.distributed import World
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +125,10 @@ def reporting(
         RecipeError: where a tracker can't be started.
     """
     given = {name: value for name, value in hyperparameters.items() if value is not None}
+    if names:
+        from accelerate import PartialState
+
+        PartialState()  # accelerate's trackers want it; a model that came ready-made to lm_eval's `HFLM` has made none
     started = world.only_on_main(lambda: [_start(name, run, key, given) for name in names])
     reports = Reports(started or (), metric)
     try:
@@ -139,14 +146,40 @@ def run_name(backbone: str, task: str, seed: int, key: str) -> str:
 def _start(name: TrackerName, run: str, key: str, hyperparameters: dict[str, Any]) -> Any:
     """One of accelerate's trackers, started, with the run's hyperparameters."""
     try:
-        tracker = _tracker(name, run, key, hyperparameters)
-        if hasattr(tracker, "start"):  # older versions of accelerate have started it by now
-            tracker.start()
+        if name == "trackio":
+            return _beside_other_runs(lambda: _begun(name, run, key, hyperparameters))
+        tracker = _begun(name, run, key, hyperparameters)
         if name == "tensorboard":  # the others have got them
             tracker.store_init_configuration(hyperparameters)
     except Exception as error:
         raise RecipeError(f"report_to {name}: it can't be started: {type(error).__name__}: {error}") from error
     return tracker
+
+
+def _begun(name: TrackerName, run: str, key: str, hyperparameters: dict[str, Any]) -> Any:
+    tracker = _tracker(name, run, key, hyperparameters)
+    if hasattr(tracker, "start"):  # older versions of accelerate have started it by now
+        tracker.start()
+    return tracker
+
+
+def _beside_other_runs(begin: Callable[[], T]) -> T:
+    """What starts a run of trackio, without a word to the one that is there (of lm_eval's ``--trackio_args``).
+
+    trackio has one run at a time: a new one ends it, and takes what is logged for it from then on.
+    """
+    import trackio
+    from trackio.context_vars import current_run
+
+    def alone() -> T:
+        current_run.set(None)
+        return begin()
+
+    config = trackio.config
+    try:
+        return copy_context().run(alone)
+    finally:
+        trackio.config = config
 
 
 def _tracker(name: TrackerName, run: str, key: str, hyperparameters: dict[str, Any]) -> Any:

@@ -88,11 +88,12 @@ class Trainer:
         watch: Watch | None = None,
         select: Rule = "last",
         means: Iterable[int] = (),
+        keep_all: bool = False,
     ) -> None:
         self._backbone, self._spec, self._recipe, self._data = backbone, spec, recipe, data
         self._checkpoints, self._world, self._checkpoint_seconds = checkpoints, world, checkpoint_seconds
         self._bars, self._graphs = progress and world.is_main_process, graphs
-        self._reports, self._watch = reports or Reports(), watch
+        self._reports, self._watch, self._keep_all = reports or Reports(), watch, keep_all
         began = time.monotonic()
         self._inputs = self._tokenise()
         self._tokenising_seconds = time.monotonic() - began
@@ -151,20 +152,21 @@ class Trainer:
         return read() if inputs is None else inputs
 
     def _checkpoint_to_resume(self) -> tuple[Progress, dict[str, torch.Tensor]] | None:
-        """The last checkpoint, unless the mean that was asked for can't be had from there."""
+        """The last checkpoint, unless weights that were asked for can't be had from there."""
         checkpoint = self._checkpoints.load()
-        if checkpoint is None or self._asked == 1:
-            return checkpoint
+        if checkpoint is None:
+            return None
         progress, _ = checkpoint
         ended = progress.counters.step == self._steps or progress.counters.step % self._steps_per_epoch == 0
-        if can_go_on(progress, self._asked, self._epochs, epoch_ended=ended):
+        over = progress.epochs[:-1] if ended else progress.epochs  # at its very end an epoch's weights are at hand
+        lacking = None
+        if self._asked > 1 and not can_go_on(progress, self._asked, self._epochs, epoch_ended=ended):
+            lacking = f"no sum of the weights after the {self._asked} epochs that are to be averaged, some of which are"
+        elif self._keep_all and any(scores.epoch not in progress.kept for scores in over):
+            lacking = "no weights of some epochs that are"
+        if lacking is None:
             return checkpoint
-        logger.warning(
-            "%s: the unfinished training has kept no sum of the weights after the %d epochs that are to be averaged, "
-            "some of which are over: it starts anew",
-            self._spec.title,
-            self._asked,
-        )
+        logger.warning("%s: the unfinished training has kept %s over: it starts anew", self._spec.title, lacking)
         self._checkpoints.clear()
         return None
 
@@ -292,6 +294,8 @@ class Trainer:
         """Keep the weights of this epoch if a rule may select it, and no others that none wants any longer."""
         epochs, counters = self.progress.epochs, self.progress.counters
         wanted, epoch = needed(epochs, final=counters.step == self._steps), epochs[-1].epoch
+        if self._keep_all:
+            wanted = {scores.epoch for scores in epochs}
         tensors = trained_tensors(self._train_step.model)
         if epoch in wanted and epoch not in self.progress.kept:
             self._checkpoints.keep(self.progress, epoch, tensors)

@@ -6,15 +6,17 @@ What fails here fails for nothing; after the training it would have failed for a
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.diagnostics.context import LEAST, Documents, bare_model
+from xglue_harness.diagnostics.epochs import Epoch, EpochModels
 from xglue_harness.diagnostics.run import diagnose
 from xglue_harness.encoders.checks import is_larger
 from xglue_harness.encoders.trimmed_embedding import why_not_trimmable
@@ -24,7 +26,8 @@ from xglue_harness.files import cache_root, nearest_existing, no_room
 from xglue_harness.interventions.run import Scored, intervene
 from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import Prepared, predict, prepare
-from xglue_harness.store.room import working_bytes
+from xglue_harness.records.converted import converted_from
+from xglue_harness.store.room import epoch_bytes, working_bytes
 from xglue_harness.store.token_cache import encoder_inputs
 from xglue_harness.store.trainings import Entry, Store
 from xglue_harness.training.distributed import World
@@ -32,9 +35,11 @@ from xglue_harness.training.finetune import answers, training_key
 from xglue_harness.transfer.job import compared, context_builder
 
 if TYPE_CHECKING:
+    from xglue_harness.encoders.backbone import Backbone
     from xglue_harness.encoders.fingerprint import Identity
     from xglue_harness.encoders.heads import TransferModel
     from xglue_harness.transfer.job import Job
+    from xglue_harness.transfer.leaf import Leaf
 
 logger = logging.getLogger(__name__)
 
@@ -57,17 +62,18 @@ def try_out(identity: Identity, job: Job) -> Entry | None:
         The training, where it lies in the store; its files have been checked.
 
     Raises:
-        EncoderError: where the encoder can't read some of the text.
+        EncoderError: where the encoder can't read some of the text, or says of its origin what no converter wrote.
         DataError: where a cache can't be written.
         StoreError: where the store can't be written, or its disk has no room for the training.
         RecipeError: where a diagnostic fails.
         TrainingError: where the pretrained encoder's scores are not finite.
     """
     backbone, spec, recipe, world = job.backbone, job.spec, job.recipe, World.current()
+    converted_from(backbone.config)  # which goes into the record
     store = Store()
     key = training_key(backbone, identity, recipe, job.data)
     entry = world.on_main(lambda: store.find(key))
-    if entry is not None and not answers(entry, job.options.select):
+    if entry is not None and not answers(entry, job.options.select, keep_all=job.options.keep_epochs == "all"):
         entry = None  # it will be trained again
     diagnosed = bool(job.options.diagnostics) and entry is None
     _check_texts(job)
@@ -81,14 +87,26 @@ def try_out(identity: Identity, job: Job) -> Entry | None:
     predict(model, backbone, recipe, parts, progress=False, recorder=None if builder is None else builder.recorder)
     if job.texts is not None and entry is None:
         _try_interventions(job, model, few, world)
+    if "trajectory" in job.options.diagnostics and entry is None and job.options.keep_epochs != "all":
+        logger.warning(
+            "%s: trajectory will see the epochs that rules of select lead to, for the store keeps the weights of no "
+            'others; "keep_epochs": "all" keeps all',
+            spec.title,
+        )
     if builder is not None:
-        diagnose(job.options.diagnostics, builder.build(recipe, model, compared(job)))
+        epochs = EpochModels([Epoch(epoch, {}, {}) for epoch in _last_epochs(recipe.epochs)], lambda _: model)
+        diagnose(job.options.diagnostics, builder.build(recipe, model, compared(job), epochs))
     if entry is None:
         world.on_main(lambda: _check_room(store, key, job))
     world.on_main(
         lambda: check_writable(cache_root() / "predictions", "set XGLUE_CACHE to a folder that can be written")
     )
     return entry
+
+
+def _last_epochs(epochs: float) -> list[float]:
+    """The last two of so many epochs, or the only one."""
+    return [*([math.ceil(epochs) - 1.0] if epochs > 1 else []), epochs]
 
 
 def _try_interventions(
@@ -133,21 +151,23 @@ def tokenise(job: Job, *, progress: bool = False) -> None:
         prepare(backbone, spec, recipe, list(leaf.documents.values()), leaf.language, progress=progress)
 
 
-def warn_of_unknown(jobs: Sequence[Job]) -> None:
-    """Say once, for all jobs, in which languages the tokenizer reads much of the test sets' text as unknown.
+def warn_of_unknown(backbone: Backbone, leaves: Iterable[Leaf]) -> None:
+    """Say once, for all tasks, in which languages the tokenizer reads much of the test sets' text as unknown.
 
-    It looks at the first documents; records have the share of all.
+    It looks at the first documents; records of a fine-tuning have the share of all.
+
+    Args:
+        backbone: encoder and tokenizer.
+        leaves: the languages to predict, of any tasks.
     """
-    if not jobs or not World.current().is_main_process:
+    if not World.current().is_main_process:
         return
     texts: dict[str, list[str]] = {}
-    for job in jobs:
-        kind = kind_of(job.spec)
-        for leaf in job.leaves:
-            documents = islice(leaf.documents.values(), _READ)
-            rows = islice((row for document in documents for row in kind.rows_of(document)), _READ)
-            texts.setdefault(leaf.language, []).extend(map(kind.row_text, rows))
-    backbone = jobs[0].backbone
+    for leaf in leaves:
+        kind = kind_of(leaf.spec)
+        documents = islice(leaf.documents.values(), _READ)
+        rows = islice((row for document in documents for row in kind.rows_of(document)), _READ)
+        texts.setdefault(leaf.language, []).extend(map(kind.row_text, rows))
     warn(backbone.name, unknown_shares(backbone.tokenizer, texts))
 
 
@@ -163,8 +183,9 @@ def _check_room(store: Store, key: str, job: Job) -> None:
         numbers -= encoder.get_input_embeddings().weight.numel()  # type: ignore[operator]
     working = store.working_folder(key)
     held = sum(path.stat().st_size for path in working.glob("*") if path.is_file()) if working.is_dir() else 0
+    others = math.ceil(job.recipe.epochs) - 1 if job.options.keep_epochs == "all" else 0
     needed, free = (
-        working_bytes(numbers, job.recipe.epochs),
+        working_bytes(numbers, job.recipe.epochs) + others * epoch_bytes(numbers),
         shutil.disk_usage(nearest_existing(store.root.expanduser())).free + held,
     )
     if free < needed:

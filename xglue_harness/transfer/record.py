@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.data import fingerprint
+from xglue_harness.records.converted import converted_from
 from xglue_harness.records.parts import BackboneRecord, Data, Flags
 from xglue_harness.records.provenance import environment
 from xglue_harness.records.schema import Diagnostics, Evaluation, Interventions, RunRecord
@@ -84,6 +85,7 @@ def backbone_record(backbone: Backbone, identity: Identity) -> BackboneRecord:
         tokenizer_sha256=identity.tokenizer,
         batches=backbone.batch_rule,
         encoder_parameters=sum(parameter.numel() for parameter in backbone.encoder.parameters()),
+        converted_from=converted_from(backbone.config),
     )
 
 

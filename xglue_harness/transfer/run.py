@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from xglue_harness.collapse import constant
+from xglue_harness.diagnostics.epochs import NOT_KEPT, Epoch, EpochModels
 from xglue_harness.diagnostics.gradients import GradientWatch
 from xglue_harness.diagnostics.run import diagnose
 from xglue_harness.encoders.unknown import count_unknown
@@ -27,6 +28,7 @@ from xglue_harness.transfer.job import Job, compared, context_builder
 from xglue_harness.transfer.record import record
 
 if TYPE_CHECKING:
+    from xglue_harness.diagnostics.context import ContextBuilder
     from xglue_harness.encoders.fingerprint import Identity
     from xglue_harness.encoders.heads import TransferModel
     from xglue_harness.kinds.base import Prediction
@@ -102,6 +104,7 @@ def run_job(
             reports=reports,
             watch=None if job.parallel is None else GradientWatch(backbone, recipe, job.parallel, World.current()),
             select=options.select,
+            keep_all=options.keep_epochs == "all",
         )
         bars = progress and tuned.world.is_main_process
         runs = [_leaf_run(job, tuned, leaf, progress=bars) for leaf in job.leaves]
@@ -110,20 +113,22 @@ def run_job(
         builder = None
         if options.diagnostics:
             builder = context_builder(job, scored, tuned.world, wanted=options.diagnostic_rows)
-        for weights in sorted({weights for run in runs for weights in run.weights.values()}):
+        answering = runs[0].headline  # last, so that diagnostics know all scores
+        every = {weights for run in runs for weights in run.weights.values()}
+        for weights in sorted(every, key=lambda one: (one == answering, one)):
             tuned.load(model, weights, backbone.device)
             wanted = [run for run in runs if weights in run.weights.values()]
             with CostMeter(backbone.device) as meter:
                 parts = [run.prepared for run in wanted]
-                recorder = builder.recorder if builder is not None and weights == runs[0].headline else None
+                recorder = builder.recorder if builder is not None and weights == answering else None
                 predictions = predict(model, backbone, recipe, parts, progress=bars, recorder=recorder)
             whole = sum(prediction.padded_tokens for prediction in predictions)
             for run, prediction in zip(wanted, predictions, strict=True):
                 cost = meter.cost(prediction.real_tokens, share=prediction.padded_tokens / whole if whole else 0.0)
                 _note(run, weights, prediction, cost, tuned.world, backbone.tokenizer)
             if builder is not None and recorder is not None:
-                diagnostics = diagnose(options.diagnostics, builder.build(recipe, model, compared(job)))
-            if job.texts is not None and weights == runs[0].headline:
+                diagnostics = _diagnosed(job, model, runs, tuned, builder, progress=bars)
+            if job.texts is not None and weights == answering:
                 interventions = _intervened(job, model, runs, tuned.world)
         answers = {run.leaf.language: run.weights_scores[run.headline] for run in runs}
         scores = {language: score for language, score in answers.items() if score is not None}
@@ -132,6 +137,42 @@ def run_job(
         _outcome(job, run, identity, tuned, diagnostics.get(run.leaf.language), interventions.get(run.leaf.language))
         for run in runs
     ]
+
+
+def _diagnosed(
+    job: Job,
+    model: TransferModel,
+    runs: Sequence[_LeafRun],
+    tuned: FineTuned,
+    builder: ContextBuilder,
+    *,
+    progress: bool,
+) -> dict[str, Diagnostics]:
+    """What diagnostics find, in each language that is scored."""
+    epochs = _epoch_models(job, runs, tuned)
+    context = builder.build(job.recipe, model, compared(job), epochs, progress=progress)
+    return diagnose(job.options.diagnostics, context)
+
+
+def _epoch_models(job: Job, runs: Sequence[_LeafRun], tuned: FineTuned) -> EpochModels:
+    """The epochs of the training, with all that is known of their scores, in a model of their own."""
+    epochs = []
+    for scores in tuned.training.epochs:
+        weights = Selected(scores.epoch)
+        test = {run.leaf.language: run.weights_scores.get(weights) for run in runs}
+        known = {language: score for language, score in test.items() if score is not None}
+        missing = None if tuned.has(weights) else NOT_KEPT
+        epochs.append(Epoch(scores.epoch, scores.dev, known, missing, scored=weights == runs[0].headline))
+    backbone = job.backbone
+    models: list[TransferModel] = []
+
+    def load(epoch: Epoch) -> TransferModel:
+        if not models:
+            models.append(tuned.model(backbone, job.spec, job.recipe))
+        tuned.load(models[0], Selected(epoch.epoch), backbone.device)
+        return models[0]
+
+    return EpochModels(epochs, load)
 
 
 def _intervened(job: Job, model: TransferModel, runs: Sequence[_LeafRun], world: World) -> dict[str, Interventions]:
