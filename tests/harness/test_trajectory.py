@@ -16,7 +16,7 @@ from xglue_harness.encoders.loading import load_backbone
 from xglue_harness.kinds import kind_of
 from xglue_harness.prediction.predict import prepare
 from xglue_harness.recipe import Recipe
-from xglue_harness.records.schema import comparable
+from xglue_harness.records.parts import comparable
 from xglue_harness.store.trainings import Store, read_entry
 from xglue_harness.training.model import build_model
 from xglue_harness.training.weights import load_trained

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.processes
 
 TELL = """
 import sys
-from xglue_harness.records.schema import Curve, EpochScores
+from xglue_harness.records.training_schema import Curve, EpochScores
 from xglue_harness.training.distributed import World
 from xglue_harness.training.reports import reporting
 
