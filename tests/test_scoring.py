@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xglue_harness import metrics
 from xglue_harness.benchmark import TASKS
 from xglue_harness.official_metrics import ranking_ndcg
-from xglue_harness.scoring import score_predictions
+from xglue_harness.scoring import Means, means, score_predictions
 
 WPR = TASKS["wpr"]
 
@@ -66,3 +66,18 @@ def test_rows_in_order_are_grouped_as_their_queries_are(rows: list[tuple[int, in
     scores = score_predictions(WPR, gold, predicted, documents)
     assert scores.official.official == scores.score == official
     assert scores.single_row_queries == sum(documents.count(number) == 1 for number in {*documents})
+
+
+def test_the_means_of_a_task_are_over_its_languages():
+    found = means({"de": 0.5, "en": 0.9, "fr": 0.7}, {"en": 0.03, "de": 0.04, "fr": 0.12})
+    assert found.mean == pytest.approx(0.7)
+    assert found.gap == pytest.approx(0.3), "English less the mean of the others"
+    assert found.stderr == pytest.approx(0.13 / 3)
+
+
+def test_what_a_language_lacks_no_mean_is_made_of():
+    assert means({"en": 0.9, "de": 0.5}, {"en": 0.1, "de": None}).stderr is None
+    assert means({"en": 0.9, "de": 0.5}).stderr is None
+    assert means({"en": 0.9}).gap is None
+    assert means({"de": 0.9}).gap is None
+    assert means({}, {}) == Means(None, None, None)

@@ -22,6 +22,24 @@ def parse_yaml(text: str) -> Any:
         raise ValueError("is nested too deeply") from None
 
 
+def add_resolvers(loader: type[yaml.SafeLoader], *, floats: str) -> None:
+    """Let a loader without resolvers take for nulls, booleans and numbers what people read as such, and no more.
+
+    YAML 1.1 takes more for one: ``1:30`` is 90, ``012`` is 10, ``no`` is false.
+
+    Args:
+        loader: a class with ``yaml_implicit_resolvers`` of its own.
+        floats: regular expression of what is a float.
+    """
+    for tag, pattern, first in (
+        ("null", r"~|null|", ["~", "n", ""]),
+        ("bool", r"true|false", ["t", "f"]),
+        ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
+        ("float", floats, list("-+.0123456789")),
+    ):
+        loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^({pattern})$"), first)
+
+
 class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML as people read it."""
 
@@ -38,11 +56,7 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
         return mapping
 
 
-for _tag, _pattern, _first in (
-    ("null", r"~|null|", ["~", "n", ""]),
-    ("bool", r"true|false", ["t", "f"]),
-    ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
-    ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", list("-+.0123456789")),
-    ("merge", r"<<", ["<"]),
-):
-    _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^({_pattern})$"), _first)
+_PLAIN_FLOATS = r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?"
+
+add_resolvers(_PlainLoader, floats=_PLAIN_FLOATS)
+_PlainLoader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile("^(<<)$"), ["<"])

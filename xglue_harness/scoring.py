@@ -1,13 +1,14 @@
-"""Predictions in, scores out: the one place that scores a language."""
+"""Predictions in, scores out: the one place that scores a language, and what several languages come to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xglue_harness.benchmark import TaskSpec
+from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
 from xglue_harness.kinds import kind_of
+from xglue_harness.metrics import group_stderr
 from xglue_harness.official_metrics import Official
 
 
@@ -58,3 +59,39 @@ def score_predictions(
         items,
         kind.left_out(golds),
     )
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the scores of a task's languages come to, in their unit.
+
+    Attributes:
+        mean: over languages; ``None``: there are none.
+        stderr: its standard error over documents of independent languages; ``None`` where a language has none.
+        gap: English less the mean of the others, the cross-lingual transfer gap; ``None`` where either is missing.
+    """
+
+    mean: float | None
+    stderr: float | None
+    gap: float | None
+
+
+def means(scores: Mapping[str, float], errors: Mapping[str, float | None] | None = None) -> Means:
+    """Mean, standard error and transfer gap of the scores of a task's languages.
+
+    Args:
+        scores: by language.
+        errors: their standard errors, by language; ``None``: not known.
+    """
+    known = [error for language in scores if (error := (errors or {}).get(language)) is not None]
+    others = [score for language, score in scores.items() if language != SOURCE_LANGUAGE]
+    english = scores.get(SOURCE_LANGUAGE)
+    return Means(
+        mean=_mean([*scores.values()]) if scores else None,
+        stderr=group_stderr(known) if known and len(known) == len(scores) else None,
+        gap=None if english is None or not others else english - _mean(others),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

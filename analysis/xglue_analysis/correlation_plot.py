@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -113,24 +113,31 @@ def correlation(
         drawn.append(axes)
     figure.draw_without_rendering()  # where points lie is known only then
     for axes, points in zip(drawn, panels.values(), strict=True):
-        if len(points) <= NAMED:
-            _name(axes, points)
+        name_points(axes, [(name, *point) for name, point in points.items()])
     return figure
 
 
-def _name(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+def name_points(axes: Axes, points: Sequence[tuple[str, float, float]], colours: Sequence[str] | None = None) -> None:
     """Write the name of each point beside it, where it covers least of the others' points and names.
 
-    Names take no part in the layout, which would move the points again.
+    Names take no part in the layout, which would move the points again. The figure must have been laid out
+    (``draw_without_rendering``), since where points lie is known only then.
+
+    Args:
+        axes: of the points.
+        points: name, x and y of each; more than `NAMED` are not named, for they would cover each other.
+        colours: of the names, ``[points]``; ``None``: grey.
     """
+    if not points or len(points) > NAMED:
+        return
     radius = 2.5 * axes.figure.dpi / 72
-    pixels = axes.transData.transform(list(points.values()))
+    pixels = axes.transData.transform([(x, y) for _, x, y in points])
     taken = [Bbox([(px - radius, py - radius), (px + radius, py + radius)]) for px, py in pixels]
     taken += [text.get_window_extent() for text in axes.texts]
     frame = axes.get_window_extent()
-    for name, point in points.items():
+    for (name, x, y), colour in zip(points, colours or ["0.25"] * len(points), strict=True):
         best: tuple[float, int] | None = None
-        text = axes.annotate(name, point, (0, 0), textcoords="offset points", fontsize=SMALL, color="0.25")
+        text = axes.annotate(name, (x, y), (0, 0), textcoords="offset points", fontsize=SMALL, color=colour)
         text.set_in_layout(False)
         boxes = []
         for number, place in enumerate(PLACES):

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from xglue_analysis.correlation_plot import name_points
 from xglue_analysis.figures import (
     COLUMN,
     PAGE,
@@ -33,8 +34,6 @@ from xglue_analysis.figures import (
 __all__ = ["language_scores", "learning_curves", "save", "score_against"]
 
 BANDS = "bars: 95% interval"
-NAMED = 40
-"""Most points of a panel that bear their names; more would cover each other."""
 
 
 @paper_style
@@ -228,22 +227,24 @@ def score_against(rows: Sequence[Row], *, measure: str, label: str | None = None
     lines = math.ceil(len(panels) / columns)
     width = COLUMN if columns == 1 else PAGE
     figure = blank(width, 2.3 * lines, title)
+    drawn = []
     for place, (task, metric) in enumerate(panels):
         axes = figure.add_subplot(lines, columns, place + 1)
         points = {key[2:]: (line[()], up[key][()]) for key, line in across.items() if key[0] == task}
         points = {key: point for key, point in points.items() if math.isfinite(sum(point))}
         if len(points) < 2:
             raise ValueError(f"{task} has {len(points)} points of {measure} and score: there is nothing to compare")
-        for (run, language), (x, y) in points.items():
+        for (run, _), (x, y) in points.items():
             style = {**look(runs.index(run)), "linestyle": "none", "markersize": 3.5}
             axes.plot([x], [y], **style)
-            if len(points) <= NAMED:
-                axes.annotate(
-                    language, (x, y), (2.5, 2.5), textcoords="offset points", fontsize=SMALL, color=style["color"]
-                )
         axes.margins(0.12)
         axes.set(title=task, xlabel=label or measure, ylabel=f"{metric} (%)")
         axes.locator_params(nbins=5)
         plain_ticks(axes)
+        drawn.append((axes, points))
     legend_below(figure, [Line2D([], [], label=run, **{**look(i), "linestyle": "none"}) for i, run in enumerate(runs)])
+    figure.draw_without_rendering()
+    for axes, points in drawn:
+        named = [(language, *point) for (_, language), point in points.items()]
+        name_points(axes, named, [str(look(runs.index(run))["color"]) for run, _ in points])
     return figure

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from xglue_analysis import results_plots
+from xglue_analysis.correlation_plot import NAMED
 
 Rows = list[dict[str, Any]]
 
@@ -109,7 +110,7 @@ def test_points_bear_the_names_of_their_languages() -> None:
         assert [text.xy for text in axes.texts] == [(0.0, 50.0), (0.1, 51.0), (1.0, 60.0), (1.1, 61.0)]
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("cka", "acc (%)")
     assert _legend(figure) == ["r0", "r1"]
-    many = score_rows(["NC"], 1, [f"l{number}" for number in range(results_plots.NAMED + 1)])
+    many = score_rows(["NC"], 1, [f"l{number}" for number in range(NAMED + 1)])
     assert results_plots.score_against(many, measure="cka").axes[0].texts[:] == []
 
 

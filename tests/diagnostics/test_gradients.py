@@ -12,27 +12,23 @@ import torch
 from torch.nn import functional
 
 from tests.helpers.torchrun import two_processes
-from tests.helpers.training import CPU, WORDS, backbone, recipe, sentences
+from tests.helpers.training import CPU, WORDS, backbone, killed_before, recipe, sentences, trained_on_pos
 from xglue_harness.benchmark import TASKS
 from xglue_harness.data import open_source
 from xglue_harness.diagnostics import gradients
 from xglue_harness.diagnostics.gradients import GradientWatch
 from xglue_harness.diagnostics.parallel import parallel_rows
 from xglue_harness.encoders.device_inputs import DeviceInputs
-from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.errors import DataError, RecipeError, TrainingError
 from xglue_harness.records.parts import comparable
 from xglue_harness.records.training_schema import Gradients
 from xglue_harness.store.trainings import Store
 from xglue_harness.training.checkpoint import Counters, generators
-from xglue_harness.training.determinism import seeded
 from xglue_harness.training.distributed import World
-from xglue_harness.training.finetune import finetune
 from xglue_harness.training.model import build_model
 from xglue_harness.training.optimisation import Optimisation
 from xglue_harness.training.static_step import StaticStep
-from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.trainer import TrainingData
 
 SPEC = TASKS["pos"]
@@ -57,19 +53,8 @@ def _rows(folder):
 def _finetune(store, folder=None, *, seconds=1000.0, select="last"):
     body = backbone(dropout=0.1)
     watch = None if folder is None else GradientWatch(body, RECIPE, _rows(folder), World.current())
-    with seeded(1, CPU):
-        return finetune(
-            body,
-            identify(body),
-            SPEC,
-            RECIPE,
-            TrainingData(ROWS, "f" * 64),
-            store=Store(store),
-            checkpoint_seconds=seconds,
-            progress=False,
-            watch=watch,
-            select=select,
-        )
+    ways = {"checkpoint_seconds": seconds, "watch": watch, "select": select}
+    return trained_on_pos(Store(store), body, RECIPE, TrainingData(ROWS, "f" * 64), **ways)
 
 
 def _weights(tuned):
@@ -114,22 +99,9 @@ def test_the_record_has_first_and_last_step(watched):
         assert all(-1 <= value <= 1 for value in point.cosine)
 
 
-class _Killed(BaseException):
-    pass
-
-
 def _killed(store, folder, at):
-    step = TrainStep.step
-
-    def killing(self, batch):
-        if self.counters.step == at:
-            raise _Killed
-        step(self, batch)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainStep, "step", killing)
-        with pytest.raises(_Killed):
-            _finetune(store, folder, seconds=0.0)
+    with killed_before(at):
+        _finetune(store, folder, seconds=0.0)
 
 
 @pytest.mark.parametrize("at", [7, 20])

@@ -1,16 +1,25 @@
-"""A tiny encoder in memory, and rows to train it on."""
+"""A tiny encoder in memory, rows to train it on, and its training, whole or killed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from transformers import BertConfig, BertModel
 
 from tests.helpers import tokenizers
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.backbone import Backbone
+from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.recipe import Options, resolve
+from xglue_harness.store.trainings import Store
+from xglue_harness.training.determinism import seeded
+from xglue_harness.training.finetune import FineTuned, finetune
+from xglue_harness.training.train_step import TrainStep
+from xglue_harness.training.trainer import TrainingData
 
 CPU = torch.device("cpu")
 WORDS = tokenizers.WORDS
@@ -56,3 +65,30 @@ def recipe(task: str = "pos", **options):
     """A recipe of some options, dropout 0 where not given."""
     chosen = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "max_length": 32, "dropout": 0.0, **options}
     return resolve(Options(**chosen), TASKS[task], seed=1, precision=chosen.get("precision", "fp32"), pooling="first")
+
+
+def trained_on_pos(store: Store, body: Backbone, chosen: Any, data: TrainingData, **options: Any) -> FineTuned:
+    """What a fine-tuning on POS rows from seed 1 comes to."""
+    ways = {"checkpoint_seconds": 1000.0, "progress": False, **options}
+    with seeded(1, CPU):
+        return finetune(body, identify(body), TASKS["pos"], chosen, data, store=store, **ways)
+
+
+class _Killed(BaseException):
+    pass
+
+
+@contextmanager
+def killed_before(step: int) -> Iterator[None]:
+    """A training within is killed when it has taken so many steps; one that is not fails the test."""
+    take = TrainStep.step
+
+    def killing(self, batch):
+        if self.counters.step == step:
+            raise _Killed
+        take(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainStep, "step", killing)
+        with pytest.raises(_Killed):
+            yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from sklearn.metrics import accuracy_score
@@ -12,6 +13,7 @@ from tests.helpers.sweeps import EXAMPLE, example_result, write_results
 from xglue_harness.benchmark import TASKS
 from xglue_harness.cli.results import app
 from xglue_harness.results.reading import read_runs
+from xglue_harness.results.series import series_of
 from xglue_harness.results.showing import shown_tasks
 
 
@@ -76,6 +78,18 @@ def test_recipes_that_differ_are_told_apart(folder):
     _, result = example_result("tiny-lm", "pawsx", 1)
     rate = result.languages["de"].record.recipe["learning_rate"]
     assert [line[0].partition(" ")[2] for line in table.lines] == [f"(learning_rate {rate:g})", "(learning_rate 0.25)"]
+
+
+def test_a_probe_and_a_fine_tuning_of_one_backbone_have_titles_of_their_own():
+    tuned = [run for run in read_runs([EXAMPLE]) if run.task == "pawsx" and run.protocol == "finetune"]
+    before = [series.title for series in series_of(tuned)]
+    assert not any("protocol" in title for title in before), "one protocol goes without saying"
+    runs = [*tuned, *(replace(run, protocol="probe") for run in tuned)]
+    after = [series.title for series in series_of(runs)]
+    assert len({*after}) == len(after) == 2 * len(before)
+    assert {title for title in after if "(protocol finetune" in title or "(protocol probe" in title} == {*after}
+    titles = {line[0] for table in shown_tasks(runs) for line in table.lines}
+    assert titles == {*before}, "a table is of one protocol, which stands above it"
 
 
 def test_official_stands_where_it_differs_only():

@@ -8,16 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.training import CPU, backbone, recipe, sentences
+from tests.helpers.training import CPU, backbone, killed_before, recipe, sentences, trained_on_pos
 from xglue_harness.benchmark import TASKS
-from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.errors import RecipeError, StoreError
 from xglue_harness.seal import unsealed_json
 from xglue_harness.store.files import write_sealed
 from xglue_harness.store.trainings import Store, read_entry
 from xglue_harness.training import trainer as training
-from xglue_harness.training.determinism import seeded
-from xglue_harness.training.finetune import answers, finetune
+from xglue_harness.training.finetune import answers
 from xglue_harness.training.selection import Selected
 from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.trainer import TrainingData
@@ -29,19 +27,8 @@ STEPS = 5
 
 
 def _finetune(store, select="last", *, epochs=3, dropout=0.1, data=DATA, **options):
-    body = backbone(dropout)
-    with seeded(1, CPU):
-        return finetune(
-            body,
-            identify(body),
-            SPEC,
-            recipe(epochs=epochs, dropout=None, **options),
-            data,
-            store=store,
-            checkpoint_seconds=0.0,
-            progress=False,
-            select=select,
-        )
+    chosen = recipe(epochs=epochs, dropout=None, **options)
+    return trained_on_pos(store, backbone(dropout), chosen, data, checkpoint_seconds=0.0, select=select)
 
 
 def _equal(one, other):
@@ -117,23 +104,10 @@ def test_of_more_epochs_than_there_are_is_refused(tmp_path):
         _finetune(Store(tmp_path), "average_last_3", epochs=2)
 
 
-class _Killed(BaseException):
-    pass
-
-
 def _interrupted(store, step, select="last"):
     """A training that was killed before a step."""
-    steps = TrainStep.step
-
-    def killing(self, batch):
-        if self.counters.step == step:
-            raise _Killed
-        steps(self, batch)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainStep, "step", killing)
-        with pytest.raises(_Killed):
-            _finetune(store, select, epochs=3.5)
+    with killed_before(step):
+        _finetune(store, select, epochs=3.5)
     [folder] = store.folders("working")
     return folder
 

@@ -9,10 +9,9 @@ import pytest
 import torch
 from transformers import get_linear_schedule_with_warmup
 
-from tests.helpers.training import CPU, backbone, recipe, sentences
+from tests.helpers.training import CPU, backbone, killed_before, recipe, sentences, trained_on_pos
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.batching import epoch_batches
-from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.encoders.inputs import collate
 from xglue_harness.encoders.tokenising import tokenised
 from xglue_harness.records.training_schema import Curve
@@ -21,9 +20,7 @@ from xglue_harness.store.trainings import Store
 from xglue_harness.training.checkpoint import Counters
 from xglue_harness.training.curve import MOST_POINTS, LearningCurve
 from xglue_harness.training.determinism import seeded
-from xglue_harness.training.finetune import finetune
 from xglue_harness.training.model import build_model
-from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.trainer import TrainingData
 
 SPEC = TASKS["pos"]
@@ -32,18 +29,7 @@ RECIPE = recipe(epochs=8, learning_rate=1e-3)  # 8 times 5 steps
 
 
 def _finetune(folder, seconds=1000.0):
-    body = backbone()
-    with seeded(1, CPU):
-        return finetune(
-            body,
-            identify(body),
-            SPEC,
-            RECIPE,
-            TrainingData(ROWS, "f" * 64),
-            store=Store(folder),
-            checkpoint_seconds=seconds,
-            progress=False,
-        )
+    return trained_on_pos(Store(folder), backbone(), RECIPE, TrainingData(ROWS, "f" * 64), checkpoint_seconds=seconds)
 
 
 @pytest.fixture(scope="module")
@@ -82,23 +68,10 @@ def test_the_curve_is_what_a_plain_loop_notes(unbroken):
     assert curve.learning_rate == pytest.approx([rates[b - 1] for _, b in spans], rel=1e-5)
 
 
-class _Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("at", [7, 16, 23])
-def test_a_killed_and_resumed_training_has_the_unbroken_curve(at, unbroken, tmp_path, monkeypatch):
-    step = TrainStep.step
-
-    def killing(self, batch):
-        if self.counters.step == at:
-            raise _Killed
-        step(self, batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainStep, "step", killing)
-        with pytest.raises(_Killed):
-            _finetune(tmp_path, seconds=0.0)
+def test_a_killed_and_resumed_training_has_the_unbroken_curve(at, unbroken, tmp_path):
+    with killed_before(at):
+        _finetune(tmp_path, seconds=0.0)
     resumed = _finetune(tmp_path)
     assert resumed.session.resumed_from_step == at
     assert resumed.training.curve == unbroken.training.curve
@@ -113,15 +86,7 @@ def test_a_training_found_in_the_store_brings_its_curve(unbroken):
 def test_an_entry_or_a_checkpoint_from_before_curves_is_taken_and_has_none(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:  # a checkpoint that knows of no curve
         patch.setattr(LearningCurve, "of", classmethod(lambda cls, steps: None))
-        step = TrainStep.step
-
-        def killing(self, batch):
-            if self.counters.step == 7:
-                raise _Killed
-            step(self, batch)
-
-        patch.setattr(TrainStep, "step", killing)
-        with pytest.raises(_Killed):
+        with killed_before(7):
             _finetune(tmp_path, seconds=0.0)
     [folder] = Store(tmp_path).folders("working")
     assert _rewritten(folder / "progress.json", "counters").pop("curve") is None

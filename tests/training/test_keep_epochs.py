@@ -7,13 +7,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from tests.helpers.training import CPU, backbone, recipe, sentences
-from xglue_harness.benchmark import TASKS
-from xglue_harness.encoders.fingerprint import identify
+from tests.helpers.training import backbone, killed_before, recipe, sentences, trained_on_pos
 from xglue_harness.store.trainings import Store
-from xglue_harness.training.determinism import seeded
-from xglue_harness.training.finetune import answers, finetune
-from xglue_harness.training.train_step import TrainStep
+from xglue_harness.training.finetune import answers
 from xglue_harness.training.trainer import TrainingData
 
 STEPS = 5
@@ -21,38 +17,20 @@ STEPS = 5
 
 
 def _finetune(store, *, keep_all, select="last"):
-    body = backbone(0.1)
-    with seeded(1, CPU):
-        return finetune(
-            body,
-            identify(body),
-            TASKS["pos"],
-            recipe(epochs=3.5, dropout=None),
-            TrainingData(sentences(40), "f" * 64),
-            store=store,
-            checkpoint_seconds=0.0,
-            progress=False,
-            select=select,
-            keep_all=keep_all,
-        )
-
-
-class _Killed(BaseException):
-    pass
+    return trained_on_pos(
+        store,
+        backbone(0.1),
+        recipe(epochs=3.5, dropout=None),
+        TrainingData(sentences(40), "f" * 64),
+        checkpoint_seconds=0.0,
+        select=select,
+        keep_all=keep_all,
+    )
 
 
 def _interrupted(store, step, *, keep_all):
-    steps = TrainStep.step
-
-    def killing(self, batch):
-        if self.counters.step == step:
-            raise _Killed
-        steps(self, batch)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainStep, "step", killing)
-        with pytest.raises(_Killed):
-            _finetune(store, keep_all=keep_all)
+    with killed_before(step):
+        _finetune(store, keep_all=keep_all)
 
 
 @pytest.fixture(scope="module")

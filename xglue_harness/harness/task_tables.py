@@ -13,8 +13,8 @@ from typing import Any
 
 from xglue_harness.benchmark import ALL_GROUP, SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.columns import aligned
-from xglue_harness.metrics import group_stderr
 from xglue_harness.records.measures import gains, measures
+from xglue_harness.scoring import means
 
 SAME = 1e-9
 """Two scores that differ by less are one number: they were summed in another order."""
@@ -160,7 +160,6 @@ def _rows(run: TaskRun) -> list[list[str]]:
     """Heads, then scores, standard errors and whatever else differs from language to language."""
     languages = [*run.leaves]
     scores, errors = run.values("score"), run.values("score_stderr")
-    whole = group_stderr([*errors.values()]) if len(errors) == len(languages) else None
     error_cells = [_percent(errors.get(language)) for language in languages]
     rows = [["", *languages], ["score", *_cells(scores, languages)], ["± s.e.", *error_cells]]
     if run.official_differs:
@@ -169,7 +168,7 @@ def _rows(run: TaskRun) -> list[list[str]]:
     if several:
         rows[0] += ["mean", "gap"]
         rows[1] += _mean_and_gap(scores)
-        rows[2] += [_percent(whole), ""]
+        rows[2] += [_percent(means(scores, errors).stderr), ""]
         if run.official_differs:
             rows[3] += _mean_and_gap(run.values("official"))
     for name in run.measures:
@@ -187,11 +186,8 @@ def _cells(values: Mapping[str, float], languages: Sequence[str]) -> list[str]:
 
 def _mean_and_gap(values: Mapping[str, float]) -> list[str]:
     """The mean over languages, and how far English is above the mean of the others."""
-    numbers = [*values.values()]
-    others = [value for language, value in values.items() if language != SOURCE_LANGUAGE]
-    english = values.get(SOURCE_LANGUAGE)
-    gap = "-" if english is None or not others else _points(english - sum(others) / len(others))
-    return [_percent(sum(numbers) / len(numbers) if numbers else None), gap]
+    found = means(values)
+    return [_percent(found.mean), "-" if found.gap is None else _points(found.gap)]
 
 
 def _percent(value: float | None) -> str:

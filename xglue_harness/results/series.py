@@ -24,12 +24,14 @@ class Series:
 
     Attributes:
         spec: the task.
-        title: the backbone's name, and the options in which its series of the task differ.
+        title: the backbone's name, and the protocol and options in which its series of the task differ.
+        title_within: the same without the protocol, for tables of one protocol.
         runs: of all seeds and languages, in the order in which they were read.
     """
 
     spec: TaskSpec
     title: str
+    title_within: str
     runs: tuple[Run, ...]
 
     @property
@@ -65,8 +67,11 @@ def series_of(runs: Sequence[Run]) -> list[Series]:
             if key[0] != task:
                 continue
             others = [facts[other] for other in groups if other[:-1] == key[:-1]]
-            title = " ".join(filter(None, (names[members[0].backbone], _words(facts[key], others))))
-            made.append(Series(TASKS[task], title, tuple(members)))
+            name, words = names[members[0].backbone], _words(facts[key], others)
+            within = _title(name, words)
+            if len({other[2] for other in groups if (*other[:2], other[3]) == (*key[:2], key[3])}) > 1:
+                words = [f"protocol {members[0].protocol}", *words]
+            made.append(Series(TASKS[task], _title(name, words), within, tuple(members)))
     return made
 
 
@@ -119,11 +124,15 @@ def _terms(run: Run) -> dict[str, Any]:
     return terms | {"select": record.selection.rule} if isinstance(record, RunRecord) else terms
 
 
-def _words(terms: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
+def _title(name: str, words: Sequence[str]) -> str:
+    return f"{name} ({', '.join(words)})" if words else name
+
+
+def _words(terms: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
     """The terms that not all of the others share, in words."""
     names = dict.fromkeys(name for other in others for name in other)
     differ = [name for name in names if len({json.dumps(other.get(name), default=str) for other in others}) > 1]
-    return "" if not differ else f"({', '.join(f'{name} {_value(terms.get(name))}' for name in differ)})"
+    return [f"{name} {_value(terms.get(name))}" for name in differ]
 
 
 def _value(value: Any) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xglue_harness.benchmark import SOURCE_LANGUAGE, TaskSpec
-from xglue_harness.metrics import group_stderr
+from xglue_harness.benchmark import TaskSpec
+from xglue_harness.columns import in_blocks
 from xglue_harness.results.reading import Run, Score
 from xglue_harness.results.series import english_first, series_of
+from xglue_harness.scoring import means
 
 SAME = 5e-7
 """Scores that are no further apart are one: they differ by the order of additions only."""
@@ -41,17 +42,11 @@ class ShownTask:
         Args:
             width: columns of the terminal.
         """
-        widths = [max(len(line[place]) for line in (self.heads, *self.lines)) + 2 for place in range(len(self.heads))]
-        fixed = [*range(self.names)]
-        rest = [*range(self.names, len(self.heads))]
-        while rest:
-            room = width - sum(widths[place] for place in fixed)
-            places: list[int] = []
-            while rest and (not places or widths[rest[0]] <= room):
-                room -= widths[rest[0]]
-                places.append(rest.pop(0))
-            chosen = [*fixed, *places]
-            yield tuple(self.heads[i] for i in chosen), [tuple(line[i] for i in chosen) for line in self.lines]
+        widths = [max(map(len, column)) + 2 for column in zip(self.heads, *self.lines, strict=True)]
+        fixed = sum(widths[: self.names])
+        for block in in_blocks([fixed, *widths[self.names :]], width, gap=0):
+            places = [*range(self.names), *(self.names - 1 + number for number in block)]
+            yield tuple(self.heads[i] for i in places), [tuple(line[i] for i in places) for line in self.lines]
 
 
 def shown_tasks(runs: Sequence[Run]) -> list[ShownTask]:
@@ -67,7 +62,7 @@ def shown_tasks(runs: Sequence[Run]) -> list[ShownTask]:
     for series in series_of(runs):
         for members in _lines(series.runs):
             key = (series.spec.name, members[0].protocol, members[0].split)
-            lines.setdefault(key, []).append((series.title, members))
+            lines.setdefault(key, []).append((series.title_within, members))
     return [_table(found) for found in lines.values()]
 
 
@@ -106,25 +101,21 @@ def _official_differs(run: Run) -> bool:
 
 
 def _means(runs: Sequence[Run], official: bool) -> Iterator[str]:
-    scores = [run.score for run in runs]
-    known = [score for score in scores if score is not None]
-    if len(known) < len(scores) or not known:
+    known = {run.language: run.score for run in runs if run.score is not None}
+    if any(run.score is None for run in runs):
         yield from ["-"] * (len(MEANS) + official)
         return
     mark = "!" if any(run.collapsed for run in runs) else ""
-    yield f"{_percent(_mean([score.value for score in known]))}{mark}"
-    errors = [score.stderr for score in known]
-    yield "-" if None in errors else _percent(group_stderr([error for error in errors if error is not None]))
-    english = [run.score.value for run in runs if run.score and run.language == SOURCE_LANGUAGE]
-    others = [run.score.value for run in runs if run.score and run.language != SOURCE_LANGUAGE]
-    yield _percent(english[0] - _mean(others)) if english and others else "-"
+    found = means(
+        {language: score.value for language, score in known.items()},
+        {language: score.stderr for language, score in known.items()},
+    )
+    yield f"{_percent(found.mean)}{mark}"
+    yield _percent(found.stderr)
+    yield _percent(found.gap)
     if official:
-        all_official = [run.official for run in runs if run.official is not None]
-        yield _percent(_mean(all_official)) if len(all_official) == len(runs) else "-"
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+        all_official = {run.language: run.official for run in runs if run.official is not None}
+        yield "-" if any(run.official is None for run in runs) else _percent(means(all_official).mean)
 
 
 def _cell(run: Run | None) -> str:
@@ -133,8 +124,8 @@ def _cell(run: Run | None) -> str:
     return f"{_percent(run.score.value)}{'!' * run.collapsed}"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def _notes(spec: TaskSpec, runs: Sequence[Run]) -> Iterator[str]:

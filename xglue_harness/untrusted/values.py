@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import yaml
 
 from xglue_harness.errors import LeaderboardError
+from xglue_harness.plain_yaml import add_resolvers
 from xglue_harness.untrusted.text import lines_seen, seen, without_markup
 
 VALUES_LIMIT = 100_000
@@ -56,13 +57,7 @@ class _Values(yaml.SafeLoader):  # type: ignore[misc]
         return key
 
 
-for _tag, _pattern, _first in (
-    ("null", r"~|null|", ["~", "n", ""]),
-    ("bool", r"true|false", ["t", "f"]),
-    ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
-    ("float", r"[-+]?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]+)?", list("-+0123456789")),
-):
-    _Values.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^({_pattern})$"), _first)
+add_resolvers(_Values, floats=r"[-+]?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]+)?")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
