@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -265,6 +266,37 @@ def test_the_page_says_who_gains_and_its_numbers_are_in_the_json(site, validated
     assert (site / "data/summary/frozen/tiny-lm/nc.json").is_file()
     assert (site / "data/results/tiny-lm/frozen/1/nc.json").is_file()
     assert all("frozen.html" in (site / name).read_text() for name in ("index.html", "task-nc.html"))
+
+
+def test_the_page_of_a_backbone_says_what_its_frozen_encoder_scores_and_gains(site, validated):
+    text = (site / "backbone-tiny-mt.html").read_text()
+    part = text.split("<h2>Frozen</h2>")[1].split("</section>")[0]
+    assert '<a href="frozen.html">' in part
+    assert "gain by toy" in part
+    (board,), (gains,) = frozen_boards(validated), all_gains(validated)
+    lines = {
+        match[1]: match[0] for match in re.finditer(r'<tr>\s*<th scope="row".*?task-(\w+)\.html.*?</tr>', part, re.S)
+    }
+    assert [*lines] == ["nc", "xnli", "ner"]
+    for task, line in lines.items():
+        (row,) = (row for row in board.tasks[task].rows if row.backbone.name == "tiny-mt")
+        (own,) = (row for row in gains.tasks[task] if row.backbone.name == "tiny-mt")
+        score = f'<a href="data/summary/frozen/tiny-mt/{task}.json">{100 * row.score.value:.1f}</a>'
+        gain = f"{100 * own.mean.gain.value:+.1f}".replace("-", "−")
+        assert score in line
+        assert f'<a href="data/gains/toy/frozen.json">{gain}</a>' in line
+        assert own.mean.frozen.value == pytest.approx(row.score.value, abs=1e-12)
+    assert "<h2>Frozen</h2>" not in (site / "backbone-tiny-new.html").read_text()
+
+
+def test_a_backbone_that_has_been_probed_alone_is_said_to_lack_fine_tuning_only(validated, tmp_path):
+    folder = build(replace(validated, results=()), tmp_path / "site").parent
+    text = (folder / "backbone-tiny-mt.html").read_text()
+    assert "<h2>No fine-tuned results yet</h2>" in text
+    part = text.split("<h2>Frozen</h2>")[1].split("</section>")[0]
+    assert "gain by" not in part
+    assert "data/summary/frozen/tiny-mt/nc.json" in part
+    assert "<h2>No results yet</h2>" in (folder / "backbone-tiny-new.html").read_text()
 
 
 def test_where_there_are_no_frozen_encoders_there_is_no_page(validated, tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.contributions.recipes import FROZEN, probe_terms, standard_probe_terms
 from xglue_harness.leaderboard.ranking.board import Board
-from xglue_harness.leaderboard.ranking.frozen import BackboneGain, Gain, Gains, all_gains, frozen_boards
+from xglue_harness.leaderboard.ranking.frozen import BackboneGain, Gain, Gains
 from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.ranking.tables import MARKS
 from xglue_harness.leaderboard.site.cells import (
@@ -28,7 +28,6 @@ from xglue_harness.leaderboard.site.overview import overview
 from xglue_harness.leaderboard.site.paths import gains_path
 from xglue_harness.leaderboard.site.tasks import task_table
 from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, interval, metric_of, seeds_in_words, signed
-from xglue_harness.leaderboard.validation.validate import ValidatedTree
 
 PAGE = "frozen.html"
 
@@ -74,15 +73,15 @@ class BoardSection:
     tasks: tuple[Table, ...]
 
 
-def frozen_page(validated: ValidatedTree) -> dict[str, Any]:
+def frozen_page(boards: Sequence[Board], gains: Sequence[Gains]) -> dict[str, Any]:
     """What the page needs.
 
     Args:
-        validated: a tree with frozen encoders.
+        boards: of frozen encoders, one for each track and probe.
+        gains: what fine-tuning adds, for each track, fine-tuning and probe.
     """
-    boards = frozen_boards(validated)
     return {
-        "gains": [_gain_section(gains) for gains in all_gains(validated)],
+        "gains": [_gain_section(one) for one in gains],
         "boards": [_board_section(board) for board in boards],
     }
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.leaderboard.ranking.board import Board
+from xglue_harness.leaderboard.ranking.frozen import all_gains, frozen_boards
 from xglue_harness.leaderboard.site import controlled, frozen
 from xglue_harness.leaderboard.site.answers import answer, published_answer
 from xglue_harness.leaderboard.site.backbone import card, sections
+from xglue_harness.leaderboard.site.backbone_frozen import frozen_tables
 from xglue_harness.leaderboard.site.backbone_published import published_numbers
 from xglue_harness.leaderboard.site.citations import citations
 from xglue_harness.leaderboard.site.compare import compare_page
@@ -101,6 +103,7 @@ def all_pages(
     """
     paper = references()[0]
     main = [board for board in boards if board.track == "main"]
+    probes, gains = frozen_boards(validated), all_gains(validated)
     printed = (published_families(paper), published_continued(paper, CONTINUED))
     yield "index.html", "index.html", _overview(validated, main, printed, origin)
     for spec in TASKS.values():
@@ -111,6 +114,7 @@ def all_pages(
             "backbone": backbone,
             "facts": card(backbone, validated, origin),
             "sections": [*sections(backbone, boards, origin)],
+            "frozen": [*frozen_tables(backbone, probes, gains)],
             "published": published_numbers(backbone.name, references()),
         }
         yield page_of(backbone.name), "backbone.html", values
@@ -118,7 +122,7 @@ def all_pages(
         page = controlled.controlled_page(validated, boards, origin)
         yield controlled.PAGE, "controlled.html", {"title": "Controlled track", **page}
     if validated.frozen:
-        yield frozen.PAGE, "frozen.html", {"title": "Frozen encoders", **frozen.frozen_page(validated)}
+        yield frozen.PAGE, "frozen.html", {"title": "Frozen encoders", **frozen.frozen_page(probes, gains)}
     yield "compare.html", "compare.html", {"title": "Compare two backbones", **compare_page(boards)}
     values = {"title": "The paper's tables", "paper": paper, "printed": printed}
     yield "paper.html", "paper.html", {**values, "tables": paper_page(paper, boards, validated)}
