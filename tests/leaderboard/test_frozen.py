@@ -299,6 +299,22 @@ def test_a_backbone_that_has_been_probed_alone_is_said_to_lack_fine_tuning_only(
     assert "<h2>No results yet</h2>" in (folder / "backbone-tiny-new.html").read_text()
 
 
+def test_sections_of_another_track_are_told_apart_by_its_title(validated, tmp_path):
+    moved = validated.backbones["tiny-mt"].model_copy(update={"track": "controlled"})
+    two = replace(validated, backbones={**validated.backbones, "tiny-mt": moved})
+    folder = build(two, tmp_path / "site").parent
+    heads = re.findall(r"<h2>(.*?)</h2>", (folder / "frozen.html").read_text())
+    assert heads == [
+        "What fine-tuning adds: toy and frozen",
+        "What fine-tuning adds, controlled track: toy and frozen",
+        "Frozen encoders by rank, probe frozen",
+        "Frozen encoders by rank, controlled track, probe frozen",
+    ]
+    own = (folder / "backbone-tiny-mt.html").read_text().split("<h2>Frozen</h2>")[1].split("</section>")[0]
+    assert "data/gains/controlled/toy/frozen.json" in own
+    assert "data/gains/toy/" not in own
+
+
 def test_where_there_are_no_frozen_encoders_there_is_no_page(validated, tmp_path):
     folder = build(replace(validated, frozen=(), results=validated.results[:1]), tmp_path / "site").parent
     assert not (folder / "frozen.html").exists()

@@ -27,7 +27,7 @@ from xglue_harness.leaderboard.site.figures import OTHER_SYMBOLS, Figure, Point,
 from xglue_harness.leaderboard.site.overview import overview
 from xglue_harness.leaderboard.site.paths import gains_path
 from xglue_harness.leaderboard.site.tasks import task_table
-from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, interval, metric_of, seeds_in_words, signed
+from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, TRACKS, interval, metric_of, seeds_in_words, signed
 
 PAGE = "frozen.html"
 
@@ -40,6 +40,7 @@ class GainSection:
     """What fine-tuning by a recipe adds to what a probe finds.
 
     Attributes:
+        track: whose backbones these are, in words.
         recipe: of the fine-tuning.
         frozen: recipe of the probe.
         answer: who gains most, and in which languages, a sentence each.
@@ -48,6 +49,7 @@ class GainSection:
         href: the JSON with the numbers.
     """
 
+    track: str
     recipe: str
     frozen: str
     answer: tuple[str, ...]
@@ -61,12 +63,14 @@ class BoardSection:
     """Frozen encoders under a recipe.
 
     Attributes:
+        track: whose backbones these are, in words.
         recipe: its name.
         text: what it is.
         table: over all tasks.
         tasks: by language, a table a task.
     """
 
+    track: str
     recipe: str
     text: str
     table: Table
@@ -88,7 +92,7 @@ def frozen_page(boards: Sequence[Board], gains: Sequence[Gains]) -> dict[str, An
 
 def _board_section(board: Board) -> BoardSection:
     tables = tuple(task_table(board.place, table) for table in board.tasks.values())
-    return BoardSection(board.place, _recipe_text(board), overview(board), tables)
+    return BoardSection(TRACKS[board.track], board.recipe, _recipe_text(board), overview(board), tables)
 
 
 def _recipe_text(board: Board) -> str:
@@ -111,7 +115,8 @@ def _gain_section(gains: Gains) -> GainSection:
     tables.append(_language_table(gains, href))
     tables += [_task_table(gains, task, rows, href) for task, rows in gains.tasks.items()]
     figures = (_by_task(gains, href), _by_language(gains))
-    return GainSection(gains.place, gains.frozen, (*_answer(gains),), figures, tuple(tables), href)
+    answer = tuple(_answer(gains))
+    return GainSection(TRACKS[gains.track], gains.recipe, gains.frozen, answer, figures, tuple(tables), href)
 
 
 # ---------------------------------------------------------------- words

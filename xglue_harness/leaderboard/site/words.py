@@ -8,6 +8,7 @@ from xglue_harness.benchmark import TaskSpec
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.ranking.tables import MARKS
 from xglue_harness.published.reference import as_printed
+from xglue_harness.published.tracks import Track
 
 LANGUAGE_NAMES = {
     "ar": "Arabic",
@@ -114,6 +115,9 @@ QUESTIONS: Mapping[str, str] = {
     "ner": "Named entities: which words name a person, an organisation, a place or something else?",
     "pos": "Parts of speech: which of 17 tags has each word?",
 }
+
+TRACKS: Mapping[Track, str] = {"main": "", "controlled": "controlled track"}
+"""Titles of tracks; the main one goes without."""
 
 GAP = "English minus the mean of the other languages"
 
