@@ -229,10 +229,16 @@ def _width(labels: Sequence[str], lines: int, handle: float) -> float:
     return sum(handle + 1.4 + 0.6 * int(column.max()) for column in columns)
 
 
-def short(value: float) -> str:
-    """Two decimals without the leading zero, ``.53``."""
-    text = f"{abs(value):.2f}"
-    return ("−" if value < 0 and text != "0.00" else "") + (text[1:] if text.startswith("0") else text)
+def short(value: float, decimals: int = 2) -> str:
+    """Two decimals, or so many, without the leading zero, ``.53``."""
+    text = f"{abs(value):.{decimals}f}"
+    return ("−" if value < 0 and float(text) else "") + (text[1:] if text.startswith("0") else text)
+
+
+def two_digits(value: float) -> str:
+    """Two significant digits without the leading zero, ``.0021``; two decimals at least, and six at most."""
+    decimals = 1 - math.floor(math.log10(abs(value))) if value else 2
+    return short(value, min(max(decimals, 2), 6))
 
 
 def corner(row: Row) -> str:

@@ -29,6 +29,7 @@ from xglue_analysis.figures import (
     paper_style,
     plain_ticks,
     short,
+    two_digits,
     values,
 )
 
@@ -157,7 +158,7 @@ def _colour_bar(figure: Figure, axes: Axes, colours: ScalarMappable, measure: st
     """Put the scale of colours below a matrix, and mark what is reached by chance on it."""
     label = MEASURES[measure]
     if math.isfinite(chance):
-        label += f"   ▲ by chance{' (95%)' if measure == 'cka' else ''}: {short(chance)}"
+        label += f"   ▲ by chance{' (95%)' if measure == 'cka' else ''}: {two_digits(chance)}"
     bar = figure.colorbar(
         colours, ax=axes, orientation="horizontal", shrink=0.75, aspect=35, fraction=0.04, pad=0.02, label=label
     )

@@ -426,10 +426,10 @@ CHANCE = {"null_p95": 0.04, "null_mean_biased": 0.3, "anc_null": 0.07, "n": 50}
 @pytest.mark.parametrize(
     ("measure", "name", "chance"),
     [
-        ("cka", "CKA (debiased)", "▲ by chance (95%): .06"),
+        ("cka", "CKA (debiased)", "▲ by chance (95%): .060"),
         ("cka_biased", "CKA (biased)", "▲ by chance: .30"),
-        ("anc", "ANC", "▲ by chance: .07"),
-        ("p1_csls", "P@1 (CSLS)", "▲ by chance: .02"),
+        ("anc", "ANC", "▲ by chance: .070"),
+        ("p1_csls", "P@1 (CSLS)", "▲ by chance: .020"),
     ],
 )
 def test_language_matrix_names_its_measure_and_what_it_is_by_chance(measure: str, name: str, chance: str) -> None:
@@ -441,7 +441,23 @@ def test_language_matrix_names_its_measure_and_what_it_is_by_chance(measure: str
     assert figure.get_suptitle() == f"{name}: e5, layer 1"
     assert bar.get_xlabel() == f"{name}   {chance}"
     (mark,) = (line for line in bar.lines if line.get_marker() == "^")
-    assert f"{mark.get_xdata()[0]:.2f}"[1:] == chance[-3:]
+    assert mark.get_xdata()[0] == pytest.approx(float(chance.split(": ")[1]), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1 / 480, ".0021"),
+        (0.3, ".30"),
+        (0.996, "1.00"),
+        (1.0, "1.00"),
+        (-0.0149, "−.015"),
+        (0.0, ".00"),
+        (-1e-12, ".000000"),
+    ],
+)
+def test_what_is_small_keeps_two_significant_digits(value: float, text: str) -> None:
+    assert figures.two_digits(value) == text
 
 
 def test_language_matrix_says_nothing_of_chance_where_the_rows_do_not() -> None:
