@@ -66,7 +66,6 @@ OTHER_NAMES = {
 
 NO_TABLE = {
     "run": "lm_eval prints its own, and writes JSON with --output_path",
-    "demo": "lm_eval prints its own, and writes JSON with --output",
     "export": "it writes files, and says which",
     "schema": "it prints JSON",
     "data get": "it writes files, and says where",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
+from tests.helpers.cli import command
 from xglue_harness.benchmark import TASKS
 from xglue_harness.cli import app as cli
 from xglue_harness.errors import DataError
@@ -31,10 +33,11 @@ def test_the_encoder_is_the_same_every_time_and_knows_every_character(tmp_path):
     assert AutoModel.from_pretrained(tmp_path / "one").num_parameters() < 2_000_000
 
 
-def test_the_demonstration_scores_all_59_leaves(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(demo, "RECIPE", {**demo.RECIPE, "epochs": 1, "train_limit": 16})
-    demo.run_demo(keep=tmp_path / "tiny", output=tmp_path / "results")
-    printed = capsys.readouterr().out
+def test_the_demonstration_scores_all_59_leaves(tmp_path, monkeypatch):
+    for name, value in {"epochs": 1, "train_limit": 16}.items():
+        monkeypatch.setitem(demo.RECIPE, name, value)
+    status, out, printed = command("demo", "--keep", tmp_path / "tiny", "--output", tmp_path / "results", "--json")
+    assert status == 0
     assert "SAMPLE" in printed
     assert "on the CPU" in printed, "how many threads, and why"
     [path] = (tmp_path / "results").rglob("*.json")
@@ -47,6 +50,15 @@ def test_the_demonstration_scores_all_59_leaves(tmp_path, capsys, monkeypatch):
         assert f"{name} [SAMPLE]" in printed
         assert 0 <= results["results"][name]["score,none"] <= 1
     groups = results["groups"]
+    said = json.loads(out)
+    assert said["SAMPLE"] is True
+    assert said["mean"] == groups["xglue_zs"]["score,none"]
+    assert [*said["tasks"]] == [*TASKS]
+    for spec in TASKS.values():
+        own = said["tasks"][spec.name]
+        assert (own["metric"], own["mean"]) == (spec.metric, groups[spec.group]["score,none"])
+        leaf = {language: results["results"][spec.leaf(language)]["score,none"] for language in spec.languages}
+        assert own["languages"] == leaf
     mean = sum(groups[spec.group]["score,none"] for spec in TASKS.values()) / 8
     assert groups["xglue_zs"]["score,none"] == pytest.approx(mean)
     kept = {f"predictions_{leaf}_{date}.parquet" for leaf in leaves}
@@ -55,6 +67,17 @@ def test_the_demonstration_scores_all_59_leaves(tmp_path, capsys, monkeypatch):
         assert predictions.read(file).complete
     _submitted(tmp_path, results)
     _contributed(tmp_path)
+
+
+def test_without_json_the_tables_are_printed(monkeypatch):
+    for name, value in {"epochs": 1, "train_limit": 16}.items():
+        monkeypatch.setitem(demo.RECIPE, name, value)
+    monkeypatch.setattr(demo, "evaluate_sample", partial(demo.evaluate_sample, tasks=["xglue_ner_zs"]))
+    status, out, _ = command("demo")
+    assert status == 0
+    assert "on the CPU" in out
+    assert "xglue_ner_zs_de [SAMPLE]" in out
+    assert "SAMPLE data and an encoder without pretraining" in out
 
 
 def _run(*arguments):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,16 +31,29 @@ def demo(
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the tiny encoder in this folder.")
     ] = None,
     output: Annotated[Path | None, options.output("Folder for what lm_eval writes: results JSON, predictions.")] = None,
+    json: options.Json = False,
 ) -> None:
     """Score all eight tasks on the embedded sample, offline, with a tiny encoder.
 
-    \b
-    Example:
-      xglue-harness demo --output results
-    """
-    from xglue_harness.harness.demo import run_demo
+    With --json, all but the JSON goes to standard error.
 
-    run_demo(keep=keep, output=output)
+    \b
+    Examples:
+      xglue-harness demo --output results
+      xglue-harness demo --json > scores.json
+    """
+    from xglue_harness.harness.demo import run_demo, sample_scores
+
+    if not json:
+        run_demo(keep=keep, output=output)
+        return
+    from contextlib import redirect_stdout
+
+    from xglue_harness.cli.console import print_json
+
+    with redirect_stdout(sys.stderr):
+        results = run_demo(keep=keep, output=output)
+    print_json(sample_scores(results))
 
 
 def schema(

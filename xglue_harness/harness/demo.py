@@ -14,9 +14,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from xglue_harness.benchmark import TASKS
+from xglue_harness.benchmark import ALL_GROUP, TASKS
 from xglue_harness.data import open_source
 from xglue_harness.errors import DataError
+from xglue_harness.harness.groups import SCORE
 from xglue_harness.kinds import kind_of
 from xglue_harness.store.files import VARIABLE
 from xglue_harness.threads import line
@@ -163,12 +164,15 @@ def _store(folder: Path) -> Iterator[None]:
             os.environ[VARIABLE] = before
 
 
-def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
+def run_demo(keep: Path | None = None, output: Path | None = None) -> dict[str, Any]:
     """Build the encoder, run the tasks, print lm_eval's tables.
 
     Args:
         keep: where to leave the encoder; a temporary folder otherwise.
         output: folder for lm_eval's results JSON and the predictions.
+
+    Returns:
+        lm_eval's results.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -194,3 +198,25 @@ def run_demo(keep: Path | None = None, output: Path | None = None) -> None:
     print(  # noqa: T201
         f"SAMPLE data and an encoder without pretraining: the scores mean nothing. {time.perf_counter() - began:.0f} s."
     )
+    return results
+
+
+def sample_scores(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores, from 0 to 1, by task and language, for programs; marked as those of the sample.
+
+    Args:
+        results: lm_eval's, of all eight tasks.
+    """
+    rows = results["results"]
+    return {
+        "SAMPLE": True,
+        "mean": rows[ALL_GROUP][SCORE],
+        "tasks": {
+            spec.name: {
+                "metric": spec.metric,
+                "mean": rows[spec.group][SCORE],
+                "languages": {language: rows[spec.leaf(language)][SCORE] for language in spec.languages},
+            }
+            for spec in TASKS.values()
+        },
+    }
