@@ -26,11 +26,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from xglue_harness.atomic import flush_folder, replacing
+from xglue_harness.atomic import flush_folder
 from xglue_harness.errors import SweepError
-from xglue_harness.files import read_json
 from xglue_harness.sweeps.attempts import Attempt, Attempts, End, FullDiskError, content, whoami
 from xglue_harness.sweeps.jobs import Job
+from xglue_harness.sweeps.jobs_file import JobsFile, Known
 from xglue_harness.sweeps.states import JobState, Progress, state_of
 
 FOLDER = ".sweep"
@@ -47,16 +47,6 @@ class LostClaimError(SweepError):
     """Another worker has taken a claim over, since its pulse had stopped."""
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What the queue's file holds."""
-
-    jobs: list[Job]
-    attempts: int
-    store: Path | None
-    keep_encoders: bool
-
-
 class Queue:
     """The jobs of one sweep and their claims; safe for any number of processes and machines."""
 
@@ -69,7 +59,7 @@ class Queue:
         """
         self.output, self.folder = output, output / FOLDER
         self.attempts = Attempts(self.folder, lost_seconds)
-        self._known: tuple[object, _Known] | None = None
+        self._file = JobsFile(self.folder / "jobs.json")
 
     # ---------------------------------------------------------------- jobs
 
@@ -94,38 +84,35 @@ class Queue:
         Raises:
             SweepError: where the output is another file's, or can't be written.
         """
-        other = self._read_jobs_file().get("source") if self._jobs_file.exists() else None
-        if source is not None and other not in (None, str(source)) and Path(other).exists():
+        other = self._file.source()
+        if source is not None and other not in (None, source) and other.exists():
             raise SweepError(f"{self.output}: is the output of {other}; give {source} an output of its own")
-        value = {"source": source and str(source), "store": store and str(store), "attempts": attempts}
-        value["keep_encoders"] = keep_encoders
         with self.attempts.writing():
             self.attempts.make_folders()
-            with replacing(self._jobs_file) as temporary:
-                temporary.write_text(json.dumps({**value, "jobs": [job.as_json() for job in jobs]}))
+            self._file.write(Known(jobs, attempts, store, keep_encoders, source))
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> Sequence[Job]:
         """All jobs, in the order in which they are taken.
 
         Raises:
             SweepError: where there is no queue yet, or its file is damaged.
         """
-        return self._load().jobs
+        return self._file.read().jobs
 
     @property
     def most_attempts(self) -> int:
         """How often a job is tried before it has failed."""
-        return self._load().attempts
+        return self._file.read().attempts
 
     @property
     def store(self) -> Path | None:
         """The store of fine-tuned encoders that all workers share; ``None``: each has its own."""
-        return self._load().store
+        return self._file.read().store
 
     @property
     def keep_encoders(self) -> bool:
         """Whether fine-tuned encoders stay in the store once their job is done."""
-        return self._load().keep_encoders
+        return self._file.read().keep_encoders
 
     # ---------------------------------------------------------------- claims
 
@@ -228,40 +215,6 @@ class Queue:
     @property
     def _cancelled(self) -> Path:
         return self.folder / "cancelled"
-
-    @property
-    def _jobs_file(self) -> Path:
-        return self.folder / "jobs.json"
-
-    def _read_jobs_file(self) -> dict[str, Any]:
-        try:
-            value: dict[str, Any] = read_json(self._jobs_file)
-            return value
-        except FileNotFoundError:
-            raise SweepError(
-                f"{self.output}: no sweep was begun here: `xglue-harness sweep run FILE` begins it"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise self._damaged(error) from None
-
-    def _load(self) -> _Known:
-        """What the queue's file holds; read again where it was replaced."""
-        facts = self._jobs_file.stat() if self._jobs_file.exists() else None
-        stamp = None if facts is None else (facts.st_ino, facts.st_mtime_ns)
-        if self._known is None or self._known[0] != stamp:
-            value = self._read_jobs_file()
-            try:
-                jobs, store = [Job.from_json(job) for job in value["jobs"]], value.get("store")
-                known = _Known(jobs, int(value["attempts"]), store and Path(store), bool(value["keep_encoders"]))
-                self._known = (stamp, known)
-            except (KeyError, TypeError, ValueError) as error:
-                raise self._damaged(error) from None
-        return self._known[1]
-
-    def _damaged(self, error: Exception) -> SweepError:
-        return SweepError(
-            f"{self._jobs_file}: is damaged ({error}): remove it; `xglue-harness sweep run FILE` makes it anew"
-        )
 
 
 @dataclass(frozen=True)
