@@ -42,6 +42,10 @@ LOST_SECONDS = 180.0
 WORTH_STAYING = 0.5
 """A worker stays with its backbone while that has a job of at least this share of the longest one that waits."""
 
+PAUSES = (30.0, 120.0, 600.0)
+"""Seconds before a job that failed is tried again: after its first failure, its second, and every later one. What other
+programs did to it (memory, a connection) may be over by then."""
+
 
 class LostClaimError(SweepError):
     """Another worker has taken a claim over, since its pulse had stopped."""
@@ -50,14 +54,16 @@ class LostClaimError(SweepError):
 class Queue:
     """The jobs of one sweep and their claims; safe for any number of processes and machines."""
 
-    def __init__(self, output: Path, *, lost_seconds: float = LOST_SECONDS) -> None:
+    def __init__(self, output: Path, *, lost_seconds: float = LOST_SECONDS, pauses: Sequence[float] = PAUSES) -> None:
         """Know the place; nothing is written before jobs are added.
 
         Args:
             output: of the sweep; results appear in it.
             lost_seconds: after how long without a pulse a claim is lost. Workers must beat several times in it.
+            pauses: seconds before another try, after the first failure of a job that is claimed here, the second, ...;
+                the last holds for all later ones.
         """
-        self.output, self.folder = output, output / FOLDER
+        self.output, self.folder, self.pauses = output, output / FOLDER, tuple(pauses)
         self.attempts = Attempts(self.folder, lost_seconds)
         self._file = JobsFile(self.folder / "jobs.json")
 
@@ -121,6 +127,8 @@ class Queue:
     ) -> Claim | None:
         """The next job that waits or was lost, taken for this worker; ``None`` where there is none.
 
+        One that pauses after a failure is left out (`next_try`).
+
         Args:
             worker: its name, by which `states` tells it from others.
             prefer_backbone: that the worker has loaded; its jobs come first unless another is far longer.
@@ -132,8 +140,10 @@ class Queue:
         jobs, most = self.jobs(), self.most_attempts
         last = self.attempts.last()
         lost = self.attempts.lost(last)
+        pausing = {key for key, seconds in self.attempts.due(last).items() if seconds > 0}
         owner = {"worker": worker, **whoami(), "began": time.time()}
-        free = [job for job in jobs if job.key in lost or _is_free(last.get(job.key)) if fits is None or fits(job)]
+        ready = [job for job in jobs if job.key in lost or (job.key not in pausing and _is_free(last.get(job.key)))]
+        free = [job for job in ready if fits is None or fits(job)]
         for job in _in_order(free, prefer_backbone):
             before = last.get(job.key, Attempt())
             failures = before.failures + (job.key in lost)
@@ -148,16 +158,30 @@ class Queue:
                 claim.end("done", {})
         return None
 
+    def next_try(self, fits: Callable[[Job], bool] | None = None) -> float | None:
+        """Seconds until the first of the jobs that pause after a failure may be claimed; 0 or less: now.
+
+        Args:
+            fits: as in `claim`.
+
+        Returns:
+            ``None`` where no job waits for another try.
+        """
+        due = self.attempts.due(self.attempts.last())
+        return min(
+            (due[job.key] for job in self.jobs() if job.key in due and (fits is None or fits(job))), default=None
+        )
+
     def states(self) -> dict[str, JobState]:
         """By key, what has become of each job.
 
         One look at the names of files; only those of jobs that run, failed or wait for another attempt are opened.
         """
         last = self.attempts.last()
-        lost = self.attempts.lost(last, only_looking=True)
+        lost, due = self.attempts.lost(last, only_looking=True), self.attempts.due(last, only_looking=True)
         return {
-            job.key: state_of(self.attempts, job.key, last.get(job.key, Attempt()), lost=job.key in lost)
-            for job in self.jobs()
+            key: state_of(self.attempts, key, last.get(key, Attempt()), lost=key in lost, due_in=due.get(key, 0.0))
+            for key in (job.key for job in self.jobs())
         }
 
     def left(self) -> int:
@@ -304,12 +328,18 @@ class Claim:
 
         Args:
             error: why, in a line.
-            retry: whether another attempt may help; the job has failed after as many as the queue allows.
+            retry: whether another attempt may help, after one of the queue's pauses; the job has failed after as many
+                as the queue allows.
             facts: what to note beside it.
         """
         if not self.is_lost():
             failures = self.queue.attempts.last()[self.job.key].failures + 1
-            self.end("retry" if retry and failures < self.queue.most_attempts else "failed", {"error": error, **facts})
+            if retry and failures < self.queue.most_attempts:
+                pauses = self.queue.pauses
+                pause = pauses[min(failures, len(pauses)) - 1]
+                self.end("retry", {"error": error, **facts, "pause": pause})
+            else:
+                self.end("failed", {"error": error, **facts})
 
     def release(self, **facts: Any) -> None:
         """Give the job back, to be continued by whoever claims it next (`Attempts.given_back` knows the exception)."""
