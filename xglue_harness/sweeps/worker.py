@@ -219,7 +219,8 @@ class _Worker:
             pausing = f"waits: of the {left} jobs that are left, one that failed is tried again in {due_in or 0:.0f} s"
             self._tell(others if due_in is None else pausing)
             self._left = left
-        end = time.monotonic() + (IDLE if due_in is None else min(IDLE, due_in))
+        seconds = IDLE if due_in is None else min(IDLE, max(LOOK, due_in))  # NFS may list an overdue job for a while
+        end = time.monotonic() + seconds
         while time.monotonic() < end and not self._is_to_stop():
             time.sleep(LOOK)
 
