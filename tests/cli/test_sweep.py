@@ -98,6 +98,18 @@ def test_status_says_what_runs_and_what_failed(file: Path):
     assert (first["name"], first["status"], first["seconds_left"]) == ("tiny ner seed 3", "running", 60.0)
 
 
+def test_status_says_when_a_failed_job_is_tried_again(file: Path):
+    queue = Queue(file.parent / "out", pauses=(7200,))
+    queue.add([Job("tiny", "ner", ("de",), 1, "hf", {}, {})])
+    claim = queue.claim("w")
+    assert claim is not None
+    claim.fail("out of memory", retry=True)
+    status = _sweep("status", file.parent / "out").output
+    assert f"next try in 2 h 0 min: out of memory ({claim.log})" in status
+    [shown] = json.loads(_sweep("status", file.parent / "out", "--json").output)["jobs"]
+    assert shown["due_in"] == pytest.approx(7200, abs=60)
+
+
 def test_cancelling_stops_workers_and_a_run_goes_on(file: Path, monkeypatch: pytest.MonkeyPatch):
     def script(child: ScriptedChild, job: Job) -> Iterator[Reply | None]:
         _sweep("cancel", file)

@@ -26,7 +26,7 @@ def job(seed: int = 0, *, backbone: str = "tiny", weight: float = 1.0) -> Job:
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Queue:
-    queue = Queue(tmp_path / "out")
+    queue = Queue(tmp_path / "out", pauses=(0,))
     queue.add([job(1), job(2)])
     return queue
 
@@ -159,6 +159,56 @@ def test_a_failure_is_tried_again_as_often_as_the_queue_allows(queue: Queue):
     state = queue.states()[claim.job.key]
     assert (state.status, state.attempt, state.failures, state.error) == ("failed", 3, 3, "killed")
     assert _claim(queue).job.seed == 2
+
+
+def _pass(claim: Claim, seconds: float) -> None:
+    """Let a failure have been noted so long ago."""
+    path = claim.queue.attempts.end_file(claim.job.key, claim.attempt, "retry")
+    before = path.stat().st_mtime - seconds
+    os.utime(path, (before, before))
+
+
+def test_the_pause_before_another_try_grows(tmp_path: Path):
+    queue = Queue(tmp_path, pauses=(30, 120))
+    queue.add([job(1), job(2)], attempts=5)
+    for pause in (30, 120, 120):
+        claim = _claim(queue)
+        assert claim.job.seed == 1
+        claim.fail("killed", retry=True)
+        other = _claim(queue)
+        assert other.job.seed == 2  # others are taken meanwhile
+        for passed in (0, pause - 5):
+            _pass(claim, passed)
+            assert queue.claim("b") is None
+        assert queue.next_try() == pytest.approx(5, abs=4)
+        assert queue.states()[claim.job.key].due_in == pytest.approx(5, abs=4)
+        _pass(claim, 6)
+        assert queue.states()[claim.job.key].due_in is None
+        other.release()
+
+
+def test_a_pause_is_the_one_that_was_noted(tmp_path: Path):
+    """Whatever another worker's queue would have noted."""
+    Queue(tmp_path).add([job(1)])
+    _claim(Queue(tmp_path, pauses=(30,))).fail("killed", retry=True)
+    assert Queue(tmp_path, pauses=(0,)).claim("b") is None
+
+
+def test_a_pause_ends_by_the_file_servers_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    queue = Queue(tmp_path, pauses=(30,))
+    queue.add([job(1)])
+    _claim(queue).fail("killed", retry=True)
+    now = attempts.time.time()
+    monkeypatch.setattr(attempts.time, "time", lambda: now + 3600)
+    assert queue.claim("b") is None
+    assert queue.next_try() == pytest.approx(30, abs=10)
+    assert queue.next_try(lambda job: job.seed == 2) is None
+
+
+def test_a_failure_of_an_older_version_has_no_pause(queue: Queue):
+    claim = _claim(queue)
+    claim.end("retry", {"error": "killed"})
+    assert _claim(queue).job == claim.job
 
 
 def test_a_failure_that_would_only_repeat_is_not_tried_again(queue: Queue):

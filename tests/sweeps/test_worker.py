@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
     monkeypatch.setattr(module, "Child", ScriptedChild)
     monkeypatch.setattr(ScriptedChild, "script", writing_results, raising=False)
     monkeypatch.setattr(module, "IDLE", 0.0)
-    queue = Queue(tmp_path / "out")
+    queue = Queue(tmp_path / "out", pauses=(0,))
     queue.add([job(1), job(2)], store=tmp_path / "store")
     yield queue
     STARTED.clear()
@@ -93,6 +94,39 @@ def test_what_helps_the_second_time_is_done(queue: Queue, monkeypatch: pytest.Mo
     assert statuses(queue) == ["done", "done"]
     assert [child.jobs for child in STARTED] == [["tiny 1"], ["tiny 1", "tiny 2"]]
     assert STARTED[0].killed  # it may be in any state
+
+
+def test_a_pause_is_waited_for_while_other_jobs_are_done(queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    """It ends once the worker says that it waits: nothing else is left, and it was not told to wait for others."""
+
+    def script(child: ScriptedChild, job: Job) -> Iterator[Reply | None]:
+        if len(STARTED) == 1:
+            yield Reply("failed", error="out of memory", retry=True)
+        yield from writing_results(child, job)
+
+    monkeypatch.setattr(ScriptedChild, "script", script)
+    queue.pauses = (3600.0,)
+    lines: list[str] = []
+
+    def hear(line: str) -> None:
+        lines.append(line)
+        if line.startswith("waits"):
+            os.utime(queue.attempts.end_file(job(1).key, 1, "retry"), (0, 0))
+
+    assert work(queue, tell=hear) == Work("finished", ["tiny ner seed 2", "tiny ner seed 1"], ["tiny ner seed 1"])
+    [waits] = [line for line in lines if line.startswith("waits")]
+    assert waits == "waits: of the 1 jobs that are left, one that failed is tried again in 3600 s"
+
+
+def test_a_pause_can_be_stopped(queue: Queue):
+    queue.pauses = (3600.0,)
+    for _ in range(2):
+        claim = queue.claim("other")
+        assert claim is not None
+        claim.fail("killed", retry=True)
+    stop = Stop()
+    assert work(queue, stop=stop, tell=lambda line: stop.ask(signal.SIGTERM)).ending == "stopped"
+    assert statuses(queue) == ["waiting", "waiting"]
 
 
 def _training(child: ScriptedChild, _: Job) -> Iterator[Reply | None]:

@@ -203,6 +203,8 @@ def status_command(
         for job, state in rows:
             left = span(state.progress.seconds_left) if state.progress else ""
             what = f"{state.error} ({state.log})" if state.error else told(state.progress)
+            if state.due_in is not None:
+                what = f"next try in {span(state.due_in)}: {what}"
             attempt = str(state.attempt or "")
             shown.add_row(job.name, state.status, span(state.seconds), left, attempt, state.host or "", what)
         PlainConsole().print(shown)

@@ -142,6 +142,32 @@ class Attempts:
                     lost.add(key)
         return lost
 
+    def due(self, attempts: Mapping[str, Attempt], *, only_looking: bool = False) -> dict[str, float]:
+        """Seconds until the next try of each job that failed and is to be tried again; below 0 where it is overdue.
+
+        A pause begins with the note of the failure, by the file server's clock, as in `lost`.
+
+        Args:
+            attempts: the last of each job.
+            only_looking: as in `lost`.
+
+        Returns:
+            By key; jobs that wait for no other try are left out.
+
+        Raises:
+            SweepError: as `lost`.
+        """
+        times: dict[str, float] = {}
+        for key, attempt in attempts.items():
+            if attempt.end == "retry":
+                path = self.end_file(key, attempt.number, attempt.end)
+                with suppress(FileNotFoundError):
+                    times[key] = path.stat().st_mtime + content(path).get("pause", 0.0)
+        if not times:
+            return {}
+        now = self._server_time(only_looking)
+        return {key: due - now for key, due in times.items()}
+
     def take(self, key: str, number: int, owner: Mapping[str, Any]) -> bool:
         """Make the claim of an attempt; whether nobody had it yet.
 

@@ -26,11 +26,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from xglue_harness.atomic import flush_folder, replacing
+from xglue_harness.atomic import flush_folder
 from xglue_harness.errors import SweepError
-from xglue_harness.files import read_json
 from xglue_harness.sweeps.attempts import Attempt, Attempts, End, FullDiskError, content, whoami
 from xglue_harness.sweeps.jobs import Job
+from xglue_harness.sweeps.jobs_file import JobsFile, Known
 from xglue_harness.sweeps.states import JobState, Progress, state_of
 
 FOLDER = ".sweep"
@@ -42,34 +42,30 @@ LOST_SECONDS = 180.0
 WORTH_STAYING = 0.5
 """A worker stays with its backbone while that has a job of at least this share of the longest one that waits."""
 
+PAUSES = (30.0, 120.0, 600.0)
+"""Seconds before a job that failed is tried again: after its first failure, its second, and every later one. What other
+programs did to it (memory, a connection) may be over by then."""
+
 
 class LostClaimError(SweepError):
     """Another worker has taken a claim over, since its pulse had stopped."""
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What the queue's file holds."""
-
-    jobs: list[Job]
-    attempts: int
-    store: Path | None
-    keep_encoders: bool
-
-
 class Queue:
     """The jobs of one sweep and their claims; safe for any number of processes and machines."""
 
-    def __init__(self, output: Path, *, lost_seconds: float = LOST_SECONDS) -> None:
+    def __init__(self, output: Path, *, lost_seconds: float = LOST_SECONDS, pauses: Sequence[float] = PAUSES) -> None:
         """Know the place; nothing is written before jobs are added.
 
         Args:
             output: of the sweep; results appear in it.
             lost_seconds: after how long without a pulse a claim is lost. Workers must beat several times in it.
+            pauses: seconds before another try, after the first failure of a job that is claimed here, the second, ...;
+                the last holds for all later ones.
         """
-        self.output, self.folder = output, output / FOLDER
+        self.output, self.folder, self.pauses = output, output / FOLDER, tuple(pauses)
         self.attempts = Attempts(self.folder, lost_seconds)
-        self._known: tuple[object, _Known] | None = None
+        self._file = JobsFile(self.folder / "jobs.json")
 
     # ---------------------------------------------------------------- jobs
 
@@ -94,38 +90,35 @@ class Queue:
         Raises:
             SweepError: where the output is another file's, or can't be written.
         """
-        other = self._read_jobs_file().get("source") if self._jobs_file.exists() else None
-        if source is not None and other not in (None, str(source)) and Path(other).exists():
+        other = self._file.source()
+        if source is not None and other not in (None, source) and other.exists():
             raise SweepError(f"{self.output}: is the output of {other}; give {source} an output of its own")
-        value = {"source": source and str(source), "store": store and str(store), "attempts": attempts}
-        value["keep_encoders"] = keep_encoders
         with self.attempts.writing():
             self.attempts.make_folders()
-            with replacing(self._jobs_file) as temporary:
-                temporary.write_text(json.dumps({**value, "jobs": [job.as_json() for job in jobs]}))
+            self._file.write(Known(jobs, attempts, store, keep_encoders, source))
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> Sequence[Job]:
         """All jobs, in the order in which they are taken.
 
         Raises:
             SweepError: where there is no queue yet, or its file is damaged.
         """
-        return self._load().jobs
+        return self._file.read().jobs
 
     @property
     def most_attempts(self) -> int:
         """How often a job is tried before it has failed."""
-        return self._load().attempts
+        return self._file.read().attempts
 
     @property
     def store(self) -> Path | None:
         """The store of fine-tuned encoders that all workers share; ``None``: each has its own."""
-        return self._load().store
+        return self._file.read().store
 
     @property
     def keep_encoders(self) -> bool:
         """Whether fine-tuned encoders stay in the store once their job is done."""
-        return self._load().keep_encoders
+        return self._file.read().keep_encoders
 
     # ---------------------------------------------------------------- claims
 
@@ -133,6 +126,8 @@ class Queue:
         self, worker: str, *, prefer_backbone: str | None = None, fits: Callable[[Job], bool] | None = None
     ) -> Claim | None:
         """The next job that waits or was lost, taken for this worker; ``None`` where there is none.
+
+        One that pauses after a failure is left out (`next_try`).
 
         Args:
             worker: its name, by which `states` tells it from others.
@@ -145,8 +140,10 @@ class Queue:
         jobs, most = self.jobs(), self.most_attempts
         last = self.attempts.last()
         lost = self.attempts.lost(last)
+        pausing = {key for key, seconds in self.attempts.due(last).items() if seconds > 0}
         owner = {"worker": worker, **whoami(), "began": time.time()}
-        free = [job for job in jobs if job.key in lost or _is_free(last.get(job.key)) if fits is None or fits(job)]
+        ready = [job for job in jobs if job.key in lost or (job.key not in pausing and _is_free(last.get(job.key)))]
+        free = [job for job in ready if fits is None or fits(job)]
         for job in _in_order(free, prefer_backbone):
             before = last.get(job.key, Attempt())
             failures = before.failures + (job.key in lost)
@@ -161,16 +158,30 @@ class Queue:
                 claim.end("done", {})
         return None
 
+    def next_try(self, fits: Callable[[Job], bool] | None = None) -> float | None:
+        """Seconds until the first of the jobs that pause after a failure may be claimed; 0 or less: now.
+
+        Args:
+            fits: as in `claim`.
+
+        Returns:
+            ``None`` where no job waits for another try.
+        """
+        due = self.attempts.due(self.attempts.last())
+        return min(
+            (due[job.key] for job in self.jobs() if job.key in due and (fits is None or fits(job))), default=None
+        )
+
     def states(self) -> dict[str, JobState]:
         """By key, what has become of each job.
 
         One look at the names of files; only those of jobs that run, failed or wait for another attempt are opened.
         """
         last = self.attempts.last()
-        lost = self.attempts.lost(last, only_looking=True)
+        lost, due = self.attempts.lost(last, only_looking=True), self.attempts.due(last, only_looking=True)
         return {
-            job.key: state_of(self.attempts, job.key, last.get(job.key, Attempt()), lost=job.key in lost)
-            for job in self.jobs()
+            key: state_of(self.attempts, key, last.get(key, Attempt()), lost=key in lost, due_in=due.get(key, 0.0))
+            for key in (job.key for job in self.jobs())
         }
 
     def left(self) -> int:
@@ -228,40 +239,6 @@ class Queue:
     @property
     def _cancelled(self) -> Path:
         return self.folder / "cancelled"
-
-    @property
-    def _jobs_file(self) -> Path:
-        return self.folder / "jobs.json"
-
-    def _read_jobs_file(self) -> dict[str, Any]:
-        try:
-            value: dict[str, Any] = read_json(self._jobs_file)
-            return value
-        except FileNotFoundError:
-            raise SweepError(
-                f"{self.output}: no sweep was begun here: `xglue-harness sweep run FILE` begins it"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise self._damaged(error) from None
-
-    def _load(self) -> _Known:
-        """What the queue's file holds; read again where it was replaced."""
-        facts = self._jobs_file.stat() if self._jobs_file.exists() else None
-        stamp = None if facts is None else (facts.st_ino, facts.st_mtime_ns)
-        if self._known is None or self._known[0] != stamp:
-            value = self._read_jobs_file()
-            try:
-                jobs, store = [Job.from_json(job) for job in value["jobs"]], value.get("store")
-                known = _Known(jobs, int(value["attempts"]), store and Path(store), bool(value["keep_encoders"]))
-                self._known = (stamp, known)
-            except (KeyError, TypeError, ValueError) as error:
-                raise self._damaged(error) from None
-        return self._known[1]
-
-    def _damaged(self, error: Exception) -> SweepError:
-        return SweepError(
-            f"{self._jobs_file}: is damaged ({error}): remove it; `xglue-harness sweep run FILE` makes it anew"
-        )
 
 
 @dataclass(frozen=True)
@@ -351,12 +328,18 @@ class Claim:
 
         Args:
             error: why, in a line.
-            retry: whether another attempt may help; the job has failed after as many as the queue allows.
+            retry: whether another attempt may help, after one of the queue's pauses; the job has failed after as many
+                as the queue allows.
             facts: what to note beside it.
         """
         if not self.is_lost():
             failures = self.queue.attempts.last()[self.job.key].failures + 1
-            self.end("retry" if retry and failures < self.queue.most_attempts else "failed", {"error": error, **facts})
+            if retry and failures < self.queue.most_attempts:
+                pauses = self.queue.pauses
+                pause = pauses[min(failures, len(pauses)) - 1]
+                self.end("retry", {"error": error, **facts, "pause": pause})
+            else:
+                self.end("failed", {"error": error, **facts})
 
     def release(self, **facts: Any) -> None:
         """Give the job back, to be continued by whoever claims it next (`Attempts.given_back` knows the exception)."""

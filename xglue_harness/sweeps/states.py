@@ -52,6 +52,7 @@ class JobState:
         progress: of a running job, where it has told.
         error: of a failed job, in a line; of a waiting one, what went wrong the last time.
         log: of the last attempt.
+        due_in: seconds until a waiting job may be tried again, where it pauses after a failure.
     """
 
     status: Status
@@ -63,9 +64,10 @@ class JobState:
     progress: Progress | None = None
     error: str | None = None
     log: Path | None = None
+    due_in: float | None = None
 
 
-def state_of(files: Attempts, key: str, last: Attempt, *, lost: bool) -> JobState:
+def state_of(files: Attempts, key: str, last: Attempt, *, lost: bool, due_in: float = 0.0) -> JobState:
     """What has become of a job.
 
     Args:
@@ -73,6 +75,7 @@ def state_of(files: Attempts, key: str, last: Attempt, *, lost: bool) -> JobStat
         key: the job's.
         last: the last attempt at it.
         lost: whether that has no pulse any more.
+        due_in: seconds until the next one may begin.
     """
     number, end = last.number, last.end
     if number == 0:
@@ -84,7 +87,8 @@ def state_of(files: Attempts, key: str, last: Attempt, *, lost: bool) -> JobStat
     state = replace(state, worker=facts.get("worker"), host=facts.get("host"))
     if end is not None:
         status: Status = "failed" if end == "failed" else "waiting"
-        return replace(state, status=status, seconds=facts.get("seconds"), error=facts.get("error"))
+        state = replace(state, status=status, seconds=facts.get("seconds"), error=facts.get("error"))
+        return replace(state, due_in=due_in) if due_in > 0 else state
     began, told = facts.get("began"), content(files.progress_file(key, number))
     return replace(
         state,

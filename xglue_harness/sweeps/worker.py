@@ -125,7 +125,7 @@ def work(
     show: Callable[[Job, Progress], None] = lambda job, progress: None,
     grace: float = GRACE,
 ) -> Work:
-    """Take jobs and do them until nothing is left.
+    """Take jobs and do them until nothing is left; a job that pauses after a failure is waited for.
 
     Args:
         queue: of the sweep.
@@ -181,15 +181,16 @@ class _Worker:
         while not self._is_to_stop():
             claim = self._queue.claim(self._name, prefer_backbone=self._backbone, fits=fits)
             if claim is not None:
+                self._left = None
                 self._do(claim)
             elif not (left := self._queue.left()):
                 self._work.ending = "finished"
                 break
-            elif not wait:
+            elif (due_in := self._queue.next_try(fits)) is not None or wait:
+                self._idle(left, due_in)
+            else:
                 self._work.ending = "nothing left"
                 break
-            else:
-                self._idle(left)
         return self._work
 
     def close(self) -> None:
@@ -211,11 +212,15 @@ class _Worker:
             return False
         return True
 
-    def _idle(self, left: int) -> None:
+    def _idle(self, left: int, due_in: float | None) -> None:
+        """Wait a little: for a job's next try, or for other workers to lose what they have."""
         if left != self._left:
-            self._tell(f"waits: other workers have the {left} jobs that are left")
+            others = f"waits: other workers have the {left} jobs that are left"
+            pausing = f"waits: of the {left} jobs that are left, one that failed is tried again in {due_in or 0:.0f} s"
+            self._tell(others if due_in is None else pausing)
             self._left = left
-        end = time.monotonic() + IDLE
+        seconds = IDLE if due_in is None else min(IDLE, max(LOOK, due_in))  # NFS may list an overdue job for a while
+        end = time.monotonic() + seconds
         while time.monotonic() < end and not self._is_to_stop():
             time.sleep(LOOK)
 

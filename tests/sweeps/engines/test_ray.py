@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.sweeps.stubs import Stub
+from xglue_harness.errors import SweepError
 from xglue_harness.sweeps.attempts import content
 from xglue_harness.sweeps.engines.local import run_here
 from xglue_harness.sweeps.jobs import Needs
@@ -61,6 +63,41 @@ def _kill_second_node(cluster: Any) -> None:
     for raylet in node.all_processes["raylet"]:
         for process in _descendants(raylet.process.pid):
             os.kill(process, signal.SIGKILL)
+
+
+def _refusal(stub: Stub, address: str) -> str:
+    from xglue_harness.sweeps.engines.ray import run
+
+    with pytest.raises(SweepError) as error:
+        run(stub.queue, Stop(), address=address)
+    return str(error.value)
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray is not asked: it tries for over a minute, and ends the process then."""
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray was asked"))
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "auto"])
+def test_an_address_where_nothing_answers_is_named(form: str, stub: Stub, monkeypatch: pytest.MonkeyPatch):
+    with socket.socket() as bound:  # nobody else gets the port, and nobody listens there
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+        said = _refusal(stub, form.format(port))
+    address = f"127.0.0.1:{port}" if form == "auto" else form.format(port)
+    assert said.startswith(f"no Ray at {address}: nothing answers there")
+    assert f"may reach port {port}; --address is auto" in said
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize("address", ["nonsense", "ray://head", "head:port", "ray://:10001", "head:99999", "[::1:6379"])
+def test_what_is_no_address_is_named(address: str, stub: Stub):
+    assert _refusal(stub, address).startswith(
+        f"no Ray at {address}: that is no address of a cluster: --address is auto"
+    )
 
 
 def test_a_stop_gives_jobs_back_and_a_lost_node_costs_none(two_nodes: Any, stub: Stub):

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 from tqdm import tqdm
@@ -30,6 +32,9 @@ OBJECT_STORE_BYTES = 80 * 2**20
 """Of Ray on this machine: the least there is, since nothing travels through it. By default it is a third of memory."""
 
 POLL_SECONDS = 1.0
+
+CONNECT_SECONDS = 10.0
+"""That a cluster's address gets to answer. Ray itself tries for over a minute, and then ends the process."""
 
 PARTING_SECONDS = 5.0
 """That workers get to end by themselves once all is done; one that waits for room has none to wait for."""
@@ -91,6 +96,8 @@ def _connected(address: str | None) -> Iterator[None]:
     """A cluster of this machine's own, or a connection to one that is there."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody has to be told of this
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is not None:
+        _check_answers(address)
     try:
         if address is None:
             cores = min(limits().values())
@@ -103,6 +110,38 @@ def _connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Try the port of a cluster's address.
+
+    Args:
+        address: as `run` takes it; ``auto`` is the environment's ``RAY_ADDRESS``, where that is set, as for Ray.
+
+    Raises:
+        SweepError: where it is no address, or nothing answers at it.
+    """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address
+    if address == "auto":
+        return  # Ray looks for a cluster on this machine, and says at once where there is none
+    ways_out = (
+        "--address is auto (on a node of the cluster), HOST:6379 or ray://HOST:10001; without it, Ray is started here"
+    )
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise SweepError(f"no Ray at {address}: that is no address of a cluster: {ways_out}")
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+    except (OSError, UnicodeError) as error:
+        raise SweepError(
+            f"no Ray at {address}: nothing answers there ({error}): see that `ray start --head` runs on {host} and "
+            f"that this machine may reach port {port}; {ways_out}"
+        ) from None
 
 
 def _machines(nodes: Sequence[Mapping[str, Any]]) -> list[Machine]:
