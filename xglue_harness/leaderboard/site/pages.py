@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.leaderboard.ranking.board import Board
-from xglue_harness.leaderboard.ranking.frozen import all_gains, frozen_boards
+from xglue_harness.leaderboard.ranking.frozen import Gains
 from xglue_harness.leaderboard.site import controlled, frozen
 from xglue_harness.leaderboard.site.answers import answer, published_answer
 from xglue_harness.leaderboard.site.backbone import card, sections
@@ -92,18 +92,19 @@ def template_environment(validated: ValidatedTree, origin: Origin, downloads: Do
 
 
 def all_pages(
-    validated: ValidatedTree, boards: Sequence[Board], origin: Origin
+    validated: ValidatedTree, boards: Sequence[Board], probes: Sequence[Board], gains: Sequence[Gains], origin: Origin
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """File, template and values of every page.
 
     Args:
         validated: the tree.
         boards: one for each track and recipe.
+        probes: the same of frozen encoders.
+        gains: what fine-tuning adds to these.
         origin: where the tree comes from.
     """
     paper = references()[0]
     main = [board for board in boards if board.track == "main"]
-    probes, gains = frozen_boards(validated), all_gains(validated)
     printed = (published_families(paper), published_continued(paper, CONTINUED))
     yield "index.html", "index.html", _overview(validated, main, printed, origin)
     for spec in TASKS.values():
