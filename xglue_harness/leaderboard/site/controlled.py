@@ -12,10 +12,12 @@ from xglue_harness.leaderboard.site.described import backbones_table
 from xglue_harness.leaderboard.site.origin import Origin
 from xglue_harness.leaderboard.site.overview import families_table, overview, recipe_text
 from xglue_harness.leaderboard.site.tasks import task_table
+from xglue_harness.leaderboard.site.words import TRACKS
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
 from xglue_harness.published.tracks import LM_VS_MT
 
 PAGE = "controlled.html"
+TITLE = TRACKS["controlled"].capitalize()
 
 
 def members(validated: ValidatedTree) -> dict[str, Backbone]:
@@ -45,4 +47,4 @@ def controlled_page(validated: ValidatedTree, boards: Sequence[Board], origin: O
         if board.track == "controlled"
     ]
     described = backbones_table(replace(validated, backbones=own, results=results), origin)
-    return {"study": LM_VS_MT, "sections": sections, "described": described}
+    return {"title": TITLE, "study": LM_VS_MT, "sections": sections, "described": described}

@@ -30,6 +30,7 @@ from xglue_harness.leaderboard.site.tasks import task_table
 from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, TRACKS, interval, metric_of, seeds_in_words, signed
 
 PAGE = "frozen.html"
+TITLE = "Frozen encoders"
 
 _WIDTH = 0.6
 """Share of a task's place on the axis that the points of its backbones take."""
@@ -85,6 +86,7 @@ def frozen_page(boards: Sequence[Board], gains: Sequence[Gains]) -> dict[str, An
         gains: what fine-tuning adds, for each track, fine-tuning and probe.
     """
     return {
+        "title": TITLE,
         "gains": [_gain_section(one) for one in gains],
         "boards": [_board_section(board) for board in boards],
     }

@@ -48,11 +48,11 @@ PAGES = (
 )
 """Pages beside those of tasks and backbones, and their names in the navigation."""
 
-FROZEN_PAGES = ((frozen.PAGE, "Frozen encoders"),)
+FROZEN_PAGES = ((frozen.PAGE, frozen.TITLE),)
 """The page that is there where the tree has frozen encoders."""
 
 
-CONTROLLED_PAGES = ((controlled.PAGE, "Controlled track"),)
+CONTROLLED_PAGES = ((controlled.PAGE, controlled.TITLE),)
 """The page that is there where the tree describes backbones of that track."""
 
 
@@ -120,10 +120,9 @@ def all_pages(
         }
         yield page_of(backbone.name), "backbone.html", values
     if controlled.members(validated):
-        page = controlled.controlled_page(validated, boards, origin)
-        yield controlled.PAGE, "controlled.html", {"title": "Controlled track", **page}
+        yield controlled.PAGE, "controlled.html", controlled.controlled_page(validated, boards, origin)
     if validated.frozen:
-        yield frozen.PAGE, "frozen.html", {"title": "Frozen encoders", **frozen.frozen_page(probes, gains)}
+        yield frozen.PAGE, "frozen.html", frozen.frozen_page(probes, gains)
     yield "compare.html", "compare.html", {"title": "Compare two backbones", **compare_page(boards)}
     values = {"title": "The paper's tables", "paper": paper, "printed": printed}
     yield "paper.html", "paper.html", {**values, "tables": paper_page(paper, boards, validated)}

@@ -117,7 +117,7 @@ QUESTIONS: Mapping[str, str] = {
 }
 
 TRACKS: Mapping[Track, str] = {"main": "", "controlled": "controlled track"}
-"""Titles of tracks; the main one goes without."""
+"""Tracks in words; the main one goes without."""
 
 GAP = "English minus the mean of the other languages"
 
