@@ -93,7 +93,7 @@ def frozen_page(boards: Sequence[Board], gains: Sequence[Gains]) -> dict[str, An
 
 
 def _board_section(board: Board) -> BoardSection:
-    tables = tuple(task_table(board.place, table) for table in board.tasks.values())
+    tables = tuple(task_table(board, task) for task in board.tasks)
     return BoardSection(TRACKS[board.track], board.recipe, _recipe_text(board), overview(board), tables)
 
 

@@ -160,13 +160,16 @@ def _section(board: Board, validated: ValidatedTree, titles: Mapping[str, str]) 
 
 
 def _task(spec: TaskSpec, validated: ValidatedTree, boards: Sequence[Board]) -> dict[str, Any]:
-    task_boards = [(board.place, board.tasks[spec.name]) for board in boards if spec.name in board.tasks]
     return {
         "title": spec.title,
         "spec": spec,
         "question": QUESTIONS[spec.name],
         "metric": METRICS[spec.metric],
         "languages": LANGUAGE_NAMES,
-        "sections": [(recipe, task_table(recipe, board), matrix(recipe, board)) for recipe, board in task_boards],
+        "sections": [
+            (board.recipe, task_table(board, spec.name), matrix(board, spec.name))
+            for board in boards
+            if spec.name in board.tasks
+        ],
         "published": [published_task(spec, reference, validated) for reference in references()],
     }
