@@ -18,7 +18,7 @@ from xglue_harness.leaderboard.contributions.results import TOLERANCE, LanguageR
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, gold_sha256
 from xglue_harness.records.predictions import RowPredictions
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.results.reading import Run
+from xglue_harness.results.run import Run
 from xglue_harness.results.series import Series, series_of
 from xglue_harness.scoring import PredictionScores
 from xglue_harness.sweeps.comparison import compare, restricted
