@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -255,7 +256,7 @@ def caption(comparison: Comparison, results: Sequence[RescoredResult], missing: 
         results: the results.
         missing: jobs that have none.
     """
-    parts = [f"{comparison.seeds} seed{'s' * (comparison.seeds > 1)} each.", *_recipe(results)]
+    parts = [f"{comparison.seeds} seed{'s' * (comparison.seeds > 1)} each.", *_told(_recipes(results))]
     records = [item.record for result in results for item in result.result.languages.values()]
     if any(record.sample for record in records):
         parts.append("SAMPLE data: a toy; these scores mean nothing.")
@@ -266,8 +267,14 @@ def caption(comparison: Comparison, results: Sequence[RescoredResult], missing: 
     return " ".join(parts)
 
 
-def _recipe(results: Sequence[RescoredResult]) -> Iterator[str]:
-    """The recipe in words: what is not as in the paper."""
+def tasks_of_several_recipes(results: Sequence[RescoredResult]) -> list[str]:
+    """Titles of the tasks that some of the results were trained on by another recipe than others."""
+    counts = Counter(title for titles in _recipes(results).values() for title in titles)
+    return [title for title, count in counts.items() if count > 1]
+
+
+def _recipes(results: Sequence[RescoredResult]) -> dict[str, list[str]]:
+    """Titles of tasks by recipe: what is not as in the paper, in words."""
     changed: dict[str, list[str]] = {}
     for item in results:
         record = next(iter(item.result.languages.values())).run
@@ -276,8 +283,12 @@ def _recipe(results: Sequence[RescoredResult]) -> Iterator[str]:
         titles = changed.setdefault(words, [])
         if item.result.spec.title not in titles:
             titles.append(item.result.spec.title)
-    for words, titles in changed.items():
-        where = "" if len(changed) == 1 else f" of {', '.join(titles)}"
+    return changed
+
+
+def _told(recipes: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for words, titles in recipes.items():
+        where = "" if len(recipes) == 1 else f" of {', '.join(titles)}"
         yield f"Recipe{where}: {words + ', else ' if words else ''}that of Ji et al. 2024."
 
 

@@ -18,6 +18,9 @@ _TABLE_4: tuple[Family | None, ...] = ("LM", "CP", "MT", None)
 
 PUBLISHED = "Ji et al. 2024"
 
+CONTRASTS = "contrasts"
+"""Name of the table of differences."""
+
 LEGEND = (
     "± half the 95% interval over trainings and test rows (Student's t)",
     "~ one training: its variance is the largest of the others",
@@ -187,7 +190,7 @@ def contrasts(comparison: Comparison, caption: str) -> Grid | None:
         notes.insert(0, "; ".join(members))
     if others := [f"{item.title} ({item.track})" for item in comparison.backbones.values() if item.track != "main"]:
         notes.append(f"In no family, for tracks are never compared: {', '.join(others)}")
-    return Grid("contrasts", what, ("", "Task"), heads, tuple(blocks), 1, frozenset(heads), True, tuple(notes))
+    return Grid(CONTRASTS, what, ("", "Task"), heads, tuple(blocks), 1, frozenset(heads), True, tuple(notes))
 
 
 def _side(side: str, comparison: Comparison) -> str:
