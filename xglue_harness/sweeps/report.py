@@ -15,6 +15,7 @@ from xglue_harness.leaderboard.validation.rescoring import RescoredResult
 from xglue_harness.leaderboard.validation.written import written_result
 from xglue_harness.published.paper import CONTINUED, FAMILY_OF, name_of
 from xglue_harness.published.reference import PublishedSystem, references
+from xglue_harness.published.tracks import STUDIES, Track
 from xglue_harness.records.results_files import WrittenRun, read_runs
 from xglue_harness.sweeps.comparison import Compared, Comparison, compare, restricted
 from xglue_harness.sweeps.file import is_path
@@ -176,7 +177,7 @@ def compared(
     results: Sequence[RescoredResult],
     described: Sequence[Backbone],
 ) -> dict[str, Compared]:
-    """Backbones with the families that descriptions, or the paper, tell.
+    """Backbones with the families and tracks that descriptions, or the paper, tell.
 
     Args:
         titles: what tables call each backbone, by its key.
@@ -193,7 +194,10 @@ def compared(
         item = descriptions.get(tree_name)
         family = FAMILY_OF.get(tree_name) if item is None else item.family
         parent = CONTINUED.get(tree_name) if item is None else item.continued_from
-        backbones[key] = Compared(title, family, by_tree_name.get(parent or ""))
+        track: Track = "main" if item is None else item.track
+        pairs = study.pairs if (study := STUDIES[track]) else ()
+        matched = tuple(by_tree_name[b] for a, b in pairs if a == tree_name and b in by_tree_name)
+        backbones[key] = Compared(title, family, by_tree_name.get(parent or ""), track, matched)
     return backbones
 
 
