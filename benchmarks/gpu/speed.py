@@ -80,6 +80,7 @@ def run(side: Any, setting: Setting, epochs: float) -> tuple[dict[str, Any], str
     note = ""
     if isinstance(side, OnDevice):
         record = side.record.model_dump(mode="json")
+        figures["peak memory GB"] = (side.record.cost.peak_memory_mb or 0) / 1e3  # our meters set torch's mark back
         figures["record"] = {key: value for key, value in record.items() if key not in ("environment", "epochs")}
         figures["mode"] = side.record.mode
         if side.record.recording_cost is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,15 @@ def test_second_epoch_is_measured_from_the_end_of_its_first_step(monkeypatch) ->
     assert (figures["steps/s, slower half"], figures["steps/s, faster half"]) == (2 / 6, 0.5)
     assert figures["s to the first step"] == 10
     assert figures["s of start-up"] == 50 - 20 - 5 / 0.4
+
+
+def test_peak_memory_of_ours_is_the_record_s(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its meters set torch's mark back at each epoch, and of a replayed graph torch counts nothing."""
+    monkeypatch.setattr(speed, "memory_peak", lambda _: 0)
+    side = OnDevice(replace(setting, eval_rows=0))
+    figures, _ = speed.run(side, replace(setting, eval_rows=0), 2)
+    assert side.record.cost.peak_memory_mb
+    assert figures["peak memory GB"] == side.record.cost.peak_memory_mb / 1000
 
 
 def test_a_weight_that_differs_fails_unless_it_is_a_bias_of_keys() -> None:
