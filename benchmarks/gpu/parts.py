@@ -40,7 +40,7 @@ class Scale:
 
     Attributes:
         shapes: of the random encoder.
-        steps: in an epoch of each workload; two are trained, the second is measured.
+        steps: in an epoch of each workload; the last of `benchmarks.gpu.speed.EPOCHS` is measured.
         eval_rows: rows of each language that are predicted.
         check_steps: steps of the trainings that are compared weight by weight.
         check_rows: training rows of the checks.
