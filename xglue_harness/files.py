@@ -66,10 +66,10 @@ def cache_root() -> Path:
     Raises:
         DataError: as `variable_path`.
     """
-    from platformdirs import user_cache_path  # not every command looks at the cache
-
     if chosen := os.environ.get("XGLUE_CACHE"):
         return variable_path("XGLUE_CACHE", chosen)
+    from platformdirs import user_cache_path  # not every command looks at the cache
+
     return user_cache_path("xglue_harness", appauthor=False).expanduser()  # fails for a user without a home
 
 

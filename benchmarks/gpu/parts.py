@@ -13,7 +13,7 @@ from benchmarks.workload import Setting
 
 WORKLOADS = ("XNLI", "POS", "NC")
 TASKS = {"XNLI": "xnli", "POS": "pos", "NC": "nc"}
-SIDES = ("ours", "ours compiled", "Trainer", "Trainer at its best", "Trainer compiled")
+SIDES = ("ours", "ours compiled", "Trainer", "Trainer at its best", "Trainer compiled", "Trainer with cuDNN")
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "fp32 without dropout": {"precision": "fp32", "dropout": 0.0},
     "fp32 with dropout": {"precision": "fp32", "dropout": None},
@@ -22,6 +22,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 CORES = os.cpu_count() or 1
 BESIDE = {"OMP_NUM_THREADS": str(max(1, CORES // 5))}
 """For parts that run beside others, and mostly wait for the card."""
+PLAIN = {"TORCH_CUDNN_SDPA_DEPRIORITIZED": "1"}
+"""For the `Trainer`: cuDNN's attention, which torch 2.11 takes first on an H100, plans anew for every new shape of a
+batch, up to a second each; by itself that would be most of what is measured."""
 ON_CPU = {"OMP_NUM_THREADS": str(max(1, CORES // 2)), "CUDA_VISIBLE_DEVICES": ""}
 CHECKS = {
     "equal": ("graphs = eager", "eager = CPU", "predictions = CPU"),
@@ -37,7 +40,7 @@ class Scale:
 
     Attributes:
         shapes: of the random encoder.
-        steps: in an epoch of each workload; two are trained, the second is measured.
+        steps: in an epoch of each workload; the last of `benchmarks.gpu.speed.EPOCHS` is measured.
         eval_rows: rows of each language that are predicted.
         check_steps: steps of the trainings that are compared weight by weight.
         check_rows: training rows of the checks.
@@ -134,9 +137,12 @@ def all_parts(encoder: str, data: str, folder: Path, scale: Scale) -> dict[str, 
         "speed": speeds("ours", "Trainer", "Trainer at its best"),
         "profile": [kinds.profile(shapes, "ours")],
         "compiled": [
-            kinds.speed("shapes", shapes, side, "bf16", (rows,))
-            for rows in ("XNLI", "NC")
-            for side in ("ours compiled", "Trainer compiled")
+            kinds.speed("shapes", shapes, "Trainer with cuDNN", "bf16", ("NC", "XNLI")),
+            *(
+                kinds.speed("shapes", shapes, side, "bf16", (rows,))
+                for rows in ("XNLI", "NC")
+                for side in ("ours compiled", "Trainer compiled")
+            ),
         ],
         "together": [kinds.together(shapes, mps=False), kinds.together(shapes, mps=True)],
         "e5": speeds("ours", "Trainer", of="real"),
@@ -204,10 +210,10 @@ class Parts:
         self, encoder_name: str, encoder: str, side: str, precision: Any, workloads: tuple[str, ...] = WORKLOADS
     ) -> Part:
         """Training and evaluation of one side."""
-        compiled = side.endswith("compiled")
+        compiled, evaluates = side.endswith("compiled"), side in ("ours", "Trainer", "Trainer at its best")
         jobs = [
             {"key": f"speed/{encoder_name}/{precision}/{workload}/{side}",
-             "setting": asdict(self._setting(encoder, workload, precision, evaluates=not compiled))}
+             "setting": asdict(self._setting(encoder, workload, precision, evaluates=evaluates))}
             for workload in workloads
         ]  # fmt: skip
         arguments = {
@@ -219,7 +225,9 @@ class Parts:
         }
         estimate = {"ours": 65.0, "Trainer": 60.0, "Trainer at its best": 55.0}.get(side, 70.0)
         name = f"speed, {encoder_name}, {side}, {precision}, {' '.join(workloads)}"
-        return Part(name, "benchmarks.gpu.speed", arguments, estimate, 170, tuple(job["key"] for job in jobs))
+        environment = PLAIN if side in ("Trainer", "Trainer at its best", "Trainer compiled") else {}
+        keys = tuple(job["key"] for job in jobs)
+        return Part(name, "benchmarks.gpu.speed", arguments, estimate, 170, keys, environment)
 
     def profile(self, encoder: str, side: str) -> Part:
         """Where the time of a step goes."""
@@ -229,9 +237,8 @@ class Parts:
             for workload in ("XNLI", "NC")
         ]  # fmt: skip
         arguments = {"side": side, "graphs": True, "jobs": jobs}
-        return Part(
-            f"profile, {side}", "benchmarks.gpu.profiles", arguments, 30, 100, tuple(job["key"] for job in jobs)
-        )
+        environment, keys = PLAIN if side == "Trainer" else {}, tuple(job["key"] for job in jobs)
+        return Part(f"profile, {side}", "benchmarks.gpu.profiles", arguments, 30, 100, keys, environment)
 
     def together(self, encoder: str, *, mps: bool) -> Part:
         """Several trainings on one card."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -33,18 +34,29 @@ def rig(setting: Setting) -> Rig:
     return Rig.of(setting, "cpu")
 
 
-def test_second_epoch_is_measured_from_the_end_of_its_first_step(monkeypatch) -> None:
+def test_last_epoch_is_measured_from_the_end_of_its_first_step(monkeypatch) -> None:
     clock = iter([0.0, 30.0, 50.0, 52.0, 56.0, 62.0])
     monkeypatch.setattr(speed, "now", lambda _: next(clock))
     marks = Marks(torch.device("cpu"), 5)
-    for step in range(1, 14):
+    for step in range(1, 19):
+        marks.recorded = {5: 3.0, 6: 4.0, 13: 6.0}.get(step, marks.recorded)
         marks.ended(step)
-    assert list(marks.times) == [1, 5, 6, 8, 10]
+    assert list(marks.times) == [1, 5, 11, 13, 15]
     figures = marks.figures(tokenising=20)
     assert figures["steps/s"] == 0.4
     assert (figures["steps/s, slower half"], figures["steps/s, faster half"]) == (2 / 6, 0.5)
+    assert figures["s of recording while measured"] == 2
     assert figures["s to the first step"] == 10
     assert figures["s of start-up"] == 50 - 20 - 5 / 0.4
+
+
+def test_peak_memory_of_ours_is_the_record_s(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its meters set torch's mark back at each epoch, and of a replayed graph torch counts nothing."""
+    monkeypatch.setattr(speed, "memory_peak", lambda _: 0)
+    side = OnDevice(replace(setting, eval_rows=0))
+    figures, _ = speed.run(side, replace(setting, eval_rows=0), speed.EPOCHS)
+    assert side.record.cost.peak_memory_mb
+    assert figures["peak memory GB"] == side.record.cost.peak_memory_mb / 1000
 
 
 def test_a_weight_that_differs_fails_unless_it_is_a_bias_of_keys() -> None:

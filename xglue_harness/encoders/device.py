@@ -13,10 +13,32 @@ import torch
 
 @contextmanager
 def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """The arithmetic of a recipe's precision in a forward pass; weights and the optimizer's state stay in fp32."""
+    """The arithmetic of a recipe's precision in a forward pass; weights and the optimizer's state stay in fp32.
+
+    Attention on a GPU is not cuDNN's.
+    """
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    with fp32_products(precision), nullcontext() if half is None else torch.autocast(device.type, dtype=half):
+    narrow = nullcontext() if half is None else torch.autocast(device.type, dtype=half)
+    with fp32_products(precision), _without_cudnn_attention(device), narrow:
         yield
+
+
+@contextmanager
+def _without_cudnn_attention(device: torch.device) -> Iterator[None]:
+    """Attention by other kernels than cuDNN's, which torch 2.11 takes first on an H100.
+
+    They plan anew for every shape of a batch, up to a second each (github.com/modelscope/FunASR/issues/3704), and round
+    the rate of dropout to sixteenths (github.com/pytorch/pytorch/pull/174245).
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
 
 
 @contextmanager
