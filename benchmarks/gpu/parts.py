@@ -186,7 +186,7 @@ class Parts:
         setting = Setting(encoder, self._data, "pos", rows=self._scale.check_rows, eval_rows=16)
         arguments = {"setting": asdict(setting), "steps": self._scale.check_steps, "checks": CHECKS[kind]}
         keys = tuple(f"checks/{key}" for key in CHECKS[kind])
-        return Part(f"checks, {kind}", "benchmarks.gpu.step_checks", arguments, 40, 110, keys, BESIDE)
+        return Part(f"checks, {kind}", "benchmarks.gpu.step_checks", arguments, 40, 150, keys, BESIDE)
 
     def runs(self, encoder: str) -> Part:
         """Trainings that are killed and resumed."""
