@@ -101,11 +101,11 @@ class _Masks:
 
     def __init__(self) -> None:
         seed = int(torch.randint(1 << 62, (), dtype=torch.int64))
-        self._generator = np.random.Generator(np.random.SFC64(seed))
+        self._bits = np.random.SFC64(seed)
 
     def draw(self, count: int) -> torch.Tensor:
         """``[count]`` int16, uniform."""
-        words = self._generator.integers(0, 1 << 64, (count + 3) // 4, dtype=np.uint64)
+        words = self._bits.random_raw((count + 3) // 4)  # half the time of numpy's Generator.integers
         return torch.from_numpy(words.view(np.int16))[:count]
 
 
