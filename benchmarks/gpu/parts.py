@@ -130,7 +130,7 @@ def all_parts(encoder: str, data: str, folder: Path, scale: Scale) -> dict[str, 
 
     return {
         "facts": [kinds.facts()],
-        "checks": [kinds.steps(real, "equal"), kinds.steps(real, "arithmetic"), kinds.runs(real)],
+        "checks": [kinds.steps(real, "equal"), kinds.steps(real, "arithmetic"), kinds.runs(real), kinds.whole(real)],
         "seeds": [kinds.seeds(real, "cuda", "bf16"), kinds.seeds(real, "cpu", "fp32")],
         "memory": [kinds.steps(real, "memory")],
         "material": [kinds.material(real)],
@@ -186,7 +186,7 @@ class Parts:
         setting = Setting(encoder, self._data, "pos", rows=self._scale.check_rows, eval_rows=16)
         arguments = {"setting": asdict(setting), "steps": self._scale.check_steps, "checks": CHECKS[kind]}
         keys = tuple(f"checks/{key}" for key in CHECKS[kind])
-        return Part(f"checks, {kind}", "benchmarks.gpu.step_checks", arguments, 40, 110, keys, BESIDE)
+        return Part(f"checks, {kind}", "benchmarks.gpu.step_checks", arguments, 40, 150, keys, BESIDE)
 
     def runs(self, encoder: str) -> Part:
         """Trainings that are killed and resumed."""
@@ -195,6 +195,13 @@ class Parts:
         arguments = {"setting": asdict(setting), "variants": variants, "kill": self._scale.kill, "epochs": 2}
         keys = tuple(f"checks/resumed = unbroken, {name}" for name in variants)
         return Part("killed and resumed", "benchmarks.gpu.run_checks", arguments, 45, 150, keys, BESIDE)
+
+    def whole(self, encoder: str) -> Part:
+        """lm_eval as a user starts it, with diagnostics."""
+        setting = Setting(encoder, self._data, "xnli", rows=self._scale.run_rows)
+        arguments = {"setting": asdict(setting), "limit": 64}
+        key = "checks/a whole run"
+        return Part("a whole run", "benchmarks.gpu.whole_run", arguments, 45, 150, (key,), BESIDE)
 
     def seeds(self, encoder: str, device: str, precision: Any) -> Part:
         """The real encoder on POS, some seeds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.gpu import speed, step_checks
+from benchmarks.gpu import profiles, speed, step_checks
 from benchmarks.gpu.rig import Rig, losses, weights
 from benchmarks.gpu.seeds import accuracies
 from benchmarks.gpu.sides import OnDevice
@@ -20,6 +21,7 @@ from benchmarks.gpu.speed import Marks
 from benchmarks.gpu.step_checks import STILL, Checks, _only_in_attention, differences, verdict
 from benchmarks.workload import Setting, load
 from xglue_harness.harness.demo import build_encoder
+from xglue_harness.training.train_step import TrainStep
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,23 @@ def test_last_epoch_is_measured_from_the_end_of_its_first_step(monkeypatch) -> N
     assert figures["s of recording while measured"] == 2
     assert figures["s to the first step"] == 10
     assert figures["s of start-up"] == 50 - 20 - 5 / 0.4
+
+
+def test_time_of_a_step_is_that_of_the_steps_that_are_traced(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of other batches take other times, and the share of the device would be of neither."""
+    clock, seen = [0.0], list[int]()
+
+    def step(train_step: TrainStep, batch: Sequence[int]) -> None:
+        seen.append(max(train_step.inputs.lengths[index] for index in batch))
+        clock[0] += seen[-1]
+
+    monkeypatch.setattr(TrainStep, "step", step)
+    monkeypatch.setattr(profiles, "now", lambda _: clock[0])
+    figures, _ = profiles.ours(replace(setting, rows=96, eval_rows=0), "fp32", graphs=False)
+    lengths = seen[:12]
+    assert sum(lengths) / 12 != sum(lengths[:8]) / 8
+    assert figures["wall ms"] == 1000 * sum(lengths[:8]) / 8
+    assert seen[12:] == 3 * lengths[:8]  # the host's time, that of both, and the trace
 
 
 def test_peak_memory_of_ours_is_the_record_s(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

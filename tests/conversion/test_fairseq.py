@@ -93,6 +93,22 @@ def test_subwords_are_fairseqs(tmp_path, kind, algorithm):
             assert found == _expected_ids(checkpoint, text, expected_as), text
 
 
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+@pytest.mark.parametrize(
+    "settings",
+    [{"add_dummy_prefix": False}, {"remove_extra_whitespaces": False}, {"normalization_rule_name": "identity"}],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_a_sentencepiece_model_keeps_its_settings(tmp_path, settings, algorithm):
+    checkpoint = fairseq.make(tmp_path / "fairseq", "mlm", SENTENCES, algorithm, settings)
+    convert(*checkpoint.files, tmp_path / "out")
+    backbone = load_backbone(str(tmp_path / "out"), torch.device("cpu"))
+    rows = _rows(checkpoint, backbone)
+    for text in [*SENTENCES[:9], "  Two  blanks ", "\u2581 na\u0308ive \ufb01ne"]:
+        found = [rows[one] for one in backbone.tokenizer(text)["input_ids"]]
+        assert found == _expected_ids(checkpoint, text), text
+
+
 def test_the_language_of_a_text_is_told_to_a_translation_model(made):
     _, folder, conversion = made["bart-mt"]
     assert conversion.languages == tuple(fairseq.LANGUAGES)
