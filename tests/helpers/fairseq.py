@@ -37,10 +37,17 @@ class Made:
         return self.model, self.dictionary, self.sentencepiece
 
 
-def make(folder: Path, kind: str, texts: Sequence[str], algorithm: str = "unigram", **state: Any) -> Made:
+def make(
+    folder: Path,
+    kind: str,
+    texts: Sequence[str],
+    algorithm: str = "unigram",
+    settings: Mapping[str, Any] | None = None,
+    **state: Any,
+) -> Made:
     """Write a checkpoint of one of the `KINDS`, its dictionary (which lacks two pieces) and its sentencepiece model."""
     folder.mkdir(parents=True, exist_ok=True)
-    pieces = _train(folder / "spm.model", texts, algorithm)
+    pieces = _train(folder / "spm.model", texts, algorithm, settings or {})
     lines = [*reversed(pieces[2:]), "madeupword0000"]
     (folder / "dict.txt").write_text("".join(f"{line} {99 - (number % 9)}\n" for number, line in enumerate(lines)))
     symbols = len(SPECIAL) + len(lines)
@@ -108,7 +115,7 @@ def _positions(weights: Mapping[str, torch.Tensor], prefix: str, length: int) ->
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def _train(path: Path, texts: Sequence[str], algorithm: str) -> list[str]:
+def _train(path: Path, texts: Sequence[str], algorithm: str, settings: Mapping[str, Any]) -> list[str]:
     import sentencepiece
 
     written = io.BytesIO()
@@ -119,6 +126,7 @@ def _train(path: Path, texts: Sequence[str], algorithm: str) -> list[str]:
         vocab_size=300,
         hard_vocab_limit=False,
         minloglevel=2,
+        **settings,
     )
     path.write_bytes(written.getvalue())
     model = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())

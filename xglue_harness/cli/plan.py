@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xglue_harness.cli.options import Json
+from xglue_harness.cli.options import Json, Share
 
 if TYPE_CHECKING:
     from xglue_harness.sweeps.run_plan import RunPlan
@@ -18,10 +18,7 @@ def plan(
         float | None,
         typer.Option("--rate", min=0.001, metavar="N", help="Subwords a second in training, where you know it."),
     ] = None,
-    share: Annotated[
-        float | None,
-        typer.Option("--share", metavar="X", min=0.001, max=1, help="Of the card's peak, where none was measured."),
-    ] = None,
+    share: Share = None,
     as_json: Json = False,
 ) -> None:
     """Say what a run will do before anything starts: trainings, steps, time, memory, room on disk.

@@ -27,6 +27,10 @@ from xglue_harness.files import read_regular
 
 BOS, PAD, EOS, UNK = SPECIAL
 
+_BLANK = "\u2581"  # what sentencepiece writes for a blank
+_UNIGRAM, _BPE = 1, 2  # its kinds of models
+_NORMAL = 1  # its kind of a piece that is learnt from text
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -63,7 +67,7 @@ def write_tokenizer(
     proto = _read_pieces(sentencepiece)
     added = _added(options, len(symbols), rows)
     known = set(symbols)
-    unknown = tuple(piece.piece for piece in proto.pieces if piece.type == 1 and piece.piece not in known)
+    unknown = tuple(piece.piece for piece in proto.pieces if piece.type == _NORMAL and piece.piece not in known)
     if languages := tuple(name.strip("_") for name in added if name != "<mask>"):
         places = _write_m2m100(folder, symbols, languages, sentencepiece, length)
         return Vocabulary(places, languages, unknown)
@@ -84,7 +88,7 @@ def _read_pieces(path: Path) -> Any:
         raise EncoderError(f"{path}: {error.strerror or error}") from None
     except DecodeError as error:
         raise EncoderError(f"{path}: is no sentencepiece model ({error})") from None
-    if not proto.pieces or proto.trainer_spec.model_type not in (1, 2):
+    if not proto.pieces or proto.trainer_spec.model_type not in (_UNIGRAM, _BPE):
         raise EncoderError(f"{path}: is no sentencepiece model of the kind unigram or BPE")
     return proto
 
@@ -123,22 +127,11 @@ def _languages(options: Mapping[str, Any]) -> list[str]:
 
 def _write_fast(folder: Path, options: Mapping[str, Any], proto: Any, entries: Sequence[str], length: int) -> None:
     """A tokenizer of the library ``tokenizers``, which cuts as sentencepiece does."""
-    from tokenizers import models, processors
+    from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
-    from transformers.convert_slow_tokenizer import SpmConverter
 
-    scores = {piece.piece: piece.score for piece in proto.pieces}
-    normal = {piece.piece for piece in proto.pieces if piece.type == 1}
     ids = {entry: index for index, entry in enumerate(entries)}
-    if proto.trainer_spec.model_type == 1:
-        tokenizer = SpmConverter.build_tokenizer_from_spm_proto(proto, list(scores.items()))
-        worst = min(scores.values()) - 1e4  # what sentencepiece never cuts out: special tokens, filling of a dictionary
-        pieces = [(entry, scores[entry] if entry in normal else worst) for entry in entries]
-        tokenizer.model = models.Unigram(pieces, unk_id=SPECIAL.index(UNK))
-    else:
-        tokenizer = SpmConverter.build_tokenizer_from_spm_proto(proto, {name: i for i, name in enumerate(scores)})
-        merges = [tuple(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
-        tokenizer.model = models.BPE(ids, merges, unk_token=UNK, fuse_unk=True)
+    tokenizer = _cutter(proto, ids)
     start = BOS if options.get("task") != "language_modeling" or options.get("add_bos_token") else EOS
     if str(options.get("task")).startswith("translation"):
         start = ""
@@ -157,6 +150,53 @@ def _write_fast(folder: Path, options: Mapping[str, Any], proto: Any, entries: S
         model_max_length=length,
         **mask,
     ).save_pretrained(folder)
+
+
+def _cutter(proto: Any, ids: Mapping[str, int]) -> Any:
+    """What cuts a text as sentencepiece does, by the model's own settings: Kudo & Richardson 2018, section 3.
+
+    transformers has such a thing, too (``SpmConverter``), but up to 5.20 that cuts otherwise than sentencepiece.
+
+    Args:
+        proto: the sentencepiece model.
+        ids: of all entries, in the order of their ids.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    scores = {piece.piece: piece.score for piece in proto.pieces}
+    normal = {piece.piece: piece.score for piece in proto.pieces if piece.type == _NORMAL}
+    model: Any
+    if proto.trainer_spec.model_type == _UNIGRAM:
+        worst = min(scores.values()) - 1e4  # what sentencepiece never cuts out: special tokens, filling of a dictionary
+        model = models.Unigram([(entry, normal.get(entry, worst)) for entry in ids], unk_id=SPECIAL.index(UNK))
+    else:
+        model = models.BPE(dict(ids), _merges(normal), unk_token=UNK, fuse_unk=True)
+    tokenizer: Any = Tokenizer(model)
+    spec = proto.normalizer_spec
+    steps: list[Any] = [normalizers.Precompiled(spec.precompiled_charsmap)] if spec.precompiled_charsmap else []
+    if spec.remove_extra_whitespaces:
+        steps += [normalizers.Replace(Regex(r"\A +| +\z"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
+    if spec.escape_whitespaces:
+        steps.append(normalizers.Replace(" ", _BLANK))
+    unwritten: list[Any] = [decoders.Replace(_BLANK, " ")]
+    if spec.add_dummy_prefix:
+        steps.append(normalizers.Replace(Regex(rf"\A{_BLANK}"), 2 * _BLANK))  # Metaspace puts none before one
+        before = pre_tokenizers.Metaspace(replacement=_BLANK, prepend_scheme="always", split=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([before])
+        unwritten += [decoders.Fuse(), decoders.Strip(content=" ", left=1)]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.decoder = decoders.Sequence(unwritten)
+    return tokenizer
+
+
+def _merges(scores: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Pairs that BPE joins, in their order: sentencepiece joins what gives the piece of the highest score."""
+    return [
+        (piece[:place], piece[place:])
+        for piece in sorted(scores, key=lambda piece: -scores[piece])
+        for place in range(1, len(piece))
+        if piece[:place] in scores and piece[place:] in scores
+    ]
 
 
 def _write_m2m100(

@@ -241,6 +241,13 @@ def test_diagnostics_have_figures_where_records_have_them(site):
     }
 
 
+def test_points_of_diagnostics_lead_to_the_numbers_of_their_track(board):
+    shown = diagnosis("controlled/toy", board.tasks["xnli"].row("tiny-lm").results)
+    links = {link for figure in shown.figures for link in re.findall(r"data/summary/[^\"]*", figure.script)}
+    assert links == {"data/summary/controlled/toy/tiny-lm/xnli.json"}
+    assert "Distance from the pretrained weights" in [figure.title for figure in shown.figures]
+
+
 @pytest.mark.parametrize(
     "details",
     [
