@@ -166,9 +166,9 @@ class Parts:
 
     def facts(self) -> Part:
         """Card, versions, and what the card can do at most."""
-        keys = ("card", "bf16 products", "fp32 products", "copies", "launches", "a graph")
+        keys = ("card", "bf16 products", "fp32 products", "copies", "launches", "a graph", "our steps")
         arguments = {"sizes": self._scale.sizes, "numbers": self._scale.numbers}
-        return Part("facts", "benchmarks.gpu.facts", arguments, 15, 60, tuple(f"facts/{key}" for key in keys))
+        return Part("facts", "benchmarks.gpu.facts", arguments, 25, 90, tuple(f"facts/{key}" for key in keys))
 
     def material(self, encoder: str) -> Part:
         """The random encoder, with this one's tokenizer, and the long texts."""
