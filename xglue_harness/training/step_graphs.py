@@ -122,9 +122,9 @@ class StepGraphs:
         return graph
 
     def _mend(self) -> None:
-        """Do what torch (2.11) leaves undone where a recording can't be ended; other graphs can't be replayed any more.
+        """Do what torch 2.11 leaves undone where a recording can't be ended (github.com/pytorch/pytorch/pull/180395).
 
-        Its generator would refuse to draw, and its allocator to give memory back.
+        Its generator would refuse to draw, and its allocator to give memory back. Other graphs can't be replayed then.
         """
         index = torch.cuda.current_device() if self._device.index is None else self._device.index
         generator = torch.cuda.default_generators[index]
