@@ -189,7 +189,7 @@ def test_a_trainer_plans_no_attention_anew_for_each_shape_but_where_it_says_so(t
     parts = [part for members in groups.values() for part in members if "Trainer" in part.name]
     plans = {part.name for part in parts if part.environment != {"TORCH_CUDNN_SDPA_DEPRIORITIZED": "1"}}
     assert plans == {"speed, shapes, Trainer with cuDNN, bf16, NC XNLI"}
-    assert len(parts) == 9
+    assert len(parts) == 10
 
 
 def test_targets_ask_for_results_that_parts_tell(tmp_path: Path) -> None:
@@ -374,6 +374,7 @@ def test_summary_of_a_trace() -> None:
     assert (found["kernels"], found["launches"], found["graph launches"], found["waits"]) == (1.5, 0.5, 0.5, 0.5)
     assert found["ms by kind"] == {"matmul": 2, "casts and copies": 1}
     assert summary([], steps=2)["device works"] == 0
+    assert summary([event("kernel", "of another clock", -3e11, 5), *events], steps=2) == found
 
 
 def test_results_are_json() -> None:

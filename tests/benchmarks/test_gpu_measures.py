@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.gpu import profiles, speed, step_checks
+from benchmarks.gpu import facts, profiles, speed, step_checks
 from benchmarks.gpu.rig import Rig, losses, weights
 from benchmarks.gpu.seeds import accuracies
 from benchmarks.gpu.sides import OnDevice
@@ -34,6 +35,12 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
 @pytest.fixture(scope="module")
 def rig(setting: Setting) -> Rig:
     return Rig.of(setting, "cpu")
+
+
+def test_a_tiny_encoder_shows_how_steps_are_taken() -> None:
+    figures, _ = facts.our_steps(torch.device("cpu"), steps=2)
+    for precision in ("fp32", "bf16"):
+        assert re.fullmatch(r"eager: .* \(cpu\); nondeterministic: None; loss \d\.\d+", figures[precision]), figures
 
 
 def test_last_epoch_is_measured_from_the_end_of_its_first_step(monkeypatch) -> None:

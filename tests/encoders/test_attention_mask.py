@@ -22,6 +22,11 @@ def _encoder(folder):
     return load_encoder(found, load_config(found)).eval()
 
 
+def _adds_masks(encoder):
+    """T5 of older releases of transformers adds a mask to its scores, so that a finished one must not be given."""
+    return "T5" in type(encoder).__name__ and not encoder._supports_sdpa
+
+
 def _ids(rows, length):
     return torch.randint(5, 60, (rows, length), generator=torch.Generator().manual_seed(0))
 
@@ -34,6 +39,9 @@ def _batch(length):
 @pytest.mark.parametrize("family", TAKE_IT)
 def test_states_stay_and_nothing_is_asked(family, checkpoint):
     encoder, batch = _encoder(checkpoint(family)), _batch(40)
+    if _adds_masks(encoder):
+        assert not takes_finished_mask(encoder, _ids(1, 40))
+        return
     assert takes_finished_mask(encoder, _ids(1, 40))
     ids, mask = batch["input_ids"], batch["attention_mask"]
     with torch.inference_mode():
@@ -102,7 +110,10 @@ def test_asking_leaves_the_mode_and_the_generator_as_they_were(checkpoint):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("family", ["mbert", "xlmr", "deberta", "mbart50", "t5"])
 def test_training_with_dropout_gives_the_same_loss_and_gradients(family, precision, checkpoint):
-    model = TransferModel(_encoder(checkpoint(family)), 3, tagging=False, pooling="mean").train()
+    encoder = _encoder(checkpoint(family))
+    if _adds_masks(encoder):
+        pytest.skip("T5 of this transformers takes no finished mask")
+    model = TransferModel(encoder, 3, tagging=False, pooling="mean").train()
     batch, labels = _batch(40), torch.tensor([0, 2, 1])
     seen = []
     for finished in (False, True):

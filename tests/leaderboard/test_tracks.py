@@ -87,6 +87,7 @@ def test_from_fairseq_to_the_page_of_the_track(whole, tmp_path):
     own = (site / "backbone-lm-vs-mt-2-mt.html").read_text()
     assert "<h2>Recipe mine, controlled track</h2>" in own
     assert "Each run: mean over languages, recipe mine, controlled track, in %" in own
+    assert '"title":"mine, controlled track"' in (site / "compare.html").read_text().replace('": "', '":"')
     assert "recipe controlled/mine" not in (page + own).lower()  # that is a folder
     assert by_language(controlled, "ner").title == "track controlled, recipe mine, NER (f1)"
     assert "lm-vs-mt" not in (site / "task-ner.html").read_text()

@@ -121,6 +121,12 @@ def test_a_recording_that_only_its_end_refuses_is_not_one(monkeypatch: pytest.Mo
         graphs.run(8)
 
 
+def test_a_lack_of_memory_of_another_allocator_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, graphs = _run(monkeypatch, RuntimeError("CUDA error: out of memory"), end_fails=True)
+    with pytest.raises(RuntimeError, match=r"^CUDA error: out of memory$"):
+        graphs.run(8)
+
+
 @pytest.mark.parametrize("error", [None, torch.OutOfMemoryError("CUDA out of memory")])
 def test_a_recording_that_ends_needs_no_mending(error: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
     cuda, _, graphs = _run(monkeypatch, error, end_fails=False)

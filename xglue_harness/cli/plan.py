@@ -55,17 +55,15 @@ def plan(
 
 def _print(made: RunPlan) -> None:
     from xglue_harness.cli.console import PlainConsole, table
-    from xglue_harness.sweeps.plan import size
+    from xglue_harness.sweeps.plan import size, subwords
 
     shown = table(("task", "languages", "steps", "subwords", "minutes", "memory", "store", "state", "how"), "lrrrrrrll")
     for task in made.tasks:
         group, memory = task.group, task.memory
-        counted = {"records": "", "data": "~", "XGLUE": "?"}[group.counted]
         minutes = "?" if group.minutes_left is None else f"{group.minutes_left:,.1f}"
         held = "?" if memory is None else f"{size(memory.bytes)}{'' if memory.measured else '+'}"
         store = "?" if group.store_bytes is None else size(group.store_bytes)
-        subwords = f"{group.subwords / 1e6:,.2f}M{counted}"
-        numbers = (f"{task.languages}", f"{task.steps:,}", subwords, minutes, held, store)
+        numbers = (f"{task.languages}", f"{task.steps:,}", subwords(group), minutes, held, store)
         shown.add_row(group.task, *numbers, task.state, f"{group.how}: {group.why}")
     console = PlainConsole()
     console.print(shown)

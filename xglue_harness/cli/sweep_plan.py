@@ -60,29 +60,19 @@ def plan(
 
 def _print_plan(made: Plan) -> None:
     from xglue_harness.cli.console import PlainConsole, table
-    from xglue_harness.sweeps.plan import size
+    from xglue_harness.sweeps.plan import size, subwords
 
     heads = ("backbone", "task", "jobs", "done", "stored", "subwords", "minutes", "GPU h", "store", "how")
     shown = table(heads, "llrrrrrrrl")
     for group in made.groups:
         counts = (str(group.jobs), str(group.done), str(group.stored))
-        subwords = f"{_short(group.subwords)}{_COUNTED[group.counted]}"
-        numbers = (_number(group.minutes), _number(group.gpu_hours_left))
+        numbers = (subwords(group), _number(group.minutes), _number(group.gpu_hours_left))
         store = "?" if group.store_bytes is None else size(group.store_bytes)
-        shown.add_row(group.backbone, group.task, *counts, subwords, *numbers, store, f"{group.how}: {group.why}")
+        shown.add_row(group.backbone, group.task, *counts, *numbers, store, f"{group.how}: {group.why}")
     console = PlainConsole()
     console.print(shown)
     for line in made.words():
         console.print(line)
-
-
-_COUNTED = {"records": "", "data": "~", "XGLUE": "?"}
-"""Marks of subwords that no training has counted."""
-
-
-def _short(count: float) -> str:
-    """A count, in millions where it is large."""
-    return f"{count / 1e6:,.2f}M" if count >= 1e5 else f"{count:,.0f}"
 
 
 def _number(value: float | None) -> str:

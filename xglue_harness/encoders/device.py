@@ -55,10 +55,14 @@ def fp32_products(precision: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
+_LACKING = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says where it is not its own allocator for GPUs that lacks memory: a graph's launch, cuBLAS, the host."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error is a real lack of memory, on a GPU or on the CPU, and nothing else."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _LACKING)
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xglue_harness.encoders.device import undisturbed
+from xglue_harness.encoders.device import is_out_of_memory, undisturbed
 from xglue_harness.training.checkpoint import generators
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class StepGraphs:
 
         Raises:
             NotRecordableError: where the encoder decides something on the host; no weight and no generator has changed.
-            torch.OutOfMemoryError: where the step does not fit into memory; the same holds.
+            RuntimeError: where the step does not fit into memory; the same holds.
         """
         if length not in self._graphs:
             began = time.monotonic()
@@ -92,9 +92,9 @@ class StepGraphs:
                 else:
                     self._step.warm_up(length)
             return self._recorded(length)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise NotRecordableError(f"{type(error).__name__} while a step was recorded: {reason}") from error
         finally:
@@ -122,9 +122,9 @@ class StepGraphs:
         return graph
 
     def _mend(self) -> None:
-        """Do what torch (2.11) leaves undone where a recording can't be ended; other graphs can't be replayed any more.
+        """Do what torch 2.11 leaves undone where a recording can't be ended (github.com/pytorch/pytorch/pull/180395).
 
-        Its generator would refuse to draw, and its allocator to give memory back.
+        Its generator would refuse to draw, and its allocator to give memory back. Other graphs can't be replayed then.
         """
         index = torch.cuda.current_device() if self._device.index is None else self._device.index
         generator = torch.cuda.default_generators[index]
@@ -141,9 +141,9 @@ class StepGraphs:
         torch.cuda.set_sync_debug_mode("error" if self._asks_nothing else mode)
         try:
             self._step.warm_up(length)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             raise NotRecordableError(f"the encoder's forward or backward pass waits for the device: {error}") from error
         finally:
             torch.cuda.set_sync_debug_mode(mode)
