@@ -25,9 +25,7 @@ from typing import Any
 
 from benchmarks.rounds import parser_of
 
-RECIPE = {
-    "data": "sample",
-    "epochs": 8,
+SMALL = {
     "train_limit": 96,
     "learning_rate": 1e-3,
     "batch_size": 16,
@@ -35,6 +33,9 @@ RECIPE = {
     "checkpoint_minutes": 0,
     "dropout": 0.1,
 }
+"""Of trainings that are killed: few steps, with a checkpoint before each, and with what is drawn at random."""
+
+RECIPE = {"data": "sample", "epochs": 8, **SMALL}
 TASKS = ["xglue_pos_zs_en", "xglue_pos_zs_th", "xglue_wpr_zs_de"]
 
 

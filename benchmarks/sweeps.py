@@ -33,6 +33,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.crash_recovery import SMALL
 from benchmarks.rounds import clock, parser_of, spread
 from xglue_harness.benchmark import TASKS
 from xglue_harness.records.parts import comparable
@@ -40,16 +41,7 @@ from xglue_harness.sweeps.jobs import Job, arguments
 from xglue_harness.sweeps.queue import Queue
 from xglue_harness.sweeps.status import standing
 
-RECIPE = {
-    "epochs": 4,
-    "train_limit": 96,
-    "learning_rate": 1e-3,
-    "batch_size": 16,
-    "max_length": 64,
-    "checkpoint_minutes": 0,
-    "dropout": 0.1,
-    "dev": "en",
-}
+RECIPE = {"epochs": 4, "dev": "en", **SMALL}
 CHANGING = {"date", "total_evaluation_time_seconds", "start_time", "end_time"}
 """Of lm_eval's results: times."""
 

@@ -10,13 +10,17 @@ import platform
 import shutil
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.gpu.results import LeftOutError, arguments, measure
+from benchmarks.workload import Setting
 from xglue_harness.encoders.cpu_precision import processor
 from xglue_harness.records.cost_meter import now
 from xglue_harness.records.provenance import code_sha256, git_revision, versions
@@ -162,6 +166,23 @@ def graphs_work(device: torch.device) -> tuple[Mapping[str, Any], str]:
     return {"norm of the gradient": float(weight.grad.norm())}, ""
 
 
+def our_steps(device: torch.device, steps: int = 6) -> tuple[Mapping[str, Any], str]:
+    """How a tiny encoder's steps are taken, and the last loss: what is wrong with all of it shows here, in seconds."""
+    from benchmarks.gpu.rig import Rig, losses
+    from xglue_harness.harness.demo import build_encoder
+
+    figures = {}
+    with tempfile.TemporaryDirectory(prefix="xglue-gpu-") as folder:
+        build_encoder(Path(folder))
+        rig = Rig.of(Setting(folder, "sample", rows=64, eval_rows=0), device.type)
+    for precision in ("fp32", "bf16"):
+        recipe = rig.recipe(precision, batch_size=8)
+        with rig.training(recipe, steps=steps) as train_step:
+            last = losses(train_step, list(islice(rig.batches(recipe), steps)))[-1]
+        figures[precision] = f"{train_step.mode}; nondeterministic: {train_step.nondeterministic}; loss {last:.3f}"
+    return figures, ""
+
+
 def main() -> None:
     """Tell all facts."""
     given = arguments()
@@ -172,6 +193,7 @@ def main() -> None:
     measure("facts/copies", lambda: copies(device, given["numbers"]))
     measure("facts/launches", lambda: launches(device))
     measure("facts/a graph", lambda: graphs_work(device))
+    measure("facts/our steps", lambda: our_steps(device))
     if device.type == "cuda":
         measure("facts/clocks at work", lambda: (clocks_at_work(device), ""))
 

@@ -12,8 +12,9 @@ from benchmarks.gpu.runner import Part
 from benchmarks.workload import Setting
 
 WORKLOADS = ("XNLI", "POS", "NC")
+PROFILED = ("XNLI", "NC")
 TASKS = {"XNLI": "xnli", "POS": "pos", "NC": "nc"}
-SIDES = ("ours", "ours compiled", "Trainer", "Trainer at its best", "Trainer compiled")
+SIDES = ("ours", "ours compiled", "Trainer", "Trainer at its best", "Trainer compiled", "Trainer with cuDNN")
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "fp32 without dropout": {"precision": "fp32", "dropout": 0.0},
     "fp32 with dropout": {"precision": "fp32", "dropout": None},
@@ -22,6 +23,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 CORES = os.cpu_count() or 1
 BESIDE = {"OMP_NUM_THREADS": str(max(1, CORES // 5))}
 """For parts that run beside others, and mostly wait for the card."""
+PLAIN = {"TORCH_CUDNN_SDPA_DEPRIORITIZED": "1"}
+"""For the `Trainer`: cuDNN's attention, which torch 2.11 takes first on an H100, plans anew for every new shape of a
+batch, up to a second each; by itself that would be most of what is measured."""
 ON_CPU = {"OMP_NUM_THREADS": str(max(1, CORES // 2)), "CUDA_VISIBLE_DEVICES": ""}
 CHECKS = {
     "equal": ("graphs = eager", "eager = CPU", "predictions = CPU"),
@@ -37,7 +41,7 @@ class Scale:
 
     Attributes:
         shapes: of the random encoder.
-        steps: in an epoch of each workload; two are trained, the second is measured.
+        steps: in an epoch of each workload; the last of `benchmarks.gpu.speed.EPOCHS` is measured.
         eval_rows: rows of each language that are predicted.
         check_steps: steps of the trainings that are compared weight by weight.
         check_rows: training rows of the checks.
@@ -127,16 +131,19 @@ def all_parts(encoder: str, data: str, folder: Path, scale: Scale) -> dict[str, 
 
     return {
         "facts": [kinds.facts()],
-        "checks": [kinds.steps(real, "equal"), kinds.steps(real, "arithmetic"), kinds.runs(real)],
+        "checks": [kinds.steps(real, "equal"), kinds.steps(real, "arithmetic"), kinds.runs(real), kinds.whole(real)],
         "seeds": [kinds.seeds(real, "cuda", "bf16"), kinds.seeds(real, "cpu", "fp32")],
         "memory": [kinds.steps(real, "memory")],
         "material": [kinds.material(real)],
         "speed": speeds("ours", "Trainer", "Trainer at its best"),
-        "profile": [kinds.profile(shapes, "ours")],
+        "profile": [kinds.profile(shapes, "ours", workload) for workload in PROFILED],
         "compiled": [
-            kinds.speed("shapes", shapes, side, "bf16", (rows,))
-            for rows in ("XNLI", "NC")
-            for side in ("ours compiled", "Trainer compiled")
+            kinds.speed("shapes", shapes, "Trainer with cuDNN", "bf16", ("NC", "XNLI")),
+            *(
+                kinds.speed("shapes", shapes, side, "bf16", (rows,))
+                for rows in ("NC", "XNLI")  # NC has one length; for each of XNLI's ours compiles anew
+                for side in ("ours compiled", "Trainer compiled")
+            ),
         ],
         "together": [kinds.together(shapes, mps=False), kinds.together(shapes, mps=True)],
         "e5": speeds("ours", "Trainer", of="real"),
@@ -144,7 +151,7 @@ def all_parts(encoder: str, data: str, folder: Path, scale: Scale) -> dict[str, 
         "more": [
             kinds.seeds(real, "cuda", "fp32"),
             kinds.speed("eager", shapes, "ours", "bf16", ("XNLI", "NC")),
-            kinds.profile(shapes, "Trainer"),
+            *(kinds.profile(shapes, "Trainer", workload) for workload in PROFILED),
             *speeds("ours", "Trainer", of="again"),
         ],
     }
@@ -159,9 +166,9 @@ class Parts:
 
     def facts(self) -> Part:
         """Card, versions, and what the card can do at most."""
-        keys = ("card", "bf16 products", "fp32 products", "copies", "launches", "a graph")
+        keys = ("card", "bf16 products", "fp32 products", "copies", "launches", "a graph", "our steps")
         arguments = {"sizes": self._scale.sizes, "numbers": self._scale.numbers}
-        return Part("facts", "benchmarks.gpu.facts", arguments, 15, 60, tuple(f"facts/{key}" for key in keys))
+        return Part("facts", "benchmarks.gpu.facts", arguments, 25, 90, tuple(f"facts/{key}" for key in keys))
 
     def material(self, encoder: str) -> Part:
         """The random encoder, with this one's tokenizer, and the long texts."""
@@ -180,7 +187,7 @@ class Parts:
         setting = Setting(encoder, self._data, "pos", rows=self._scale.check_rows, eval_rows=16)
         arguments = {"setting": asdict(setting), "steps": self._scale.check_steps, "checks": CHECKS[kind]}
         keys = tuple(f"checks/{key}" for key in CHECKS[kind])
-        return Part(f"checks, {kind}", "benchmarks.gpu.step_checks", arguments, 40, 110, keys, BESIDE)
+        return Part(f"checks, {kind}", "benchmarks.gpu.step_checks", arguments, 40, 150, keys, BESIDE)
 
     def runs(self, encoder: str) -> Part:
         """Trainings that are killed and resumed."""
@@ -189,6 +196,13 @@ class Parts:
         arguments = {"setting": asdict(setting), "variants": variants, "kill": self._scale.kill, "epochs": 2}
         keys = tuple(f"checks/resumed = unbroken, {name}" for name in variants)
         return Part("killed and resumed", "benchmarks.gpu.run_checks", arguments, 45, 150, keys, BESIDE)
+
+    def whole(self, encoder: str) -> Part:
+        """lm_eval as a user starts it, with diagnostics."""
+        setting = Setting(encoder, self._data, "xnli", rows=self._scale.run_rows)
+        arguments = {"setting": asdict(setting), "limit": 64}
+        key = "checks/a whole run"
+        return Part("a whole run", "benchmarks.gpu.whole_run", arguments, 45, 150, (key,), BESIDE)
 
     def seeds(self, encoder: str, device: str, precision: Any) -> Part:
         """The real encoder on POS, some seeds."""
@@ -204,10 +218,10 @@ class Parts:
         self, encoder_name: str, encoder: str, side: str, precision: Any, workloads: tuple[str, ...] = WORKLOADS
     ) -> Part:
         """Training and evaluation of one side."""
-        compiled = side.endswith("compiled")
+        compiled, evaluates = side.endswith("compiled"), side in ("ours", "Trainer", "Trainer at its best")
         jobs = [
             {"key": f"speed/{encoder_name}/{precision}/{workload}/{side}",
-             "setting": asdict(self._setting(encoder, workload, precision, evaluates=not compiled))}
+             "setting": asdict(self._setting(encoder, workload, precision, evaluates=evaluates))}
             for workload in workloads
         ]  # fmt: skip
         arguments = {
@@ -219,19 +233,16 @@ class Parts:
         }
         estimate = {"ours": 65.0, "Trainer": 60.0, "Trainer at its best": 55.0}.get(side, 70.0)
         name = f"speed, {encoder_name}, {side}, {precision}, {' '.join(workloads)}"
-        return Part(name, "benchmarks.gpu.speed", arguments, estimate, 170, tuple(job["key"] for job in jobs))
+        environment = PLAIN if side in ("Trainer", "Trainer at its best", "Trainer compiled") else {}
+        keys = tuple(job["key"] for job in jobs)
+        return Part(name, "benchmarks.gpu.speed", arguments, estimate, 230 if compiled else 170, keys, environment)
 
-    def profile(self, encoder: str, side: str) -> Part:
-        """Where the time of a step goes."""
-        jobs = [
-            {"key": f"profile/{workload}/{side}",
-             "setting": asdict(self._setting(encoder, workload, "bf16", evaluates=False))}
-            for workload in ("XNLI", "NC")
-        ]  # fmt: skip
-        arguments = {"side": side, "graphs": True, "jobs": jobs}
-        return Part(
-            f"profile, {side}", "benchmarks.gpu.profiles", arguments, 30, 100, tuple(job["key"] for job in jobs)
-        )
+    def profile(self, encoder: str, side: str, workload: str) -> Part:
+        """Where the time of a step goes. A process traces once: a second trace may be a wrong one."""
+        key, setting = f"profile/{workload}/{side}", self._setting(encoder, workload, "bf16", evaluates=False)
+        arguments = {"side": side, "graphs": True, "jobs": [{"key": key, "setting": asdict(setting)}]}
+        environment = PLAIN if side == "Trainer" else {}
+        return Part(f"profile, {side}, {workload}", "benchmarks.gpu.profiles", arguments, 22, 80, (key,), environment)
 
     def together(self, encoder: str, *, mps: bool) -> Part:
         """Several trainings on one card."""

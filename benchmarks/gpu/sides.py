@@ -108,6 +108,8 @@ def watched(watcher: Watcher | None) -> Iterator[None]:
 
     def stepped(train_step: TrainStep, batch: Sequence[int]) -> None:
         step(train_step, batch)
+        if hasattr(watcher, "recorded"):
+            watcher.recorded = train_step.recording_seconds
         tell(train_step.counters.step)
 
     with patch.object(TrainStep, "step", stepped):

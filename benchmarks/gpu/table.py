@@ -11,7 +11,7 @@ from benchmarks.gpu.results import Result
 
 Results = Mapping[str, Result]
 
-BEST = ("Trainer at its best", "Trainer compiled", "Trainer")
+BEST = ("Trainer at its best", "Trainer compiled", "Trainer with cuDNN", "Trainer")
 """The fastest of these is the `Trainer` at its best."""
 OURS = ("ours", "ours compiled")
 """The fastest of these is ours at its best."""

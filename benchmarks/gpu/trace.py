@@ -23,6 +23,11 @@ KINDS: Sequence[tuple[str, tuple[str, ...]]] = (
 """Parts of kernels' names, lower case; the first kind that fits counts."""
 
 _DEVICE = ("kernel", "gpu_memcpy", "gpu_memset")
+_CALLS = ("cuda_runtime", "cuda_driver")
+
+_SKEW = 1000
+"""Microseconds that the device's clock may be before the host's. CUPTI of CUDA 13.0 gives some records the time of
+another clock, hours off (github.com/pytorch/pytorch/issues/192021)."""
 
 
 def kind_of_kernel(name: str) -> str:
@@ -53,8 +58,10 @@ def summary(events: Sequence[Mapping[str, Any]], steps: int, top: int = 12) -> d
         waits; the share of the time from the first kernel to the last in which the device works.
     """
     whole = [event for event in events if event.get("ph") == "X"]
-    device = [event for event in whole if event.get("cat") in _DEVICE]
-    calls = Counter(event["name"] for event in whole if event.get("cat") in ("cuda_runtime", "cuda_driver"))
+    asked = [event for event in whole if event.get("cat") in _CALLS]
+    begun = min((float(event["ts"]) for event in asked), default=float("-inf")) - _SKEW
+    device = [event for event in whole if event.get("cat") in _DEVICE and float(event["ts"]) >= begun]
+    calls = Counter(event["name"] for event in asked)
     spans = [(float(event["ts"]), float(event["ts"]) + float(event["dur"])) for event in device]
     busy = covered(spans)
     window = max((stop for _, stop in spans), default=0.0) - min((start for start, _ in spans), default=0.0)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from xglue_analysis.decomposition import singular_values
 from xglue_analysis.errors import AnalysisError
 from xglue_analysis.roles import ROLES, Place
 from xglue_analysis.spectra import (
@@ -25,7 +26,6 @@ from xglue_analysis.spectra import (
     effective_rank,
     frobenius,
     random_spectrum,
-    singular_values,
     spectra,
     stable_rank,
     table,

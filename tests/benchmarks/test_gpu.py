@@ -183,6 +183,15 @@ def test_parts_tell_results_of_their_own(scale, tmp_path: Path) -> None:
     assert set(GROUPS) == set(groups) - {"material"}
 
 
+def test_a_trainer_plans_no_attention_anew_for_each_shape_but_where_it_says_so(tmp_path: Path) -> None:
+    """cuDNN's would be most of what is measured, and make the part overrun."""
+    groups = all_parts("encoder", "data", tmp_path, ON_A_CARD)
+    parts = [part for members in groups.values() for part in members if "Trainer" in part.name]
+    plans = {part.name for part in parts if part.environment != {"TORCH_CUDNN_SDPA_DEPRIORITIZED": "1"}}
+    assert plans == {"speed, shapes, Trainer with cuDNN, bf16, NC XNLI"}
+    assert len(parts) == 10
+
+
 def test_targets_ask_for_results_that_parts_tell(tmp_path: Path) -> None:
     """A target whose key is misspelt would stay unmeasured for ever."""
     figures = {
@@ -365,6 +374,7 @@ def test_summary_of_a_trace() -> None:
     assert (found["kernels"], found["launches"], found["graph launches"], found["waits"]) == (1.5, 0.5, 0.5, 0.5)
     assert found["ms by kind"] == {"matmul": 2, "casts and copies": 1}
     assert summary([], steps=2)["device works"] == 0
+    assert summary([event("kernel", "of another clock", -3e11, 5), *events], steps=2) == found
 
 
 def test_results_are_json() -> None:

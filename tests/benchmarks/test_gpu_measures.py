@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.gpu import speed, step_checks
+from benchmarks.gpu import facts, profiles, speed, step_checks
 from benchmarks.gpu.rig import Rig, losses, weights
 from benchmarks.gpu.seeds import accuracies
 from benchmarks.gpu.sides import OnDevice
@@ -19,6 +22,7 @@ from benchmarks.gpu.speed import Marks
 from benchmarks.gpu.step_checks import STILL, Checks, _only_in_attention, differences, verdict
 from benchmarks.workload import Setting, load
 from xglue_harness.harness.demo import build_encoder
+from xglue_harness.training.train_step import TrainStep
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +37,52 @@ def rig(setting: Setting) -> Rig:
     return Rig.of(setting, "cpu")
 
 
-def test_second_epoch_is_measured_from_the_end_of_its_first_step(monkeypatch) -> None:
+def test_a_tiny_encoder_shows_how_steps_are_taken() -> None:
+    figures, _ = facts.our_steps(torch.device("cpu"), steps=2)
+    for precision in ("fp32", "bf16"):
+        assert re.fullmatch(r"eager: .* \(cpu\); nondeterministic: None; loss \d\.\d+", figures[precision]), figures
+
+
+def test_last_epoch_is_measured_from_the_end_of_its_first_step(monkeypatch) -> None:
     clock = iter([0.0, 30.0, 50.0, 52.0, 56.0, 62.0])
     monkeypatch.setattr(speed, "now", lambda _: next(clock))
     marks = Marks(torch.device("cpu"), 5)
-    for step in range(1, 14):
+    for step in range(1, 19):
+        marks.recorded = {5: 3.0, 6: 4.0, 13: 6.0}.get(step, marks.recorded)
         marks.ended(step)
-    assert list(marks.times) == [1, 5, 6, 8, 10]
+    assert list(marks.times) == [1, 5, 11, 13, 15]
     figures = marks.figures(tokenising=20)
     assert figures["steps/s"] == 0.4
     assert (figures["steps/s, slower half"], figures["steps/s, faster half"]) == (2 / 6, 0.5)
+    assert figures["s of recording while measured"] == 2
     assert figures["s to the first step"] == 10
     assert figures["s of start-up"] == 50 - 20 - 5 / 0.4
+
+
+def test_time_of_a_step_is_that_of_the_steps_that_are_traced(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of other batches take other times, and the share of the device would be of neither."""
+    clock, seen = [0.0], list[int]()
+
+    def step(train_step: TrainStep, batch: Sequence[int]) -> None:
+        seen.append(max(train_step.inputs.lengths[index] for index in batch))
+        clock[0] += seen[-1]
+
+    monkeypatch.setattr(TrainStep, "step", step)
+    monkeypatch.setattr(profiles, "now", lambda _: clock[0])
+    figures, _ = profiles.ours(replace(setting, rows=96, eval_rows=0), "fp32", graphs=False)
+    lengths = seen[:12]
+    assert sum(lengths) / 12 != sum(lengths[:8]) / 8
+    assert figures["wall ms"] == 1000 * sum(lengths[:8]) / 8
+    assert seen[12:] == 3 * lengths[:8]  # the host's time, that of both, and the trace
+
+
+def test_peak_memory_of_ours_is_the_record_s(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its meters set torch's mark back at each epoch, and of a replayed graph torch counts nothing."""
+    monkeypatch.setattr(speed, "memory_peak", lambda _: 0)
+    side = OnDevice(replace(setting, eval_rows=0))
+    figures, _ = speed.run(side, replace(setting, eval_rows=0), speed.EPOCHS)
+    assert side.record.cost.peak_memory_mb
+    assert figures["peak memory GB"] == side.record.cost.peak_memory_mb / 1000
 
 
 def test_a_weight_that_differs_fails_unless_it_is_a_bias_of_keys() -> None:

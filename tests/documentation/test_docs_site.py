@@ -138,7 +138,7 @@ def test_all_public_names_of_the_library_are_explained(pages: dict[Path, _Page])
     assert {
         "xglue_harness.metrics.ratio",
         "xglue_harness.official_metrics",
-        "xglue_harness.results.reading.Run",
+        "xglue_harness.results.run.Run",
     } <= anchors
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 
 import pytest
 import torch
@@ -87,6 +88,13 @@ def test_adapters_give_the_same_encoder_with_hf_and_with_hf_encoder(added, check
     assert weights_sha256(theirs.model) == before
     assert weights_sha256(backbone_of(theirs).encoder) == weights_sha256(ours.model)
     assert weights_sha256(theirs.model) == before
+
+
+def test_products_repeat_from_the_first_one_on(checkpoint, monkeypatch):
+    """torch before 2.10 asks for the variable at the first product, which is that of a probe."""
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    backbone_of(EncoderLM(str(checkpoint("xlmr")), device="cpu"))
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
 def test_an_adapter_of_the_body_is_refused_by_hf_which_would_leave_it_out(checkpoint, tmp_path):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -74,21 +74,32 @@ def trained_on_pos(store: Store, body: Backbone, chosen: Any, data: TrainingData
         return finetune(body, identify(body), TASKS["pos"], chosen, data, store=store, **ways)
 
 
-class _Killed(BaseException):
-    pass
+class Killed(BaseException):
+    """What ends a training as a kill would: nobody catches it."""
 
 
 @contextmanager
-def killed_before(step: int) -> Iterator[None]:
-    """A training within is killed when it has taken so many steps; one that is not fails the test."""
-    take = TrainStep.step
+def killed_in(owner: type, method: str, when: Callable[..., bool]) -> Iterator[None]:
+    """What runs within is killed as it calls a method; where it never is, the test fails.
 
-    def killing(self, batch):
-        if self.counters.step == step:
-            raise _Killed
-        take(self, batch)
+    Args:
+        owner: class of the method.
+        method: its name.
+        when: gets what the method gets, itself first; true: instead of this call it is killed.
+    """
+    call = getattr(owner, method)
+
+    def killing(self, *given, **named):
+        if when(self, *given, **named):
+            raise Killed
+        return call(self, *given, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainStep, "step", killing)
-        with pytest.raises(_Killed):
+        patch.setattr(owner, method, killing)
+        with pytest.raises(Killed):
             yield
+
+
+def killed_before(step: int) -> AbstractContextManager[None]:
+    """A training within is killed when it has taken so many steps."""
+    return killed_in(TrainStep, "step", lambda steps, _: steps.counters.step == step)

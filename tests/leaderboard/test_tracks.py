@@ -21,7 +21,7 @@ from xglue_harness.leaderboard.contributions.backbones import read_backbone
 from xglue_harness.leaderboard.contributions.new_backbone import new_backbone
 from xglue_harness.leaderboard.ranking.board import boards
 from xglue_harness.leaderboard.ranking.choice import incomparable
-from xglue_harness.leaderboard.ranking.tables import compared, overall
+from xglue_harness.leaderboard.ranking.tables import by_language, compared, overall
 from xglue_harness.leaderboard.site.build import build
 from xglue_harness.leaderboard.validation.validate import validate
 from xglue_harness.published.tracks import LM_VS_MT, STUDIES
@@ -81,6 +81,15 @@ def test_from_fairseq_to_the_page_of_the_track(whole, tmp_path):
     page = (site / "controlled.html").read_text()
     assert "lm-vs-mt-2-mt" in page
     assert "No results yet" not in page
+    assert "Pairs: differences in points" in page
+    assert "Families: means" not in page
+    assert "NER by language, recipe mine, controlled track: F1" in page
+    own = (site / "backbone-lm-vs-mt-2-mt.html").read_text()
+    assert "<h2>Recipe mine, controlled track</h2>" in own
+    assert "Each run: mean over languages, recipe mine, controlled track, in %" in own
+    assert '"title":"mine, controlled track"' in (site / "compare.html").read_text().replace('": "', '":"')
+    assert "recipe controlled/mine" not in (page + own).lower()  # that is a folder
+    assert by_language(controlled, "ner").title == "track controlled, recipe mine, NER (f1)"
     assert "lm-vs-mt" not in (site / "task-ner.html").read_text()
     value = json.loads((site / "data/families/controlled/mine.json").read_text())
     assert value["track"] == "controlled"

@@ -105,6 +105,16 @@ def test_another_recipe_is_a_line_of_its_own(folder, tmp_path):
     assert "epochs 9" in grid.caption
 
 
+def test_families_of_several_recipes_are_not_contrasted(folder, tmp_path, caplog):
+    """A difference would be one of recipes, too."""
+    assert [grid.name for grid in tables_of(read_runs([folder]), EXAMPLE)] == ["table1", "table4", "contrasts"]
+    _edited(folder / "tiny-mt-1", tmp_path / "other", lambda record, _: record["recipe"].update(epochs=9.0))
+    mixed = read_runs([folder / "tiny-lm-1", tmp_path / "other"])
+    with caplog.at_level(logging.WARNING):
+        assert [grid.name for grid in tables_of(mixed, EXAMPLE)] == ["table1", "table4"]
+    assert "no contrasts between families: results on PAWS-X are of several recipes" in caplog.text
+
+
 def test_a_score_that_its_predictions_do_not_give_is_refused(folder, tmp_path):
     _edited(folder / "tiny-lm-1", tmp_path / "edited", lambda _, row: row.update({"acc,none": row["acc,none"] + 0.01}))
     with pytest.raises(DataError, match=r"xglue_pawsx_zs_de: acc 0\.\d+; its predictions give 0\.\d+"):

@@ -91,6 +91,38 @@ def test_a_backbone_of_no_family_is_in_no_contrast(results):
     assert comparison.tasks["ner"].cells["tiny-mt"][MEAN].estimate is not None
 
 
+def test_tracks_are_never_contrasted(results):
+    """A backbone of a study is in no family's mean, lends nobody its variance, and has the contrasts of its study."""
+    told = {
+        **BACKBONES,
+        "tiny-cp": Compared("Tiny_CP", "LM", None, "controlled"),
+        "tiny-mt": Compared("Tiny_MT", "MT", None, "controlled", ("tiny-cp",)),
+    }
+    assert contrast_pairs(told) == [("tiny-mt", "tiny-cp")]
+    main = {key: item for key, item in BACKBONES.items() if key in ("tiny-lm", "tiny-new")}
+    assert contrast_pairs({**told, **main, "other": Compared("Other", "MT", None)})[0] == ("LM", "MT")
+    comparison = compare(told, SPECS, 3, results)
+    alone = compare(main, SPECS, 3, [item for item in results if item.result.backbone in main])
+    for task in ("pawsx", "ner"):
+        cells = comparison.tasks[task]
+        assert {*cells.contrasts} == {("tiny-mt", "tiny-cp")}
+        scores = [cells.cells[key][MEAN].estimate.value for key in ("tiny-mt", "tiny-cp")]
+        assert cells.contrasts["tiny-mt", "tiny-cp"].estimate.value == pytest.approx(scores[0] - scores[1], abs=1e-12)
+        assert {key: cells.cells[key] for key in main} == alone.tasks[task].cells
+    assert {*comparison.over_all} == {("tiny-mt", "tiny-cp")}
+
+
+def test_a_familys_mean_is_that_without_the_controlled_track(results):
+    told = {**BACKBONES, "tiny-new": Compared("Tiny_new", "LM", None, "controlled")}
+    without = {key: item for key, item in BACKBONES.items() if key != "tiny-new"}
+    comparison = compare(told, SPECS, 3, results)
+    expected = compare(without, SPECS, 3, [item for item in results if item.result.backbone != "tiny-new"])
+    assert comparison.over_all == expected.over_all
+    assert [task.contrasts for task in comparison.tasks.values()] == [
+        task.contrasts for task in expected.tasks.values()
+    ]
+
+
 def _with_recipe(item, **options):
     languages = {
         language: each.model_copy(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -18,7 +19,7 @@ from xglue_harness.sweeps.begin import store_of
 from xglue_harness.sweeps.file import load
 from xglue_harness.sweeps.finished import in_store
 from xglue_harness.sweeps.jobs import expand
-from xglue_harness.sweeps.plan import plan
+from xglue_harness.sweeps.plan import plan, subwords
 from xglue_harness.sweeps.queue import Queue
 from xglue_harness.training.checkpoint import CheckpointFolder, Progress
 
@@ -69,6 +70,13 @@ def _keep(file, task, seed):
     training = record.training.model_dump(mode="json")
     store = Store(store_of(sweep))
     return store.finish(content_key(identity), _pretrained(sweep), identity, training, {})
+
+
+def test_few_subwords_are_a_count_and_not_nought_millions(file):
+    group = _plan(file).groups[0]
+    told = [subwords(replace(group, subwords=count, counted="data")) for count in (2_400, 1_230_000)]
+    assert told == ["2,400~", "1.23M~"]
+    assert subwords(replace(group, subwords=7, counted="records")) == "7"
 
 
 def test_nothing_is_known_of_a_new_sweep_but_its_size(file):

@@ -14,9 +14,11 @@ from xglue_harness.cli.sweep import app
 from xglue_harness.errors import DataError, LeaderboardError, SweepError
 from xglue_harness.leaderboard.ranking.tables import percent
 from xglue_harness.resources import published_tree
+from xglue_harness.sweeps.comparison import contrast_pairs
 from xglue_harness.sweeps.file import load
 from xglue_harness.sweeps.jobs import expand
-from xglue_harness.sweeps.report import chosen, finished, report, result_of
+from xglue_harness.sweeps.report import chosen, compared, finished, report, result_of
+from xglue_harness.sweeps.shapes import backbones_in
 
 NAMES = {"Tiny_LM": "tiny-lm", "Tiny_MT": "tiny-mt", "Tiny_CP": "tiny-cp"}
 """Names in the sweep's file, and those in the example tree."""
@@ -89,6 +91,19 @@ def test_backbones_that_no_tree_describes_are_named(file):
     printed = _invoke(file, "--tree", published_tree())
     assert "Tiny_CP: of no family" in printed.stderr
     assert "LM − MT" not in printed.stdout
+
+
+def test_the_tree_tells_tracks_and_what_a_study_contrasts():
+    described = [
+        item if item.track == "main" else item.model_copy(update={"hub": f"owner/{item.name}", "converted_from": None})
+        for item in backbones_in(published_tree())
+    ]
+    checkpoints = {"b0": "owner/lm-vs-mt-2-lm", "b1": "owner/lm-vs-mt-2-mt", "b2": "owner/lm-vs-mt-tlm"}
+    checkpoints["b3"] = next(item.hub for item in described if item.name == "mbert")
+    found = compared(dict.fromkeys(checkpoints, ""), checkpoints, [], described)
+    assert [item.track for item in found.values()] == ["controlled", "controlled", "controlled", "main"]
+    assert [item.matched for item in found.values()] == [(), ("b0",), (), ()]
+    assert contrast_pairs(found) == [("b1", "b0")]
 
 
 def test_backbones_and_tasks_can_be_chosen(file):

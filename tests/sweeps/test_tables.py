@@ -50,6 +50,16 @@ def test_table_1_has_the_papers_families_and_tasks_in_their_order(grids):
     assert _heads(grids[0]) == expected
 
 
+def test_backbones_of_a_study_stand_apart(comparison):
+    told = {**BACKBONES, "tiny-mt": Compared("Tiny_MT", "MT", None, "controlled")}
+    apart = replace(comparison, backbones=told)
+    assert _heads(table_1(apart, {}, ""))[-1] == ("MT, controlled track", ["Tiny_MT"])
+    assert _heads(table_4(apart, {}, ""))[0][1][-1] == "Tiny_MT"
+    notes = contrasts(apart, "").notes
+    assert notes[0] == "LM: Tiny_LM; CP: Tiny_CP & co"
+    assert notes[-1] == "In no family, for tracks are never compared: Tiny_MT (controlled)"
+
+
 def test_table_4_has_every_language_and_the_average(grids):
     lines = ["Tiny_LM", "Tiny_CP & co", "Tiny_MT", "other"]
     assert _heads(grids[1]) == [("PAWS-X", lines), ("WPR", lines)]

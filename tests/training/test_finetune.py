@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 
 import pytest
 import torch
 
-from tests.helpers.training import CPU, backbone, recipe, sentences
+from tests.helpers.training import CPU, backbone, killed_before, killed_in, recipe, sentences
 from xglue_harness import interrupt
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.fingerprint import Identity, identify
@@ -127,71 +128,30 @@ def test_another_encoder_or_tokenizer_is_another_entry(unbroken):
     assert identify(renamed) == base
 
 
-class _Killed(BaseException):
-    pass
-
-
 def _interrupted(folder, kill):
     """A store with a training that was killed."""
     store = Store(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        kill(patch)
-        with pytest.raises(_Killed):
-            _finetune(store)
+    with kill:
+        _finetune(store)
     return store
 
 
-def _kill_in_step(monkeypatch):
-    step = TrainStep.step
-
-    def killing(self, batch):
-        if self.counters.step == 7:
-            raise _Killed
-        step(self, batch)
-
-    monkeypatch.setattr(TrainStep, "step", killing)
+def _killed_before_the_second_dev_scores():
+    calls = itertools.count(1)
+    return killed_in(DevSets, "score", lambda *_, **__: next(calls) == 2)
 
 
-def _kill_between_tensors_and_progress(monkeypatch):
-    note = checkpoint.CheckpointFolder.note
-
-    def killing(self, progress):
-        if progress.counters.step == 8:
-            raise _Killed
-        note(self, progress)
-
-    monkeypatch.setattr(checkpoint.CheckpointFolder, "note", killing)
-
-
-def _kill_in_dev(monkeypatch):
-    score_dev, calls = DevSets.score, []
-
-    def killing(self, model, **options):
-        scores = score_dev(self, model, **options)
-        calls.append(scores)
-        if len(calls) == 2:
-            raise _Killed
-        return scores
-
-    monkeypatch.setattr(DevSets, "score", killing)
-
-
-def _kill_before_the_kept_epoch_counts(monkeypatch):
-    forget = checkpoint.CheckpointFolder.forget
-
-    def killing(self, progress, wanted, names):
-        if progress.counters.step == 10:
-            raise _Killed
-        forget(self, progress, wanted, names)
-
-    monkeypatch.setattr(checkpoint.CheckpointFolder, "forget", killing)
-
-
-def _kill_before_the_entry_is_there(monkeypatch):
-    def killing(self, *_):
-        raise _Killed
-
-    monkeypatch.setattr(Store, "finish", killing)
+KILLS = {
+    "in a step": lambda: killed_before(7),
+    "between tensors and progress": lambda: killed_in(
+        checkpoint.CheckpointFolder, "note", lambda _, progress: progress.counters.step == 8
+    ),
+    "before the second dev scores": _killed_before_the_second_dev_scores,
+    "before the kept epoch counts": lambda: killed_in(
+        checkpoint.CheckpointFolder, "forget", lambda _, progress, *__: progress.counters.step == 10
+    ),
+    "before the entry is there": lambda: killed_in(Store, "finish", lambda *_: True),
+}
 
 
 def test_a_stop_that_is_asked_for_loses_no_step(unbroken, tmp_path, monkeypatch):
@@ -239,18 +199,9 @@ def test_outside_of_a_trainings_steps_a_stop_is_at_once(monkeypatch):
         interrupt.request_stop()
 
 
-@pytest.mark.parametrize(
-    "kill",
-    [
-        _kill_in_step,
-        _kill_between_tensors_and_progress,
-        _kill_in_dev,
-        _kill_before_the_kept_epoch_counts,
-        _kill_before_the_entry_is_there,
-    ],
-)
+@pytest.mark.parametrize("kill", KILLS.values(), ids=KILLS)
 def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(kill, unbroken, tmp_path):
-    store = _interrupted(tmp_path, kill)
+    store = _interrupted(tmp_path, kill())
     assert store.folders("entries") == []
     resumed = _finetune(store)
     assert resumed.session.resumed_from_step > 0
@@ -282,7 +233,7 @@ def test_dropout_makes_the_test_above_one_of_the_generators(unbroken, tmp_path):
 
 @pytest.mark.parametrize("which", ["progress.json", "checkpoint-*.safetensors"])
 def test_a_damaged_checkpoint_is_named_and_training_starts_anew(which, unbroken, tmp_path, caplog):
-    store = _interrupted(tmp_path, _kill_in_step)
+    store = _interrupted(tmp_path, killed_before(7))
     [path] = store.folders("working")[0].glob(which)
     assert training_problems(path.parent) == []
     path.write_bytes(path.read_bytes()[:-20])
@@ -297,7 +248,7 @@ def test_a_damaged_checkpoint_is_named_and_training_starts_anew(which, unbroken,
 @pytest.mark.parametrize("edit", ["step", "generators", "dev", "another key"])
 def test_an_edited_checkpoint_is_not_taken(edit, unbroken, tmp_path, caplog):
     """Whatever number of it is another, and though it is JSON that could be read."""
-    store = _interrupted(tmp_path, _kill_in_step)
+    store = _interrupted(tmp_path, killed_before(7))
     [folder] = store.folders("working")
     path = folder / "progress.json"
     facts = json.loads(path.read_text())

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.helpers.training import CPU, backbone, recipe, sentences
+from tests.helpers.training import CPU, backbone, killed_before, recipe, sentences
 from xglue_harness.benchmark import TASKS
 from xglue_harness.encoders.fingerprint import identify
 from xglue_harness.errors import RecipeError
@@ -19,7 +19,6 @@ from xglue_harness.training.determinism import seeded
 from xglue_harness.training.distributed import World
 from xglue_harness.training.finetune import finetune
 from xglue_harness.training.reports import Reports, reporting, run_name
-from xglue_harness.training.train_step import TrainStep
 from xglue_harness.training.trainer import TrainingData
 
 CURVE = Curve(step=[16, 32], loss=[1.0, 0.5], learning_rate=[0.1, 0.05], gradient_norm=[2.0, None])
@@ -79,11 +78,7 @@ def test_points_and_epochs_come_once_and_in_the_order_of_steps():
     assert tracker.finished == 1
 
 
-class _Killed(BaseException):
-    pass
-
-
-def test_an_unbroken_a_resumed_and_a_stored_training_tell_the_same(tmp_path, monkeypatch):
+def test_an_unbroken_a_resumed_and_a_stored_training_tell_the_same(tmp_path):
     unbroken, killed, resumed, stored = (_Tracker() for _ in range(4))
     tuned = _finetune(Store(tmp_path / "one"), Reports([unbroken], "acc"))
     curve = tuned.training.curve
@@ -91,17 +86,9 @@ def test_an_unbroken_a_resumed_and_a_stored_training_tell_the_same(tmp_path, mon
     assert [values["train/loss"] for _, values in unbroken.told if "train/loss" in values] == curve.loss
     assert [step for step, values in unbroken.told if "dev_acc/de" in values] == [5, 10, 15, 20, 25, 30, 35, 40]
     assert [step for step, _ in unbroken.told] == sorted(step for step, _ in unbroken.told)
-    step, store = TrainStep.step, Store(tmp_path / "two")
-    with monkeypatch.context() as patch:
-
-        def killing(self, batch):
-            if self.counters.step == 23:
-                raise _Killed
-            step(self, batch)
-
-        patch.setattr(TrainStep, "step", killing)
-        with pytest.raises(_Killed):
-            _finetune(store, Reports([killed], "acc"))
+    store = Store(tmp_path / "two")
+    with killed_before(23):
+        _finetune(store, Reports([killed], "acc"))
     assert 0 < len(killed.told) < len(unbroken.told)
     _finetune(store, Reports([resumed], "acc"))
     _finetune(store, Reports([stored], "acc"))

@@ -149,6 +149,28 @@ def test_a_whole_step_waits_for_nothing(task, precision):
     assert waiting.seen == []
 
 
+def _outlives(weight):
+    """Whether something holds on to the node that adds up a weight's gradient, and with it to the stream of a pass."""
+    weight.view_as(weight).grad_fn.next_functions[0][0].metadata["seen"] = True
+    return "seen" in weight.view_as(weight).grad_fn.next_functions[0][0].metadata
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_no_node_of_a_pass_outlives_it(precision):
+    """On a GPU it would draw the stream of an earlier pass into a recording, which ends that (pytorch#180090)."""
+    chosen = recipe("xnli", precision=precision)
+    model = _model("xnli", chosen)
+    step, inputs = _static("xnli", chosen, model)
+    step.load(BATCHES[0], 0)
+    step.warm_up(_length(inputs, BATCHES[0]))
+    copies = [] if step._copies is None else step._copies._copies
+    assert bool(copies) == (precision == "bf16")
+    assert not any(map(_outlives, [*model.parameters(), *copies]))
+    held = model.classifier.weight.view(-1)
+    assert _outlives(model.classifier.weight)
+    del held
+
+
 @pytest.mark.parametrize(
     ("length", "longest", "padded"),
     [(1, 256, 8), (8, 256, 8), (9, 256, 16), (64, 256, 64), (65, 256, 80), (128, 256, 128), (129, 256, 160),

@@ -117,6 +117,8 @@ def test_only_a_real_lack_of_memory_counts(monkeypatch):
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert not is_out_of_memory(RuntimeError("CUDA error: device-side assert triggered, out of memory bounds"))
     assert not is_out_of_memory(ValueError("out of memory"))
+    assert is_out_of_memory(RuntimeError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation'"))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
     with pytest.raises(RuntimeError) as lack:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(lack.value)

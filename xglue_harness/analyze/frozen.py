@@ -314,7 +314,8 @@ def _summary(rows: Sequence[Mapping[str, Any]], layers: Sequence[int]) -> Summar
     """Each language's score in the last layer that was probed, and in the best for the task's mean."""
     last = layers[-1]
     heads = ("task", "language", "metric", f"layer {last}", "best", "in layer", f"mteb, layer {last}")
-    summary = Summary(heads, "best: the layer with the highest mean over languages; chosen on the test sets")
+    note = "best: the layer with the highest mean over languages; chosen on the test sets"
+    summary = Summary(heads, note, names=2)
     for task in dict.fromkeys(row["task"] for row in rows):
         own = {(row["language"], row["layer"]): row for row in rows if row["task"] == task}
         languages = list(dict.fromkeys(language for language, _ in own))

@@ -28,7 +28,8 @@ from xglue_harness.analyze.summary import Summary
 from xglue_harness.analyze.summary import number as shown
 from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS
 from xglue_harness.errors import DataError
-from xglue_harness.results.reading import Run, read_runs
+from xglue_harness.results.reading import read_runs
+from xglue_harness.results.run import Run
 from xglue_harness.results.series import Series, series_of
 
 

@@ -11,7 +11,7 @@ from xglue_harness.analyze.report_scores import Number, ScoreLine
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.records.prompt_schema import PromptRecord
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.results.reading import Run
+from xglue_harness.results.run import Run
 
 FEW_SEEDS = 3
 """Below, the spread between trainings is hardly known."""

@@ -13,7 +13,7 @@ import numpy as np
 from xglue_harness.analyze.report_scores import Number, combined
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.records.schema import Intervention, RunRecord
-from xglue_harness.results.reading import Run
+from xglue_harness.results.run import Run
 from xglue_harness.results.series import Series, english_first
 
 _BESIDE = ("layer", "other_layer", "low", "high")

@@ -18,7 +18,7 @@ from xglue_harness.leaderboard.ranking.statistics import LEVEL, Floats, TaskRuns
 from xglue_harness.records.predictions import RowPredictions
 from xglue_harness.results.comparing import check_same_rows
 from xglue_harness.results.paper_tables import scores_again
-from xglue_harness.results.reading import Run
+from xglue_harness.results.run import Run
 from xglue_harness.results.series import Series, english_first
 from xglue_harness.sweeps.comparison import restricted
 

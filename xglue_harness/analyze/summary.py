@@ -11,16 +11,18 @@ class Summary:
     """A table in words.
 
     Attributes:
-        heads: of the columns; all but the first hold numbers.
+        heads: of the columns.
         note: how to read it.
         rows: cells of each row, and whether the numbers are others' than ours.
         remark: what is to be said below it; may be empty.
+        names: how many of the columns, the first ones, name a row; the others hold numbers.
     """
 
     heads: tuple[str, ...]
     note: str
     rows: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
     remark: str = ""
+    names: int = 1
 
     def add(self, *cells: str, published: bool = False) -> None:
         """Add a row."""

@@ -231,19 +231,11 @@ def _texts(text: Path | None, data: str | None, task: str | None, languages: str
 
 
 def _print(summary: Summary, out: Output, *, as_json: bool) -> None:
-    """The short form of a table, what a reader must know of the data, and which files there are; or all as JSON."""
-    from xglue_harness.cli.console import PlainConsole, print_json, table
+    """The short form of a table and which files there are; or all as JSON."""
+    from xglue_harness.cli.console import print_json, print_summary
 
     if as_json:
         print_json(out.as_json())
         return
-    shown = table(summary.heads, "l" + "r" * (len(summary.heads) - 1))
-    for cells, published in summary.rows:
-        shown.add_row(*cells, style="dim" if published else None)
-    console = PlainConsole()
-    console.print(shown)
-    console.print(summary.note, style="dim")
-    for line in (summary.remark, out.data.warning if out.data is not None else ""):
-        if line:
-            typer.echo(line)
+    print_summary(summary, out)
     typer.echo("written: " + ", ".join(str(file) for file in out.written))

@@ -7,12 +7,17 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from xglue_harness.analyze.output import Output
+    from xglue_harness.analyze.summary import Summary
 
 WIDE = 240
 """Columns at least where there is no terminal, so that a file or a pipe gets whole names."""
@@ -59,6 +64,24 @@ def table(heads: Sequence[str], align: str, *, title: str | None = None) -> Tabl
         else:
             empty.add_column(head, justify="right" if letter == "r" else "left", no_wrap=True)
     return empty
+
+
+def print_summary(summary: Summary, out: Output) -> None:
+    """Print the short form of an analysis's table, and what a reader must know of its data.
+
+    Args:
+        summary: the table.
+        out: where the whole of it was written.
+    """
+    shown = table(summary.heads, "l" * summary.names + "r" * (len(summary.heads) - summary.names))
+    for cells, published in summary.rows:
+        shown.add_row(*cells, style="dim" if published else None)
+    console = PlainConsole()
+    console.print(shown)
+    console.print(summary.note, style="dim")
+    for line in (summary.remark, out.data.warning if out.data is not None else ""):
+        if line:
+            typer.echo(line)
 
 
 def print_json(value: Any) -> None:

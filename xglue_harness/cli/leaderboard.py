@@ -190,9 +190,7 @@ def show_command(
         files = [f"    {line}" for line in listing(now, before)]  # Markdown shows what is indented as it is
         typer.echo("\n".join([*files, "", "Results of this change:", "", *lines, ""]))
     if chosen:
-        tables = [
-            by_language(board.place, board.tasks[name]) for board in boards for name in chosen_tasks(board, chosen)
-        ]
+        tables = [by_language(board, name) for board in boards for name in chosen_tasks(board, chosen)]
     else:
         tables = [*map(overall, boards), *published()]
     for table in tables:

@@ -61,6 +61,7 @@ def _further(incomplete: str, names: Iterable[str]) -> list[str]:
 # Arguments: what a command is about.
 
 Results = Annotated[list[Path], typer.Argument(metavar="RESULTS", help="lm_eval's results files, or folders of them.")]
+SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="The sweep's file, as examples/sweeps/tiny.yaml.")]
 Key = Annotated[
     str, typer.Argument(metavar="KEY", help="Of the store, or its first digits.", autocompletion=store_keys)
 ]
@@ -86,6 +87,10 @@ Device = Annotated[
 ]
 MaxDisk = Annotated[
     float | None, typer.Option("--max-disk", metavar="GB", help="What states of texts may take on disk.")
+]
+Share = Annotated[
+    float | None,
+    typer.Option("--share", metavar="X", min=0.001, max=1, help="Of the card's peak, where none was measured."),
 ]
 
 # Options whose help says what they are for.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xglue_harness.cli.options import Json
+from xglue_harness.cli.options import Json, Share
 
 if TYPE_CHECKING:
     from xglue_harness.sweeps.run_plan import RunPlan
@@ -18,10 +18,7 @@ def plan(
         float | None,
         typer.Option("--rate", min=0.001, metavar="N", help="Subwords a second in training, where you know it."),
     ] = None,
-    share: Annotated[
-        float | None,
-        typer.Option("--share", metavar="X", min=0.001, max=1, help="Of the card's peak, where none was measured."),
-    ] = None,
+    share: Share = None,
     as_json: Json = False,
 ) -> None:
     """Say what a run will do before anything starts: trainings, steps, time, memory, room on disk.
@@ -58,17 +55,15 @@ def plan(
 
 def _print(made: RunPlan) -> None:
     from xglue_harness.cli.console import PlainConsole, table
-    from xglue_harness.sweeps.plan import size
+    from xglue_harness.sweeps.plan import size, subwords
 
     shown = table(("task", "languages", "steps", "subwords", "minutes", "memory", "store", "state", "how"), "lrrrrrrll")
     for task in made.tasks:
         group, memory = task.group, task.memory
-        counted = {"records": "", "data": "~", "XGLUE": "?"}[group.counted]
         minutes = "?" if group.minutes_left is None else f"{group.minutes_left:,.1f}"
         held = "?" if memory is None else f"{size(memory.bytes)}{'' if memory.measured else '+'}"
         store = "?" if group.store_bytes is None else size(group.store_bytes)
-        subwords = f"{group.subwords / 1e6:,.2f}M{counted}"
-        numbers = (f"{task.languages}", f"{task.steps:,}", subwords, minutes, held, store)
+        numbers = (f"{task.languages}", f"{task.steps:,}", subwords(group), minutes, held, store)
         shown.add_row(group.task, *numbers, task.state, f"{group.how}: {group.why}")
     console = PlainConsole()
     console.print(shown)

@@ -55,7 +55,7 @@ def probe(
     """
     from xglue_harness.analyze.frozen import Wishes, probe_model
     from xglue_harness.analyze.output import Output
-    from xglue_harness.cli.console import PlainConsole, print_json, table
+    from xglue_harness.cli.console import print_json, print_summary
 
     out = Output(output, form)
     wishes = Wishes(
@@ -73,13 +73,5 @@ def probe(
     if as_json:
         print_json(out.as_json())
         return
-    shown = table(summary.heads, "ll" + "r" * (len(summary.heads) - 2))
-    for cells, _ in summary.rows:
-        shown.add_row(*cells)
-    console = PlainConsole()
-    console.print(shown)
-    console.print(summary.note, style="dim")
-    for line in (summary.remark, out.data.warning if out.data is not None else ""):
-        if line:
-            typer.echo(line)
+    print_summary(summary, out)
     typer.echo(f"written: {len(out.written)} files in {output}")

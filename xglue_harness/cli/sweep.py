@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xglue_harness.cli.options import TREE, Json, Tasks, form, names, output
+from xglue_harness.cli import sweep_plan
+from xglue_harness.cli.options import TREE, Json, SweepFile, Tasks, form, names, output
 from xglue_harness.errors import PREFIX
 from xglue_harness.sweeps.engines.choice import SLURM, Engine
 
 if TYPE_CHECKING:
-    from xglue_harness.sweeps.plan import Plan
     from xglue_harness.sweeps.queue import Queue
     from xglue_harness.sweeps.worker import Stop
 
 app = typer.Typer(rich_markup_mode=None)  # its help is in app.py, which imports this module only when it is wanted
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The sweep's file, as examples/sweeps/tiny.yaml.")]
 Begun = Annotated[Path, typer.Argument(metavar="FILE", help="The sweep's file, or the folder of its output.")]
 
 Backbones = Annotated[
@@ -27,58 +26,11 @@ Backbones = Annotated[
 ]
 
 
-@app.command(
+app.command(
     "plan",
     epilog="Examples: `xglue-harness sweep plan sweep.yaml --device 'NVIDIA H100'`, `xglue-harness sweep plan "
     "sweep.yaml --rate xlmr-base=900 --json`",
-)
-def plan_command(
-    file: File,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", metavar="NAME", help="'NVIDIA A100', ..., or cpu; by default what finished ones ran on."
-        ),
-    ] = None,
-    share: Annotated[
-        float | None,
-        typer.Option("--share", metavar="X", min=0.001, max=1, help="Of the card's peak, where none was measured."),
-    ] = None,
-    rate: Annotated[
-        list[str] | None,
-        typer.Option("--rate", metavar="[NAME=]N", help="Subwords a second in training, of all backbones or of one."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """List the trainings, what is there already, and how long the rest takes and how much room it needs.
-
-    Minutes come from finished jobs of the same shape, else from a measured or given rate, else from arithmetic; the
-    last column says which.
-    """
-    from xglue_harness.cli.console import print_json
-    from xglue_harness.store.trainings import Store
-    from xglue_harness.sweeps.begin import store_of
-    from xglue_harness.sweeps.estimates import SHARE, parse_rates
-    from xglue_harness.sweeps.file import load
-    from xglue_harness.sweeps.jobs import expand
-    from xglue_harness.sweeps.plan import plan
-
-    sweep = load(file)
-    rates = parse_rates(rate or (), sweep.backbones)
-    made = plan(
-        [*sweep.backbones],
-        expand(sweep),
-        sweep.folder,
-        Store(store_of(sweep)),
-        keep_encoders=sweep.keep_encoders,
-        device=device or sweep.device,
-        rates=rates,
-        share=SHARE if share is None else share,
-    )
-    if as_json:
-        print_json(made.as_json())
-    else:
-        _print_plan(made)
+)(sweep_plan.plan)
 
 
 @app.command(
@@ -89,7 +41,7 @@ def plan_command(
     "--retry-failed`",
 )
 def run_command(
-    file: File,
+    file: SweepFile,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try jobs again that have failed.")] = False,
     engine: Annotated[
         Engine | None,
@@ -156,7 +108,7 @@ def run_command(
 
 
 @app.command("prefetch", epilog="Example: `xglue-harness sweep prefetch sweep.yaml` before `sweep run` on Slurm")
-def prefetch_command(file: File) -> None:
+def prefetch_command(file: SweepFile) -> None:
     """Fetch what the jobs read (data, models, tokens) where there is a network; what is there is checked only.
 
     Every encoder is loaded as its jobs will load it. Exit status 1 where one can't be had.
@@ -217,7 +169,7 @@ def status_command(
     "--output tables`, `xglue-harness sweep report sweep.yaml --add`",
 )
 def report_command(
-    file: File,
+    file: SweepFile,
     form: Annotated[
         Literal["markdown", "latex", "csv"], form("Of the tables that are printed; LaTeX needs booktabs.")
     ] = "markdown",
@@ -360,37 +312,3 @@ def _conclude(queue: Queue, stop: Stop) -> None:
     if "failed" in found.counts:
         typer.echo(f"{PREFIX}see to the reason, then: xglue-harness sweep run FILE --retry-failed", err=True)
         raise typer.Exit(1)
-
-
-def _print_plan(made: Plan) -> None:
-    from xglue_harness.cli.console import PlainConsole, table
-    from xglue_harness.sweeps.plan import size
-
-    heads = ("backbone", "task", "jobs", "done", "stored", "subwords", "minutes", "GPU h", "store", "how")
-    shown = table(heads, "llrrrrrrrl")
-    for group in made.groups:
-        counts = (str(group.jobs), str(group.done), str(group.stored))
-        subwords = f"{_short(group.subwords)}{_COUNTED[group.counted]}"
-        numbers = (_number(group.minutes), _number(group.gpu_hours_left))
-        store = "?" if group.store_bytes is None else size(group.store_bytes)
-        shown.add_row(group.backbone, group.task, *counts, subwords, *numbers, store, f"{group.how}: {group.why}")
-    console = PlainConsole()
-    console.print(shown)
-    for line in made.words():
-        console.print(line)
-
-
-_COUNTED = {"records": "", "data": "~", "XGLUE": "?"}
-"""Marks of subwords that no training has counted."""
-
-
-def _short(count: float) -> str:
-    """A count, in millions where it is large."""
-    return f"{count / 1e6:,.2f}M" if count >= 1e5 else f"{count:,.0f}"
-
-
-def _number(value: float | None) -> str:
-    """A number to two digits or more."""
-    if value is None:
-        return "?"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"

@@ -29,9 +29,7 @@ class Conversion:
     """What was made from what; kept in `NOTE`.
 
     Attributes:
-        version: of the converter.
-        files: SHA-256 of checkpoint, dictionary and sentencepiece model.
-        encoder_sha256: over the encoder's weights, as they are loaded from the folder.
+        converted_from: version of the converter, files and weights; the configuration says the same.
         task: of fairseq that the model was trained with.
         architecture: ``model_type`` of transformers.
         layers: that hidden states pass through; an encoder's where there is a decoder, too.
@@ -41,9 +39,7 @@ class Conversion:
         left_out: names in fairseq of weights that it does not have.
     """
 
-    version: int
-    files: dict[str, str]
-    encoder_sha256: str
+    converted_from: ConvertedFrom
     task: str
     architecture: str
     layers: int
@@ -85,12 +81,11 @@ def convert(model: Path, dictionary: Path, sentencepiece: Path, out: Path) -> Co
             weights[table] = weights[table][list(vocabulary.rows)]
             config.vocab_size = len(vocabulary.rows)
             _save(folder, config, weights)
-            hashes = [file_sha256(path) for path in (model, dictionary, sentencepiece)]
-            encoder_sha256 = _note_origin(folder, config, *hashes)
+            origin = _origin(folder, model, dictionary, sentencepiece)
+            config.xglue_converted_from = origin.model_dump()
+            config.save_pretrained(folder)  # again: what is loaded, and hashed, must have a configuration already
             conversion = Conversion(
-                version=VERSION,
-                files=dict(zip(("checkpoint", "dictionary", "sentencepiece"), hashes, strict=True)),
-                encoder_sha256=encoder_sha256,
+                converted_from=origin,
                 task=str(read.options.get("task")),
                 architecture=config.model_type,
                 layers=config.num_hidden_layers,
@@ -99,7 +94,8 @@ def convert(model: Path, dictionary: Path, sentencepiece: Path, out: Path) -> Co
                 unknown_pieces=len(vocabulary.unknown),
                 left_out=converted.left_out,
             )
-            (folder / NOTE).write_text(json.dumps(asdict(conversion), indent=1) + "\n", encoding="utf-8")
+            note = {**asdict(conversion), "converted_from": origin.model_dump()}
+            (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise EncoderError(f"{out}: can't be written ({error.strerror or error})") from None
     return conversion
@@ -116,19 +112,15 @@ def _save(folder: Path, config: Any, weights: dict[str, Any]) -> None:
     save_file(whole, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _note_origin(folder: Path, config: Any, checkpoint: str, dictionary: str, sentencepiece: str) -> str:
-    """Write into the configuration what the folder was made from; the hash of the encoder that is loaded from it."""
+def _origin(folder: Path, checkpoint: Path, dictionary: Path, sentencepiece: Path) -> ConvertedFrom:
+    """What a folder was made from; its encoder is hashed as it is loaded, as a run will do it."""
     import torch
 
-    encoder_sha256 = weights_sha256(load_backbone(str(folder), torch.device("cpu")).encoder)
-    origin = ConvertedFrom(
+    return ConvertedFrom(
         converter="fairseq",
         version=VERSION,
-        checkpoint_sha256=checkpoint,
-        dictionary_sha256=dictionary,
-        sentencepiece_sha256=sentencepiece,
-        encoder_sha256=encoder_sha256,
+        checkpoint_sha256=file_sha256(checkpoint),
+        dictionary_sha256=file_sha256(dictionary),
+        sentencepiece_sha256=file_sha256(sentencepiece),
+        encoder_sha256=weights_sha256(load_backbone(str(folder), torch.device("cpu")).encoder),
     )
-    config.xglue_converted_from = origin.model_dump()
-    config.save_pretrained(folder)
-    return encoder_sha256

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -178,7 +178,7 @@ class DiagnosticContext:
         self.parallel = spec.parallel and self._same_labels()
         self.epochs, self._epoch_models, self._progress = epochs.epochs, epochs, progress
         self._bares: dict[str, TransferModel] = {}
-        self._parts: dict[str, Prepared] = {}
+        self._parts: dict[tuple[str, str], Prepared] = {}
         self._states = {
             ("finetuned", language): sample.gathered(language, states) for language, states in taken.items()
         }
@@ -203,11 +203,11 @@ class DiagnosticContext:
         if epoch is not None and epoch.scored:
             encoder = "finetuned"
         if (encoder, language) not in self._states:
-            if epoch is not None and not epoch.scored:
-                self._read_epoch(epoch)
+            if epoch is not None and not epoch.scored:  # in the place of the one before
+                self._states = {key: states for key, states in self._states.items() if key[0] in self.encoders}
+                self._read(encoder, self._epoch_models.model(epoch), self.rows, progress=self._progress)
             else:
-                states = self._computed(encoder, language)
-                self._states[encoder, language] = self._sample.gathered(language, states)
+                self._read(encoder, self._finetuned if encoder == "finetuned" else self._bare(encoder), [language])
         return self._states[encoder, language]
 
     def weights(self, encoder: str) -> Mapping[str, torch.Tensor]:
@@ -236,42 +236,26 @@ class DiagnosticContext:
             raise RecipeError(f"{found.name}: {found.missing}")
         return found
 
-    def _read_epoch(self, epoch: Epoch) -> None:
-        """Put the states of an epoch, in all languages, in the place of those of the epoch before."""
-        self._states = {key: states for key, states in self._states.items() if key[0] in self.encoders}
-        backbone, model = self.backbones["pretrained"], self._epoch_models.model(epoch)
-        numbers = {language: here for language in self.rows if (here := self._sample.here(language))}
-        parts = [self._part(language, backbone, here) for language, here in numbers.items()]
+    def _read(self, encoder: str, model: TransferModel, languages: Collection[str], *, progress: bool = False) -> None:
+        """Keep states of an encoder, of the documents of some languages, from one pass in each process."""
+        name = encoder if encoder in self.backbones else "pretrained"
+        numbers = {language: here for language in languages if (here := self._sample.here(language))}
+        parts = [self._part(name, language, here) for language, here in numbers.items()]
         inputs = [first_inputs(part, range(part.documents)) for part in parts]
-        recorder = HiddenStateRecorder(inputs)
-        note = f", {epoch.name}: states"
-        predict(model, backbone, self._recipe, parts, progress=self._progress, note=note, recorder=recorder)
-        found: dict[str, States] = {language: {} for language in self.rows}
+        recorder, note = HiddenStateRecorder(inputs), f", {encoder}: states"
+        predict(model, self.backbones[name], self._recipe, parts, progress=progress, note=note, recorder=recorder)
+        found: dict[str, States] = {}
         for (language, here), places, states in zip(numbers.items(), inputs, recorder.states, strict=True):
             found[language] = {number: states[place] for number, place in zip(here, places, strict=True)}
-        for language, share in found.items():
-            self._states[epoch.name, language] = self._sample.gathered(language, share)
+        for language in languages:
+            self._states[encoder, language] = self._sample.gathered(language, found.get(language, {}))
 
-    def _part(self, language: str, backbone: Backbone, numbers: Sequence[int]) -> Prepared:
-        """This process's share of the documents, tokenised once for all epochs."""
-        if language not in self._parts:
+    def _part(self, name: str, language: str, numbers: Sequence[int]) -> Prepared:
+        """This process's share of the documents, tokenised once for all encoders that read a backbone's subwords."""
+        if (name, language) not in self._parts:
             documents = [self._sample.documents[language][number] for number in numbers]
-            self._parts[language] = prepare(backbone, self._spec, self._recipe, documents, language)
-        return self._parts[language]
-
-    def _computed(self, encoder: str, language: str) -> States:
-        """States of this process's share of the documents, in a pass of their own."""
-        numbers = self._sample.here(language)
-        if not numbers:
-            return {}
-        backbone = self.backbones["pretrained" if encoder == "finetuned" else encoder]
-        model = self._finetuned if encoder == "finetuned" else self._bare(encoder)
-        documents = self._sample.documents[language]
-        part = prepare(backbone, self._spec, self._recipe, [documents[number] for number in numbers], language)
-        inputs = first_inputs(part, range(len(numbers)))
-        recorder = HiddenStateRecorder([inputs])
-        predict(model, backbone, self._recipe, [part], progress=False, recorder=recorder)
-        return {number: recorder.states[0][place] for number, place in zip(numbers, inputs, strict=True)}
+            self._parts[name, language] = prepare(self.backbones[name], self._spec, self._recipe, documents, language)
+        return self._parts[name, language]
 
     def _bare(self, encoder: str) -> TransferModel:
         if encoder not in self._bares:  # one copy of an encoder that is not stored in fp32 will do

@@ -13,10 +13,32 @@ import torch
 
 @contextmanager
 def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """The arithmetic of a recipe's precision in a forward pass; weights and the optimizer's state stay in fp32."""
+    """The arithmetic of a recipe's precision in a forward pass; weights and the optimizer's state stay in fp32.
+
+    Attention on a GPU is not cuDNN's.
+    """
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    with fp32_products(precision), nullcontext() if half is None else torch.autocast(device.type, dtype=half):
+    narrow = nullcontext() if half is None else torch.autocast(device.type, dtype=half)
+    with fp32_products(precision), _without_cudnn_attention(device), narrow:
         yield
+
+
+@contextmanager
+def _without_cudnn_attention(device: torch.device) -> Iterator[None]:
+    """Attention by other kernels than cuDNN's, which torch 2.11 takes first on an H100.
+
+    They plan anew for every shape of a batch, up to a second each (github.com/modelscope/FunASR/issues/3704), and round
+    the rate of dropout to sixteenths (github.com/pytorch/pytorch/pull/174245).
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
 
 
 @contextmanager
@@ -33,10 +55,14 @@ def fp32_products(precision: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
+_LACKING = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says where it is not its own allocator for GPUs that lacks memory: a graph's launch, cuBLAS, the host."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error is a real lack of memory, on a GPU or on the CPU, and nothing else."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _LACKING)
     )
 
 

@@ -15,7 +15,7 @@ from xglue_harness.kinds import kind_of
 if TYPE_CHECKING:
     from xglue_harness.export.description import Description
     from xglue_harness.export.trained import Trained
-    from xglue_harness.results.reading import Run
+    from xglue_harness.results.run import Run
 
 _HUB_METRICS = {"acc": "accuracy", "f1": "f1", "ndcg": "ndcg"}
 _POOLING = {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from xglue_harness.export.trained import Trained
-    from xglue_harness.results.reading import Run
+    from xglue_harness.results.run import Run
 
 
 @dataclass(frozen=True)

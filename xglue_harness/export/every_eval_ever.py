@@ -24,7 +24,7 @@ from xglue_harness.records.prompt_schema import PromptRecord
 from xglue_harness.records.schema import RunRecord
 
 if TYPE_CHECKING:
-    from xglue_harness.results.reading import Record, Run, Score
+    from xglue_harness.results.run import Record, Run, Score
 
 SCHEMA_VERSION = "0.3.0"
 COLLECTION = "xglue"
@@ -141,7 +141,7 @@ def _results(run: Run, record: Record) -> list[dict[str, Any]]:
 
 
 def _without_error(value: float) -> Score:
-    from xglue_harness.results.reading import Score
+    from xglue_harness.results.run import Score
 
     return Score(value, None)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from huggingface_hub import EvalResultEntry
 
-    from xglue_harness.results.reading import Record, Run
+    from xglue_harness.results.run import Record, Run
 
 FOLDER = ".eval_results"
 DATASET = "microsoft/xglue"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xglue_harness.results.reading import Score
+    from xglue_harness.results.run import Score
 
 CONFIDENCE = 0.95
 Z = 1.959964

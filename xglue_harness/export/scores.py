@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from xglue_harness.errors import DataError
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.results.reading import Run, read_runs
+from xglue_harness.results.reading import read_runs
+from xglue_harness.results.run import Run
 from xglue_harness.training.selection import Selected
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xglue_harness.errors import DataError
 
 if TYPE_CHECKING:
-    from xglue_harness.results.reading import Record, Run
+    from xglue_harness.results.run import Record, Run
 
 
 def whole_tests(runs: Sequence[Run]) -> Iterator[tuple[Run, Record]]:

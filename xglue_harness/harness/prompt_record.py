@@ -40,8 +40,6 @@ def prompt_record(
     """
     spec = task.spec
     leaf, files = task.leaf, {**task.leaf.files, **task.sampler.files}
-    single = constant(spec, [row[2] for row in scored], [row[1] for row in scored])
-    reasons = [] if single is None else [f"every prediction on this test set is {single!r}"]
     record = PromptRecord(
         protocol="prompt",
         task=spec.name,
@@ -56,7 +54,7 @@ def prompt_record(
             single_row_queries_left_out=leaf.single_row_queries,
         ),
         predictions=None,
-        flags=Flags(collapsed=bool(reasons), reasons=reasons),
+        flags=Flags.of(constant(spec, [row[2] for row in scored], [row[1] for row in scored])),
         environment=environment(_device(lm)),
     )
     return record.model_dump(mode="json", by_alias=True)

@@ -22,6 +22,7 @@ from xglue_harness.harness.encoder_lm import EncoderLM
 from xglue_harness.harness.language_model import LanguageModel, is_local
 from xglue_harness.harness.model_arguments import made_with
 from xglue_harness.harness.protocol import DOCUMENT
+from xglue_harness.training.determinism import repeatable_products
 from xglue_harness.training.distributed import World
 from xglue_harness.transfer.job import prepare_job
 from xglue_harness.transfer.preflight import try_out, warn_of_unknown
@@ -145,6 +146,7 @@ def backbone_of(lm: LanguageModel) -> Backbone:
             f"{type(lm).__name__} holds no transformers model that can be fine-tuned: "
             "use --model hf or --model hf-encoder"
         )
+    repeatable_products()  # an encoder is asked this and that before it is trained
     world = World.current()
     if lm.world_size != world.size:
         raise EncoderError(

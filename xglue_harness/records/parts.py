@@ -124,6 +124,17 @@ class Flags(Part):
     collapsed: bool = Field(description="whether the training failed to learn the task")
     reasons: list[str] = Field(description="the signs, in words")
 
+    @classmethod
+    def of(cls, constant: str | None, *others: str) -> Flags:
+        """The flags of a run.
+
+        Args:
+            constant: the class that all predictions are (`xglue_harness.collapse.constant`); ``None``: they differ.
+            others: other signs, in words.
+        """
+        reasons = [*others, *([] if constant is None else [f"every prediction on this test set is {constant!r}"])]
+        return cls(collapsed=bool(reasons), reasons=reasons)
+
 
 class PredictionsRef(Part):
     """The predictions that are kept with the result (`xglue_harness.records.predictions`)."""

@@ -26,7 +26,7 @@ from xglue_harness.leaderboard.ranking.statistics import LEVEL, TaskRuns
 from xglue_harness.leaderboard.validation.rescoring import gold_sha256
 from xglue_harness.records.predictions import RowPredictions
 from xglue_harness.results.paper_tables import scores_again
-from xglue_harness.results.reading import Run
+from xglue_harness.results.run import Run
 from xglue_harness.results.series import english_first
 from xglue_harness.sweeps.comparison import restricted
 

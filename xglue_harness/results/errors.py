@@ -13,7 +13,7 @@ from xglue_harness.errors import DataError
 from xglue_harness.kinds import kind_of
 from xglue_harness.records.predictions import RowPredictions
 from xglue_harness.results.comparing import by_place, check_comparable, check_same_rows
-from xglue_harness.results.reading import Run
+from xglue_harness.results.run import Run
 from xglue_harness.results.series import english_first, series_of
 
 if TYPE_CHECKING:

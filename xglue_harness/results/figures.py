@@ -16,7 +16,7 @@ from scipy import special
 from xglue_harness.benchmark import SOURCE_LANGUAGE
 from xglue_harness.errors import DataError
 from xglue_harness.leaderboard.ranking.statistics import LEVEL
-from xglue_harness.results.reading import Run
+from xglue_harness.results.run import Run
 from xglue_harness.results.series import english_first, series_of
 from xglue_harness.results.trajectories import epoch_rows
 

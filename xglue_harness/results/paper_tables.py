@@ -18,13 +18,13 @@ from xglue_harness.leaderboard.contributions.results import TOLERANCE, LanguageR
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult, gold_sha256
 from xglue_harness.records.predictions import RowPredictions
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.results.reading import Run
+from xglue_harness.results.run import Run
 from xglue_harness.results.series import Series, series_of
 from xglue_harness.scoring import PredictionScores
 from xglue_harness.sweeps.comparison import compare, restricted
-from xglue_harness.sweeps.report import caption, compared, published_systems
+from xglue_harness.sweeps.report import caption, compared, published_systems, tasks_of_several_recipes
 from xglue_harness.sweeps.shapes import backbones_in
-from xglue_harness.sweeps.tables import Grid, paper_tables
+from xglue_harness.sweeps.tables import CONTRASTS, Grid, paper_tables
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 def tables_of(
     runs: Sequence[Run], tree: Path, *, published: bool = False, language_intervals: bool = False
 ) -> tuple[Grid, ...]:
-    """Table 1, Table 4, and the contrasts between families where there are any.
+    """Table 1, Table 4, and the contrasts between families where there are any, and a task has one recipe.
 
     Every score is computed from its predictions, and must be the one that the results state. A line is a backbone with
     a recipe; a task's columns are the languages that all of its runs have.
@@ -62,7 +62,14 @@ def tables_of(
     seeds = max(len({run.seed for run in series.runs}) for series in all_series)
     comparison = compare(backbones, specs, seeds, results, one_recipe=False)
     paper = published_systems(checkpoints) if published else {}
-    return paper_tables(comparison, paper, caption(comparison, results, 0), language_intervals=language_intervals)
+    grids = paper_tables(comparison, paper, caption(comparison, results, 0), language_intervals=language_intervals)
+    if mixed := tasks_of_several_recipes(results):
+        logger.warning(
+            "no contrasts between families: results on %s are of several recipes; give those of one to have them",
+            ", ".join(mixed),
+        )
+        grids = tuple(grid for grid in grids if grid.name != CONTRASTS)
+    return grids
 
 
 def _record(run: Run) -> RunRecord:

@@ -12,7 +12,7 @@ from xglue_harness.benchmark import SOURCE_LANGUAGE, TASKS, TaskSpec
 from xglue_harness.errors import DataError
 from xglue_harness.records.prompt_schema import PromptRecord
 from xglue_harness.records.schema import RunRecord
-from xglue_harness.results.reading import Run
+from xglue_harness.results.run import Run
 
 _OF_THE_RUN = ("task", "seed", "key", "dev", "compile")
 """Entries of a recipe that do not bear on the weights, or have a place of their own."""

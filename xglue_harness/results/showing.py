@@ -8,7 +8,7 @@ from typing import Any
 
 from xglue_harness.benchmark import TaskSpec
 from xglue_harness.columns import in_blocks
-from xglue_harness.results.reading import Run, Score
+from xglue_harness.results.run import Run, Score
 from xglue_harness.results.series import english_first, series_of
 from xglue_harness.scoring import means
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xglue_harness.errors import DataError
-from xglue_harness.results.reading import Run
+from xglue_harness.results.run import Run
 from xglue_harness.untrusted.problems import problems_of
 
 NAME = "trajectory"

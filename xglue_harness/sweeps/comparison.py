@@ -19,6 +19,7 @@ from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.leaderboard.validation.agreement import incomparable
 from xglue_harness.leaderboard.validation.rescoring import RescoredResult
 from xglue_harness.published.families import FAMILIES, Family
+from xglue_harness.published.tracks import STUDIES, Track
 
 MEAN = "AVG"
 """Stands for the mean over a task's languages, where a language could stand."""
@@ -32,11 +33,15 @@ class Compared:
         title: its name in the sweep's file, which tables show.
         family: LM, MT or CP; ``None``: nobody has said it.
         continued_from: key of the backbone of this sweep that its pretraining began with; ``None``: none of them.
+        track: of the leaderboard; backbones of two tracks stand in one table, but never in one contrast.
+        matched: keys of the backbones of this sweep that the study of its track contrasts it with.
     """
 
     title: str
     family: Family | None
     continued_from: str | None
+    track: Track = "main"
+    matched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,24 @@ def compare(
         SweepError: where results can't stand in one table: other recipes, data or encoders.
     """
     _check(results, one_recipe)
+    cells: dict[str, dict[str, Mapping[str, Cell]]] = {spec.name: {} for spec in specs}
+    contrasts: dict[str, dict[tuple[str, str], Cell]] = {spec.name: {} for spec in specs}
+    over_all: dict[tuple[str, str], Cell] = {}
+    for track in STUDIES:
+        own = {key: item for key, item in backbones.items() if item.track == track}
+        tasks, over = _track(own, specs, seeds, [item for item in results if item.result.backbone in own])
+        for name, task in tasks.items():
+            cells[name] |= task.cells
+            contrasts[name] |= task.contrasts
+        over_all |= over
+    every = {spec.name: TaskComparison(spec, cells[spec.name], contrasts[spec.name]) for spec in specs}
+    return Comparison(backbones, seeds, every, over_all)
+
+
+def _track(
+    backbones: Mapping[str, Compared], specs: Sequence[TaskSpec], seeds: int, results: Sequence[RescoredResult]
+) -> tuple[dict[str, TaskComparison], Mapping[tuple[str, str], Cell]]:
+    """A track's numbers by task, and its contrasts over all of them; on a board of its own, as on the leaderboard."""
     boards: dict[str, TaskBoard] = {}
     by_task = {spec.name: [item for item in results if item.result.task == spec.name] for spec in specs}
     for spec in specs:
@@ -135,7 +158,7 @@ def compare(
         means = {key: [task.cells[key][MEAN] for task in tasks.values()] for key in backbones}
         every = [*boards.values()] if len(boards) == len(specs) else []
         over_all = _contrasts(every, backbones, seeds, means)
-    return Comparison(backbones, seeds, tasks, over_all)
+    return tasks, over_all
 
 
 def _check(results: Sequence[RescoredResult], one_recipe: bool) -> None:
@@ -183,12 +206,16 @@ def _cells(
 def contrast_pairs(backbones: Mapping[str, Compared]) -> list[tuple[str, str]]:
     """The differences that the paper's question asks for: between families, then of a CP and what it continues.
 
+    Of a track that is a study's, those that the study was made for, and no others: its backbones have several shapes.
+
     Returns:
         Two families, or the keys of two backbones, the second of which is taken from the first.
     """
-    families = [family for family in FAMILIES if any(item.family == family for item in backbones.values())]
-    continued = [(key, item.continued_from) for key, item in backbones.items() if item.continued_from is not None]
-    return [*combinations(families, 2), *continued]
+    main = {key: item for key, item in backbones.items() if item.track == "main"}
+    families = [family for family in FAMILIES if any(item.family == family for item in main.values())]
+    continued = [(key, item.continued_from) for key, item in main.items() if item.continued_from is not None]
+    matched = [(key, other) for key, item in backbones.items() for other in item.matched]
+    return [*combinations(families, 2), *continued, *matched]
 
 
 def _contrasts(
@@ -198,15 +225,17 @@ def _contrasts(
 
     Args:
         boards: all of these tasks; none where one has no results.
-        backbones: by key.
+        backbones: of one track, by key.
         wanted: seeds.
         means: of each backbone, its mean on each of the tasks.
     """
     known = {key: _Member(item.family, item.continued_from) for key, item in backbones.items() if item.family}
     there: dict[tuple[str, str], FamilyDifference] = {}
     if boards:
-        families = compare_families(boards, known)
-        there = {(item.first, item.second): item for item in (*families.versus, *families.continued)}
+        study = None if all(item.track == "main" for item in backbones.values()) else contrast_pairs(backbones)
+        families = compare_families(boards, known, study)
+        differences = (*families.versus, *families.continued, *families.matched)
+        there = {(item.first, item.second): item for item in differences}
     cells = {}
     for pair in contrast_pairs(backbones):
         asked = [*_members(pair[0], backbones), *_members(pair[1], backbones)]

@@ -167,6 +167,12 @@ def size(count: float) -> str:
     return f"{count / 1e3:,.1f} kB"
 
 
+def subwords(group: Group) -> str:
+    """Subwords of a group, in millions where they are many, with a mark where no training has counted them."""
+    mark = {"records": "", "data": "~", "XGLUE": "?"}[group.counted]
+    return f"{group.subwords / 1e6:,.2f}M{mark}" if group.subwords >= 1e5 else f"{group.subwords:,.0f}{mark}"
+
+
 def _hours(minutes: float) -> str:
     return f"{minutes:,.1f} minutes" if minutes < 120 else f"{minutes / 60:,.1f} hours"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from xglue_harness.leaderboard.validation.rescoring import RescoredResult
 from xglue_harness.leaderboard.validation.written import written_result
 from xglue_harness.published.paper import CONTINUED, FAMILY_OF, name_of
 from xglue_harness.published.reference import PublishedSystem, references
+from xglue_harness.published.tracks import STUDIES, Track
 from xglue_harness.records.results_files import WrittenRun, read_runs
 from xglue_harness.sweeps.comparison import Compared, Comparison, compare, restricted
 from xglue_harness.sweeps.file import is_path
@@ -176,7 +178,7 @@ def compared(
     results: Sequence[RescoredResult],
     described: Sequence[Backbone],
 ) -> dict[str, Compared]:
-    """Backbones with the families that descriptions, or the paper, tell.
+    """Backbones with the families and tracks that descriptions, or the paper, tell.
 
     Args:
         titles: what tables call each backbone, by its key.
@@ -193,7 +195,10 @@ def compared(
         item = descriptions.get(tree_name)
         family = FAMILY_OF.get(tree_name) if item is None else item.family
         parent = CONTINUED.get(tree_name) if item is None else item.continued_from
-        backbones[key] = Compared(title, family, by_tree_name.get(parent or ""))
+        track: Track = "main" if item is None else item.track
+        pairs = study.pairs if (study := STUDIES[track]) else ()
+        matched = tuple(by_tree_name[b] for a, b in pairs if a == tree_name and b in by_tree_name)
+        backbones[key] = Compared(title, family, by_tree_name.get(parent or ""), track, matched)
     return backbones
 
 
@@ -251,7 +256,7 @@ def caption(comparison: Comparison, results: Sequence[RescoredResult], missing: 
         results: the results.
         missing: jobs that have none.
     """
-    parts = [f"{comparison.seeds} seed{'s' * (comparison.seeds > 1)} each.", *_recipe(results)]
+    parts = [f"{comparison.seeds} seed{'s' * (comparison.seeds > 1)} each.", *_told(_recipes(results))]
     records = [item.record for result in results for item in result.result.languages.values()]
     if any(record.sample for record in records):
         parts.append("SAMPLE data: a toy; these scores mean nothing.")
@@ -262,8 +267,14 @@ def caption(comparison: Comparison, results: Sequence[RescoredResult], missing: 
     return " ".join(parts)
 
 
-def _recipe(results: Sequence[RescoredResult]) -> Iterator[str]:
-    """The recipe in words: what is not as in the paper."""
+def tasks_of_several_recipes(results: Sequence[RescoredResult]) -> list[str]:
+    """Titles of the tasks that some of the results were trained on by another recipe than others."""
+    counts = Counter(title for titles in _recipes(results).values() for title in titles)
+    return [title for title, count in counts.items() if count > 1]
+
+
+def _recipes(results: Sequence[RescoredResult]) -> dict[str, list[str]]:
+    """Titles of tasks by recipe: what is not as in the paper, in words."""
     changed: dict[str, list[str]] = {}
     for item in results:
         record = next(iter(item.result.languages.values())).run
@@ -272,8 +283,12 @@ def _recipe(results: Sequence[RescoredResult]) -> Iterator[str]:
         titles = changed.setdefault(words, [])
         if item.result.spec.title not in titles:
             titles.append(item.result.spec.title)
-    for words, titles in changed.items():
-        where = "" if len(changed) == 1 else f" of {', '.join(titles)}"
+    return changed
+
+
+def _told(recipes: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for words, titles in recipes.items():
+        where = "" if len(recipes) == 1 else f" of {', '.join(titles)}"
         yield f"Recipe{where}: {words + ', else ' if words else ''}that of Ji et al. 2024."
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from xglue_harness.benchmark import LANGUAGES, TASKS, TaskSpec
-from xglue_harness.published.families import Family
+from xglue_harness.published.families import FAMILIES, Family
 from xglue_harness.published.reference import PublishedSystem
+from xglue_harness.published.tracks import STUDIES
 from xglue_harness.sweeps.comparison import MEAN, Cell, Compared, Comparison, TaskComparison, contrast_pairs
 
 _TABLE_1: tuple[Family | None, ...] = ("LM", "MT", "CP", None)
@@ -16,6 +17,9 @@ _TABLE_4: tuple[Family | None, ...] = ("LM", "CP", "MT", None)
 """And in its Table 4."""
 
 PUBLISHED = "Ji et al. 2024"
+
+CONTRASTS = "contrasts"
+"""Name of the table of differences."""
 
 LEGEND = (
     "± half the 95% interval over trainings and test rows (Student's t)",
@@ -118,14 +122,13 @@ def table_1(comparison: Comparison, published: Mapping[str, PublishedSystem], ca
     tasks = [*comparison.tasks.values()]
     heads = tuple(_title(task.spec) for task in tasks)
     blocks = []
-    for family in _TABLE_1:
+    for group, members in _groups(comparison, _TABLE_1):
         lines: list[Line] = []
-        for key, backbone in _of_family(comparison, family):
+        for key, backbone in members.items():
             lines.append(Line(backbone.title, tuple(task.cells[key][MEAN] for task in tasks)))
             if key in published:
                 lines.append(Line(PUBLISHED, tuple(_shown(published[key], task.spec) for task in tasks)))
-        if lines:
-            blocks.append(Block(family or "", tuple(lines)))
+        blocks.append(Block(group, tuple(lines)))
     what = f"Mean over the languages of each task, in percent. {caption}"
     notes = (*_notes(comparison), *_on_published(published))
     return Grid("table1", what, ("", "Model"), heads, tuple(blocks), 1, frozenset(heads), False, notes)
@@ -146,7 +149,8 @@ def table_4(
     blocks = []
     for task in comparison.tasks.values():
         lines = []
-        for key, backbone in _in_order(comparison, _TABLE_4):
+        every = [pair for _, members in _groups(comparison, _TABLE_4) for pair in members.items()]
+        for key, backbone in every:
             cells = task.cells[key]
             lines.append(Line(backbone.title, tuple(cells.get(column) for column in (*LANGUAGES, MEAN))))
             if key in published:
@@ -176,26 +180,32 @@ def contrasts(comparison: Comparison, caption: str) -> Grid | None:
         every = tuple(comparison.over_all[pair] for pair in pairs)
         blocks.append(Block("", (Line(f"mean of {len(lines)} tasks", every),)))
     members = [
-        f"{family}: {', '.join(backbone.title for _, backbone in _of_family(comparison, family))}"
-        for family in _TABLE_1
-        if family is not None and any(True for _ in _of_family(comparison, family))
+        f"{group}: {', '.join(backbone.title for backbone in members.values())}"
+        for group, members in _groups(comparison, _TABLE_1)
+        if group in FAMILIES
     ]
     what = f"Differences in percentage points. {caption}"
-    notes = ("; ".join(members), "* a family lacks a backbone of the sweep here", "; ".join(LEGEND))
-    return Grid("contrasts", what, ("", "Task"), heads, tuple(blocks), 1, frozenset(heads), True, notes)
+    notes = ["* a family lacks a backbone of the sweep here", "; ".join(LEGEND)]
+    if members:
+        notes.insert(0, "; ".join(members))
+    if others := [f"{item.title} ({item.track})" for item in comparison.backbones.values() if item.track != "main"]:
+        notes.append(f"In no family, for tracks are never compared: {', '.join(others)}")
+    return Grid(CONTRASTS, what, ("", "Task"), heads, tuple(blocks), 1, frozenset(heads), True, tuple(notes))
 
 
 def _side(side: str, comparison: Comparison) -> str:
     return comparison.backbones[side].title if side in comparison.backbones else side
 
 
-def _of_family(comparison: Comparison, family: Family | None) -> Iterator[tuple[str, Compared]]:
-    return ((key, item) for key, item in comparison.backbones.items() if item.family == family)
-
-
-def _in_order(comparison: Comparison, families: Iterable[Family | None]) -> Iterator[tuple[str, Compared]]:
-    for family in families:
-        yield from _of_family(comparison, family)
+def _groups(comparison: Comparison, families: Sequence[Family | None]) -> Iterator[tuple[str, dict[str, Compared]]]:
+    """Backbones by track and family, with what a table calls these: ``LM``, or ``LM, controlled track``."""
+    for track in STUDIES:
+        for family in families:
+            members = {
+                key: item for key, item in comparison.backbones.items() if (item.track, item.family) == (track, family)
+            }
+            if members:
+                yield (family or "") if track == "main" else f"{family}, {track} track", members
 
 
 def _shown(system: PublishedSystem, spec: TaskSpec) -> Published | None:

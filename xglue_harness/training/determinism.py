@@ -30,7 +30,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     settings: Any = torch.utils.deterministic
     filling = settings.fill_uninitialized_memory
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
+    repeatable_products()
     with undisturbed(device), deterministic(strict=False):
         random.seed(seed)
         np.random.seed(seed)
@@ -40,6 +40,14 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
             yield
         finally:
             settings.fill_uninitialized_memory = filling
+
+
+def repeatable_products() -> None:
+    """Have cuBLAS compute a product the same way each time; called before the first one, since torch asks it once.
+
+    torch 2.10 and later do without.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 @contextmanager

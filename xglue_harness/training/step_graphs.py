@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xglue_harness.encoders.device import undisturbed
+from xglue_harness.encoders.device import is_out_of_memory, undisturbed
 from xglue_harness.training.checkpoint import generators
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class StepGraphs:
 
         Raises:
             NotRecordableError: where the encoder decides something on the host; no weight and no generator has changed.
-            torch.OutOfMemoryError: where the step does not fit into memory; the same holds.
+            RuntimeError: where the step does not fit into memory; the same holds.
         """
         if length not in self._graphs:
             began = time.monotonic()
@@ -82,26 +83,55 @@ class StepGraphs:
     def _record(self, length: int) -> torch.cuda.CUDAGraph:
         """Record a step, after passes that leave nothing behind but libraries that have started."""
         first = not self._graphs
-        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        before = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(before)
         try:
             with torch.cuda.stream(self._stream):
                 if first:
                     self._try_out(length)
                 else:
                     self._step.warm_up(length)
-            graph = torch.cuda.CUDAGraph()
-            # Another thread's calls (of a monitor of energy, say) must not end the recording: "global" lets them.
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
-                self._step.run(length)
-        except torch.OutOfMemoryError:
-            raise
+            return self._recorded(length)
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise NotRecordableError(f"{type(error).__name__} while a step was recorded: {reason}") from error
         finally:
+            torch.cuda.set_stream(before)  # a recording that could not be ended leaves its own
             self._step.clear()
-            torch.cuda.current_stream(self._device).wait_stream(self._stream)
+            before.wait_stream(self._stream)
+
+    def _recorded(self, length: int) -> torch.cuda.CUDAGraph:
+        graph, failure = torch.cuda.CUDAGraph(), None
+        try:
+            # Another thread's calls (of a monitor of energy, say) must not end the recording: "global" lets them.
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                try:
+                    self._step.run(length)
+                except Exception as error:
+                    failure = error  # raised below: the end of the recording may fail by it, and say less
+        except RuntimeError as error:
+            failure = failure or error
+            self._mend()
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # whose traceback holds this frame, and all that the attempt has computed
         return graph
+
+    def _mend(self) -> None:
+        """Do what torch 2.11 leaves undone where a recording can't be ended (github.com/pytorch/pytorch/pull/180395).
+
+        Its generator would refuse to draw, and its allocator to give memory back. Other graphs can't be replayed then.
+        """
+        index = torch.cuda.current_device() if self._device.index is None else self._device.index
+        generator = torch.cuda.default_generators[index]
+        generator.graphsafe_set_state(generator.clone_state())
+        with suppress(RuntimeError, AttributeError):  # where all is done, and in a torch that calls them otherwise
+            torch._C._cuda_endAllocateToPool(index, self._pool)
+            torch._C._cuda_releasePool(index, self._pool)
 
     def _try_out(self, length: int) -> None:
         """Refuse an encoder that waits for the device or draws numbers on the host: a graph would repeat one course."""
@@ -111,9 +141,9 @@ class StepGraphs:
         torch.cuda.set_sync_debug_mode("error" if self._asks_nothing else mode)
         try:
             self._step.warm_up(length)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             raise NotRecordableError(f"the encoder's forward or backward pass waits for the device: {error}") from error
         finally:
             torch.cuda.set_sync_debug_mode(mode)

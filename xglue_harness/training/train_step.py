@@ -198,7 +198,9 @@ class TrainStep:
             logger.warning("steps are not recorded as CUDA graphs: %s", error)
             self.mode, self._static, self._graphs = f"eager: {error}", None, None
             return None
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             fits = False
         else:
             fits = True

@@ -145,8 +145,6 @@ def _record(job: ProbeJob, leaf: Leaf, found: ProbeScore, identity: Identity, co
     """All that a reader needs to judge, or to repeat, a leaf's number, as JSON."""
     probe, encoder, spec = job.probe, job.probe.encoder, leaf.spec
     golds = [document[spec.label_column] for document in leaf.documents.values()]
-    single = constant(spec, found.values, golds)
-    reasons = [] if single is None else [f"every prediction on this test set is {single!r}"]
     record = ProbeRecord(
         protocol="probe",
         task=spec.name,
@@ -172,7 +170,7 @@ def _record(job: ProbeJob, leaf: Leaf, found: ProbeScore, identity: Identity, co
             single_row_queries_left_out=leaf.single_row_queries,
         ),
         predictions=None,
-        flags=Flags(collapsed=bool(reasons), reasons=reasons),
+        flags=Flags.of(constant(spec, found.values, golds)),
         environment=environment(encoder.backbone.device, PACKAGES),
     )
     return record.model_dump(mode="json", by_alias=True)

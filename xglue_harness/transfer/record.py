@@ -125,6 +125,4 @@ def flags(training: Training, epoch: float, constant: str | None) -> Flags:
         )
     if scores.constant:
         reasons.append("every prediction on English dev is the same class")
-    if constant is not None:
-        reasons.append(f"every prediction on this test set is {constant!r}")
-    return Flags(collapsed=bool(reasons), reasons=reasons)
+    return Flags.of(constant, *reasons)

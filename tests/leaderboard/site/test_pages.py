@@ -15,6 +15,7 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.contributions.backbones import read_backbone
 from xglue_harness.leaderboard.contributions.recipes import recipe_terms
 from xglue_harness.leaderboard.ranking.rows import ALL
+from xglue_harness.leaderboard.site.backbone_tables import tasks_table
 from xglue_harness.leaderboard.site.build import build
 from xglue_harness.leaderboard.site.diagnostics import diagnosis
 from xglue_harness.leaderboard.site.figures import script_json
@@ -239,6 +240,20 @@ def test_diagnostics_have_figures_where_records_have_them(site):
         "cka_pretrained-layers-toy-xnli",
         "spectra-toy-xnli",
     }
+
+
+def test_the_mean_over_all_tasks_leads_to_the_page_of_its_track(board):
+    row = board.overall[0]
+    for track, page in (("main", "index.html"), ("controlled", "controlled.html")):
+        head, *_ = tasks_table(replace(board, track=track), row).rows[-1]
+        assert (head.text, head.href) == ("all eight", page)
+
+
+def test_points_of_diagnostics_lead_to_the_numbers_of_their_track(board):
+    shown = diagnosis("controlled/toy", board.tasks["xnli"].row("tiny-lm").results)
+    links = {link for figure in shown.figures for link in re.findall(r"data/summary/[^\"]*", figure.script)}
+    assert links == {"data/summary/controlled/toy/tiny-lm/xnli.json"}
+    assert "Distance from the pretrained weights" in [figure.title for figure in shown.figures]
 
 
 @pytest.mark.parametrize(

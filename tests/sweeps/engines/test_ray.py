@@ -179,3 +179,29 @@ def test_killed_workers_start_again_and_a_killed_driver_leaves_nobody_behind(
     assert len(stub.finished()) < 3
     assert run_here(stub.queue).ending == "finished"
     stub.check()
+
+
+def test_a_sweep_runs_through_rays_client(stub: Stub):
+    """`ray://` needs grpcio on both sides, which `ray` alone does not bring."""
+    pytest.importorskip("grpc", reason="Ray's client is not installed: pip install 'xglue-harness[cluster]'")
+    from ray.cluster_utils import Cluster
+
+    from xglue_harness.sweeps.engines.ray import run
+
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+    head = {"num_cpus": 2, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args={**head, "ray_client_server_port": port})
+
+    def answers() -> bool:
+        with socket.socket() as tried:
+            return tried.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        _wait_until(answers)
+        run(stub.queue, Stop(), address=f"ray://127.0.0.1:{port}", workers=2)
+    finally:
+        cluster.shutdown()
+    stub.check()
+    assert not ray.is_initialized()

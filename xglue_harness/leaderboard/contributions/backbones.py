@@ -62,6 +62,16 @@ class Pretraining(_Part):
         return languages
 
 
+IN_CHECKPOINT = {
+    "converter": "converter",
+    "version": "version",
+    "sha256": "checkpoint_sha256",
+    "dictionary_sha256": "dictionary_sha256",
+    "sentencepiece_sha256": "sentencepiece_sha256",
+}
+"""What an `Original` has in common with `xglue_harness.records.parts.ConvertedFrom`: its fields, by ours."""
+
+
 class Original(_Part):
     """The published file that a checkpoint was converted from, which stands for weights that lie nowhere else."""
 
@@ -87,15 +97,10 @@ class Original(_Part):
                 f"made of {self.file}, which says so"
             )
             return
-        for key, found, expected in (
-            ("converter", noted.converter, self.converter),
-            ("version", noted.version, self.version),
-            ("checkpoint_sha256", noted.checkpoint_sha256, self.sha256),
-            ("dictionary_sha256", noted.dictionary_sha256, self.dictionary_sha256),
-            ("sentencepiece_sha256", noted.sentencepiece_sha256, self.sentencepiece_sha256),
-        ):
+        for key, noted_key in IN_CHECKPOINT.items():
+            found, expected = getattr(noted, noted_key), getattr(self, key)
             if expected is not None and found != expected:
-                yield f"converted_from.{key}: {found}; expected {expected}, as the YAML says"
+                yield f"converted_from.{noted_key}: {found}; expected {expected}, as the YAML says"
 
 
 class Backbone(_Part):

@@ -27,7 +27,7 @@ from xglue_harness.encoders.loading import (
 )
 from xglue_harness.encoders.pooling import Pooling, default_pooling
 from xglue_harness.encoders.subwords import Frame, pair_frame, plain_ids
-from xglue_harness.leaderboard.contributions.backbones import Backbone, Parameters
+from xglue_harness.leaderboard.contributions.backbones import IN_CHECKPOINT, Backbone, Parameters
 from xglue_harness.records.converted import converted_from
 from xglue_harness.records.parts import ConvertedFrom
 
@@ -77,10 +77,7 @@ class Facts:
         """What the file of a backbone says of its original, by dotted key; empty: it has none."""
         if self.origin is None:
             return {}
-        noted = self.origin
-        known = {"converter": noted.converter, "version": noted.version, "sha256": noted.checkpoint_sha256}
-        known |= {"dictionary_sha256": noted.dictionary_sha256, "sentencepiece_sha256": noted.sentencepiece_sha256}
-        return {f"converted_from.{key}": value for key, value in known.items()}
+        return {f"converted_from.{key}": getattr(self.origin, noted) for key, noted in IN_CHECKPOINT.items()}
 
     @property
     def values(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from xglue_harness.benchmark import TASKS
 from xglue_harness.leaderboard.contributions.tree import Tree
 from xglue_harness.leaderboard.ranking.board import Board
 from xglue_harness.leaderboard.ranking.bootstrap import bootstrap
-from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, Pair, TaskBoard
+from xglue_harness.leaderboard.ranking.rows import ALL, OverallRow, Pair
 from xglue_harness.leaderboard.ranking.statistics import Estimate
 from xglue_harness.published.reference import as_printed, references
 
@@ -86,19 +86,20 @@ def _seeds(row: OverallRow) -> str:
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
-def by_language(recipe: str, board: TaskBoard) -> Table:
+def by_language(board: Board, task: str) -> Table:
     """A line for each backbone, with every language of a task."""
-    spec = board.spec
+    table = board.tasks[task]
+    spec = table.spec
     columns = ("backbone", "family", "seeds", "rank", "mean", "gap", "official", *spec.languages)
     rows = []
-    for row in board.rows:
+    for row in table.rows:
         languages = (f"{100 * row.languages[language].value:.1f}" for language in spec.languages)
         score = percent(row.score) + "!" * bool(row.collapsed)
         means = (score, percent(row.gap), f"{100 * row.official:.1f}")
         rows.append(
             (row.backbone.name, row.backbone.family, str(len(row.results)), place(row.rank), *means, *languages)
         )
-    return Table(f"recipe {recipe}, {spec.title} ({spec.metric})", columns, tuple(rows))
+    return Table(f"{_named(board)}, {spec.title} ({spec.metric})", columns, tuple(rows))
 
 
 def published() -> list[Table]:

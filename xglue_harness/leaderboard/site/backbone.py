@@ -18,8 +18,8 @@ from xglue_harness.leaderboard.site.cells import (
 from xglue_harness.leaderboard.site.commands import Command, commands
 from xglue_harness.leaderboard.site.diagnostics import Diagnosis, diagnosis
 from xglue_harness.leaderboard.site.origin import Origin
-from xglue_harness.leaderboard.site.paths import page_of, result_path
-from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, licence_in_words, millions, percent
+from xglue_harness.leaderboard.site.paths import page_of, result_path, track_page
+from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, licence_in_words, millions, percent, recipe_in_words
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
 from xglue_harness.published.families import FAMILIES
 from xglue_harness.records.schema import RunRecord
@@ -45,7 +45,7 @@ class Section:
     """A backbone's results under one recipe.
 
     Attributes:
-        recipe: its name.
+        recipe: its name, and its track.
         tables: scores by task, by language, by seed.
         collapsed: runs that did not learn, with the signs, by task.
         changes: scores that were replaced, with the reason.
@@ -117,7 +117,7 @@ def card(backbone: Backbone, validated: ValidatedTree, origin: Origin) -> list[F
 def _origin_facts(backbone: Backbone) -> Iterator[Fact]:
     """The track, and the file that the checkpoint was converted from, where they are anything special."""
     if backbone.track != "main":
-        yield Fact("track", (backbone.track,), f"{backbone.track}.html")
+        yield Fact("track", (backbone.track,), track_page(backbone.track))
     if (original := backbone.converted_from) is not None:
         address = f"https://github.com/{original.repository}/blob/{original.commit}/{original.file}"
         yield Fact("converted from", (f"{original.repository}: {original.file}",), address)
@@ -144,8 +144,8 @@ def sections(backbone: Backbone, boards: Sequence[Board], origin: Origin) -> Ite
             continue
         results = [result for task_row in row.tasks.values() for result in task_row.results]
         yield Section(
-            board.place,
-            (tasks_table(board, row), languages_table(board.place, row), seeds_table(board.place, row)),
+            recipe_in_words(board.track, board.recipe),
+            (tasks_table(board, row), languages_table(board, row), seeds_table(board, row)),
             tuple(
                 Fact(TASKS[task].title, task_row.collapsed)
                 for task, task_row in row.tasks.items()

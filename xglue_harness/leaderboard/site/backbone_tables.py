@@ -16,15 +16,22 @@ from xglue_harness.leaderboard.site.cells import (
     rank_cell,
     share_cell,
 )
-from xglue_harness.leaderboard.site.paths import result_path, summary_path
-from xglue_harness.leaderboard.site.words import GAP, LANGUAGE_NAMES, collapsed_in_words, metric_of, percent
+from xglue_harness.leaderboard.site.paths import result_path, summary_path, track_page
+from xglue_harness.leaderboard.site.words import (
+    GAP,
+    LANGUAGE_NAMES,
+    collapsed_in_words,
+    metric_of,
+    percent,
+    recipe_in_words,
+)
 
 
 def tasks_table(board: Board, row: OverallRow) -> Table:
     """A line for each task that the backbone has, and one over all of them.
 
     Args:
-        board: of the recipe.
+        board: of the track and recipe.
         row: the backbone's.
     """
     heads = (
@@ -60,7 +67,7 @@ def tasks_table(board: Board, row: OverallRow) -> Table:
         href = summary_path(board.place, row.backbone.name)
         rows.append(
             (
-                Cell("all eight", "index.html", kind="name", head=True),
+                Cell("all eight", track_page(board.track), kind="name", head=True),
                 estimate_cell(row.score, href, seeds=row.seeds, more=True, kind="main"),
                 rank_cell(row.rank, [other.rank for other in board.overall], href),
                 Cell(str(row.seeds), href, order=row.seeds),
@@ -69,7 +76,11 @@ def tasks_table(board: Board, row: OverallRow) -> Table:
             )
         )
     legend = tuple(legend_of([*row.tasks.values()]))
-    return Table(f"Scores by task, recipe {board.recipe}, in %", heads, tuple(rows), False, True, legend)
+    return Table(f"Scores by task, recipe {_recipe(board)}, in %", heads, tuple(rows), False, True, legend)
+
+
+def _recipe(board: Board) -> str:
+    return recipe_in_words(board.track, board.recipe)
 
 
 def _span_cell(span: tuple[float, float] | None, href: str) -> Cell:
@@ -79,11 +90,11 @@ def _span_cell(span: tuple[float, float] | None, href: str) -> Cell:
     return Cell(f"{percent(low)} to {percent(high)}", href, order=low, span=(100 * low, 100 * high))
 
 
-def languages_table(recipe: str, row: OverallRow) -> Table:
+def languages_table(board: Board, row: OverallRow) -> Table:
     """A line for each task, with the languages as columns.
 
     Args:
-        recipe: its name.
+        board: of the track and recipe.
         row: the backbone's.
     """
     seen = row.backbone.pretraining.languages
@@ -94,7 +105,7 @@ def languages_table(recipe: str, row: OverallRow) -> Table:
     )
     rows = []
     for task, task_row in row.tasks.items():
-        href = summary_path(recipe, row.backbone.name, task)
+        href = summary_path(board.place, row.backbone.name, task)
         cells = (
             estimate_cell(
                 task_row.languages.get(lang), href, seeds=len(task_row.results), kind="" if lang in seen else "not-seen"
@@ -105,14 +116,14 @@ def languages_table(recipe: str, row: OverallRow) -> Table:
         )
         rows.append((Cell(TASKS[task].title, f"task-{task}.html", kind="name", head=True), *cells))
     legend = () if {*used} <= {*seen} else ("dotted, ◦: not seen in pretraining",)
-    return Table(f"Scores by language, recipe {recipe}, in %", heads, tuple(rows), False, True, legend)
+    return Table(f"Scores by language, recipe {_recipe(board)}, in %", heads, tuple(rows), False, True, legend)
 
 
-def seeds_table(recipe: str, row: OverallRow) -> Table:
+def seeds_table(board: Board, row: OverallRow) -> Table:
     """A line for each seed, with the tasks as columns; each cell links to the run's record.
 
     Args:
-        recipe: its name.
+        board: of the track and recipe.
         row: the backbone's.
     """
     seeds = sorted({result.seed for task_row in row.tasks.values() for result in task_row.results})
@@ -131,4 +142,6 @@ def seeds_table(recipe: str, row: OverallRow) -> Table:
                 Cell(percent(run.mean, 2), result_path(run), order=run.mean, value=100 * run.mean, warning=signs)
             )
         rows.append((Cell(f"seed {seed}", kind="name", head=True), *cells))
-    return Table(f"Each run: mean over languages, recipe {recipe}, in %; links to its record", heads, tuple(rows))
+    return Table(
+        f"Each run: mean over languages, recipe {_recipe(board)}, in %; links to its record", heads, tuple(rows)
+    )

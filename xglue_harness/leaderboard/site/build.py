@@ -76,15 +76,15 @@ def build(validated: ValidatedTree, folder: Path, *, repository: str | None = No
 
 
 def _write_site(validated: ValidatedTree, folder: Path, origin: Origin) -> None:
-    all_boards = boards(validated)
+    all_boards, probes, every_gain = boards(validated), frozen_boards(validated), all_gains(validated)
     write_assets(folder / "assets")
-    for name, value in json_files([*all_boards, *frozen_boards(validated)], validated.example):
+    for name, value in json_files([*all_boards, *probes], validated.example):
         _write(folder / name, encode(value))
     ours = {"example": validated.example, **paper_json(references()[0], all_boards, validated)}
     _write(folder / PAPER_JSON, encode(ours))
     _write(folder / PUBLISHED_JSON, encode(published_json(references())))
     _write(folder / BACKBONES_JSON, encode(backbones_json(validated, origin)))
-    for gains in all_gains(validated):
+    for gains in every_gain:
         value = {"example": validated.example, "unit": UNIT, **gains_json(gains)}
         _write(folder / gains_path(gains.place, gains.frozen), encode(value))
     for item in (*validated.results, *validated.frozen):
@@ -93,7 +93,7 @@ def _write_site(validated: ValidatedTree, folder: Path, origin: Origin) -> None:
         _copy(reference_folder() / f"{reference.name}.json", folder / reference_path(reference.name))
     downloads = Downloads()
     environment = template_environment(validated, origin, downloads)
-    for name, template, values in all_pages(validated, all_boards, origin):
+    for name, template, values in all_pages(validated, all_boards, probes, every_gain, origin):
         downloads.start(name)
         _write(folder / name, environment.get_template(template).render(page=name, **values))
     for name, text in downloads.files.items():

@@ -11,17 +11,22 @@ from xglue_harness.leaderboard.ranking.rows import ALL
 from xglue_harness.leaderboard.site.figures import script_json
 from xglue_harness.leaderboard.site.json_comparisons import comparisons
 from xglue_harness.leaderboard.site.paths import compare_path
-from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES
+from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, recipe_in_words
 
 
 def compare_page(boards: Sequence[Board]) -> dict[str, Any]:
-    """What the page needs: every pair of every recipe.
+    """What the page needs: every pair of every track and recipe.
 
     Args:
-        boards: one for each recipe.
+        boards: one for each track and recipe.
     """
     recipes = [
-        {"name": board.place, "json": compare_path(board.place), **_shown(comparisons(board))}
+        {
+            "name": board.place,
+            "title": recipe_in_words(board.track, board.recipe),
+            "json": compare_path(board.place),
+            **_shown(comparisons(board)),
+        }
         for board in boards
         if any(table.pairs for table in board.tasks.values())
     ]

@@ -11,11 +11,14 @@ from xglue_harness.leaderboard.ranking.board import Board
 from xglue_harness.leaderboard.site.described import backbones_table
 from xglue_harness.leaderboard.site.origin import Origin
 from xglue_harness.leaderboard.site.overview import families_table, overview, recipe_text
+from xglue_harness.leaderboard.site.paths import track_page
 from xglue_harness.leaderboard.site.tasks import task_table
+from xglue_harness.leaderboard.site.words import TRACKS
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
 from xglue_harness.published.tracks import LM_VS_MT
 
-PAGE = "controlled.html"
+PAGE = track_page("controlled")
+TITLE = TRACKS["controlled"].capitalize()
 
 
 def members(validated: ValidatedTree) -> dict[str, Backbone]:
@@ -39,10 +42,10 @@ def controlled_page(validated: ValidatedTree, boards: Sequence[Board], origin: O
             "text": recipe_text(board),
             "pairs": families_table(board, own) if any(one.matched for one in board.families.values()) else None,
             "table": overview(board),
-            "tasks": [task_table(board.place, table) for table in board.tasks.values()],
+            "tasks": [task_table(board, task) for task in board.tasks],
         }
         for board in boards
         if board.track == "controlled"
     ]
     described = backbones_table(replace(validated, backbones=own, results=results), origin)
-    return {"study": LM_VS_MT, "sections": sections, "described": described}
+    return {"title": TITLE, "study": LM_VS_MT, "sections": sections, "described": described}

@@ -46,21 +46,21 @@ class Diagnosis:
     tables: tuple[Table, ...]
 
 
-def diagnosis(recipe: str, results: Sequence[TaskResult]) -> Diagnosis | None:
+def diagnosis(place: str, results: Sequence[TaskResult]) -> Diagnosis | None:
     """Figures and tables of one backbone on one task; ``None`` where no record has diagnostics.
 
     Args:
-        recipe: name of the recipe.
+        place: of the board.
         results: one for each seed.
     """
     numbers = diagnostics_of(results)
     if not numbers:
         return None
     spec = results[0].spec
-    name = f"{recipe}-{spec.name}"
+    name = f"{place}-{spec.name}"
     by_language = {metric: languages for metric, languages in numbers.items() if not _same_everywhere(languages)}
     overall = {metric: languages for metric, languages in numbers.items() if metric not in by_language}
-    href = summary_path(recipe, results[0].backbone, spec.name)
+    href = summary_path(place, results[0].backbone, spec.name)
     figures = []
     groups: dict[str, list[str]] = defaultdict(list)
     for metric in by_language:
@@ -70,7 +70,7 @@ def diagnosis(recipe: str, results: Sequence[TaskResult]) -> Diagnosis | None:
         figures.append(_by_language(f"languages-{number}-{name}", spec.languages, chosen, href))
     for metric in ("cka_en", "cka_pretrained"):
         figures += filter(None, [_by_layer(f"{metric}-layers-{name}", metric, results)])
-    figures += filter(None, [_spectra(f"spectra-{name}", results)])
+    figures += filter(None, [_spectra(f"spectra-{name}", results, href)])
     tables = [_language_table(spec.languages, by_language, href)] if by_language else []
     tables += [_overall_table(results, overall)] if overall else []
     return Diagnosis(spec.title, tuple(figures), tuple(tables))
@@ -159,12 +159,11 @@ def _by_layer(ident: str, metric: str, results: Sequence[TaskResult]) -> Figure 
     return Figure(ident, f"{metric} by layer", text, drawn([trace], layout), 150 + 22 * len(layers))
 
 
-def _spectra(ident: str, results: Sequence[TaskResult]) -> Figure | None:
+def _spectra(ident: str, results: Sequence[TaskResult], href: str) -> Figure | None:
     spectra = spectra_of(results, "finetuned")
     layers = sorted({layer for layer, _ in spectra})
     if not layers or len(layers) > 200:
         return None
-    href = summary_path(results[0].recipe, results[0].backbone, results[0].task)
     traces = []
     for number, role in enumerate(ROLES):
         points = [

@@ -30,6 +30,7 @@ from xglue_harness.leaderboard.site.tasks import task_table
 from xglue_harness.leaderboard.site.words import LANGUAGE_NAMES, TRACKS, interval, metric_of, seeds_in_words, signed
 
 PAGE = "frozen.html"
+TITLE = "Frozen encoders"
 
 _WIDTH = 0.6
 """Share of a task's place on the axis that the points of its backbones take."""
@@ -85,13 +86,14 @@ def frozen_page(boards: Sequence[Board], gains: Sequence[Gains]) -> dict[str, An
         gains: what fine-tuning adds, for each track, fine-tuning and probe.
     """
     return {
+        "title": TITLE,
         "gains": [_gain_section(one) for one in gains],
         "boards": [_board_section(board) for board in boards],
     }
 
 
 def _board_section(board: Board) -> BoardSection:
-    tables = tuple(task_table(board.place, table) for table in board.tasks.values())
+    tables = tuple(task_table(board, task) for task in board.tasks)
     return BoardSection(TRACKS[board.track], board.recipe, _recipe_text(board), overview(board), tables)
 
 

@@ -30,6 +30,7 @@ from xglue_harness.leaderboard.site.words import (
     GAP,
     collapsed_in_words,
     metric_of,
+    recipe_in_words,
 )
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
 from xglue_harness.published.reference import PublishedSystem, Reference
@@ -80,7 +81,7 @@ def overview(board: Board) -> Table:
         rows.append(cells)
     legend = legend_of([task_row for row in board.overall for task_row in row.tasks.values()])
     facets = tuple(facets_of(row.backbone, row.backbone.family) for row in board.overall)
-    caption = f"Backbones by rank, recipe {board.recipe}, in %"
+    caption = f"Backbones by rank, recipe {recipe_in_words(board.track, board.recipe)}, in %"
     return Table(caption, heads, tuple(rows), True, True, tuple(legend), facets)
 
 
@@ -90,16 +91,16 @@ def _seeds_cell(row: OverallRow, href: str) -> Cell:
     return Cell(text, href, order=counts[0])
 
 
-def _task_cell(recipe: str, task: str, row: TaskRow | None) -> Cell:
+def _task_cell(place: str, task: str, row: TaskRow | None) -> Cell:
     if row is None:
         return Cell("–", note="no result")
-    href = summary_path(recipe, row.backbone.name, task)
+    href = summary_path(place, row.backbone.name, task)
     warning = collapsed_in_words(row.collapsed)
     return estimate_cell(row.score, href, seeds=len(row.results), warning=warning)
 
 
 def families_table(board: Board, backbones: Mapping[str, Backbone]) -> Table:
-    """The numbers of the families' figures.
+    """Means of families and differences, task by task; of a track that has no means of families, differences of pairs.
 
     Args:
         board: of the recipe.
@@ -115,12 +116,14 @@ def families_table(board: Board, backbones: Mapping[str, Backbone]) -> Table:
             cell = estimate_cell(pair.difference, href, more=True, sign=True)
             rows.setdefault(" − ".join(names), {})[task] = cell
     titles = [TASKS[task].title if task in TASKS else "all" for task in board.families]
-    heads = (Head("family", kind=""), *(Head(title) for title in titles))
+    grouped = any(families.scores for families in board.families.values())
+    heads = (Head("family" if grouped else "pair", kind=""), *(Head(title) for title in titles))
     lines = tuple(
         (Cell(name, kind="name", head=True), *(cells.get(task, NONE) for task in board.families))
         for name, cells in rows.items()
     )
-    return Table("Families: means in %, differences in points, ± half the 95% interval", heads, lines)
+    caption = "Families: means in %, differences in points" if grouped else "Pairs: differences in points"
+    return Table(f"{caption}, ± half the 95% interval", heads, lines)
 
 
 def published(reference: Reference, validated: ValidatedTree) -> Table:

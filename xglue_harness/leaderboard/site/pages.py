@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xglue_harness.benchmark import TASKS, TaskSpec
 from xglue_harness.leaderboard.ranking.board import Board
-from xglue_harness.leaderboard.ranking.frozen import all_gains, frozen_boards
+from xglue_harness.leaderboard.ranking.frozen import Gains
 from xglue_harness.leaderboard.site import controlled, frozen
 from xglue_harness.leaderboard.site.answers import answer, published_answer
 from xglue_harness.leaderboard.site.backbone import card, sections
@@ -48,11 +48,11 @@ PAGES = (
 )
 """Pages beside those of tasks and backbones, and their names in the navigation."""
 
-FROZEN_PAGES = ((frozen.PAGE, "Frozen encoders"),)
+FROZEN_PAGES = ((frozen.PAGE, frozen.TITLE),)
 """The page that is there where the tree has frozen encoders."""
 
 
-CONTROLLED_PAGES = ((controlled.PAGE, "Controlled track"),)
+CONTROLLED_PAGES = ((controlled.PAGE, controlled.TITLE),)
 """The page that is there where the tree describes backbones of that track."""
 
 
@@ -92,18 +92,19 @@ def template_environment(validated: ValidatedTree, origin: Origin, downloads: Do
 
 
 def all_pages(
-    validated: ValidatedTree, boards: Sequence[Board], origin: Origin
+    validated: ValidatedTree, boards: Sequence[Board], probes: Sequence[Board], gains: Sequence[Gains], origin: Origin
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """File, template and values of every page.
 
     Args:
         validated: the tree.
         boards: one for each track and recipe.
+        probes: the same of frozen encoders.
+        gains: what fine-tuning adds to these.
         origin: where the tree comes from.
     """
     paper = references()[0]
     main = [board for board in boards if board.track == "main"]
-    probes, gains = frozen_boards(validated), all_gains(validated)
     printed = (published_families(paper), published_continued(paper, CONTINUED))
     yield "index.html", "index.html", _overview(validated, main, printed, origin)
     for spec in TASKS.values():
@@ -119,10 +120,9 @@ def all_pages(
         }
         yield page_of(backbone.name), "backbone.html", values
     if controlled.members(validated):
-        page = controlled.controlled_page(validated, boards, origin)
-        yield controlled.PAGE, "controlled.html", {"title": "Controlled track", **page}
+        yield controlled.PAGE, "controlled.html", controlled.controlled_page(validated, boards, origin)
     if validated.frozen:
-        yield frozen.PAGE, "frozen.html", {"title": "Frozen encoders", **frozen.frozen_page(probes, gains)}
+        yield frozen.PAGE, "frozen.html", frozen.frozen_page(probes, gains)
     yield "compare.html", "compare.html", {"title": "Compare two backbones", **compare_page(boards)}
     values = {"title": "The paper's tables", "paper": paper, "printed": printed}
     yield "paper.html", "paper.html", {**values, "tables": paper_page(paper, boards, validated)}
@@ -160,13 +160,16 @@ def _section(board: Board, validated: ValidatedTree, titles: Mapping[str, str]) 
 
 
 def _task(spec: TaskSpec, validated: ValidatedTree, boards: Sequence[Board]) -> dict[str, Any]:
-    task_boards = [(board.place, board.tasks[spec.name]) for board in boards if spec.name in board.tasks]
     return {
         "title": spec.title,
         "spec": spec,
         "question": QUESTIONS[spec.name],
         "metric": METRICS[spec.metric],
         "languages": LANGUAGE_NAMES,
-        "sections": [(recipe, task_table(recipe, board), matrix(recipe, board)) for recipe, board in task_boards],
+        "sections": [
+            (board.recipe, task_table(board, spec.name), matrix(board, spec.name))
+            for board in boards
+            if spec.name in board.tasks
+        ],
         "published": [published_task(spec, reference, validated) for reference in references()],
     }

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from xglue_harness.benchmark import TaskSpec
-from xglue_harness.leaderboard.ranking.rows import Pair, TaskBoard, TaskRow
+from xglue_harness.leaderboard.ranking.board import Board
+from xglue_harness.leaderboard.ranking.rows import Pair, TaskRow
 from xglue_harness.leaderboard.site.cells import (
     RANK,
     Cell,
@@ -32,20 +33,22 @@ from xglue_harness.leaderboard.site.words import (
     interval,
     metric_of,
     p_value,
+    recipe_in_words,
     signed,
 )
 from xglue_harness.leaderboard.validation.validate import ValidatedTree
 from xglue_harness.published.reference import Reference
 
 
-def task_table(recipe: str, board: TaskBoard) -> Table:
+def task_table(board: Board, task: str) -> Table:
     """A task's table, with its languages as columns.
 
     Args:
-        recipe: its name.
-        board: of the task.
+        board: of the track and recipe.
+        task: its name; one that the board has.
     """
-    spec = board.spec
+    table, place = board.tasks[task], board.place
+    spec = table.spec
     heads = (
         RANK,
         Head("backbone", kind=""),
@@ -58,14 +61,14 @@ def task_table(recipe: str, board: TaskBoard) -> Table:
         Head("unseen", "mean of the languages that it has not seen"),
         Head("official", "the mean by XGLUE's own evaluator"),
     )
-    ranks = [row.rank for row in board.rows]
+    ranks = [row.rank for row in table.rows]
     columns = {
-        language: heated([_language_cell(recipe, spec, row, language) for row in board.rows])
+        language: heated([_language_cell(place, spec, row, language) for row in table.rows])
         for language in spec.languages
     }
     rows = []
-    for number, row in enumerate(board.rows):
-        href, seeds = summary_path(recipe, row.backbone.name, spec.name), len(row.results)
+    for number, row in enumerate(table.rows):
+        href, seeds = summary_path(place, row.backbone.name, spec.name), len(row.results)
         warning = collapsed_in_words(row.collapsed)
         cells = (
             rank_cell(row.rank, ranks, href),
@@ -81,50 +84,53 @@ def task_table(recipe: str, board: TaskBoard) -> Table:
         )
         rows.append(cells)
     legend = ["colour: from the lowest to the highest of a column, which spans 5 points at least"]
-    if any({*spec.languages} - {*row.backbone.pretraining.languages} for row in board.rows):
+    if any({*spec.languages} - {*row.backbone.pretraining.languages} for row in table.rows):
         legend.append("dotted, ◦: the backbone has not seen this language in pretraining")
-    legend += legend_of(board.rows)
+    legend += legend_of(table.rows)
+    recipe = recipe_in_words(board.track, board.recipe)
     caption = f"{spec.title} by language, recipe {recipe}: {METRICS[spec.metric]} in %"
-    facets = tuple(facets_of(row.backbone, row.backbone.family) for row in board.rows)
+    facets = tuple(facets_of(row.backbone, row.backbone.family) for row in table.rows)
     return Table(caption, heads, tuple(rows), True, True, tuple(legend), facets)
 
 
-def _language_cell(recipe: str, spec: TaskSpec, row: TaskRow, language: str) -> Cell:
+def _language_cell(place: str, spec: TaskSpec, row: TaskRow, language: str) -> Cell:
     seen = language in row.backbone.pretraining.languages
     kind = "heat" if seen else "heat not-seen"
     starts = tuple(f"seed {result.seed}, {language}: " for result in row.results)
     signs = [reason for reason in row.collapsed if reason.startswith(starts)]
-    href = summary_path(recipe, row.backbone.name, spec.name)
+    href = summary_path(place, row.backbone.name, spec.name)
     cell = estimate_cell(
         row.languages[language], href, seeds=len(row.results), kind=kind, warning=collapsed_in_words(signs)
     )
     return cell if seen else replace(cell, note=f"{cell.note}; language not seen in pretraining")
 
 
-def matrix(recipe: str, board: TaskBoard) -> Table | None:
+def matrix(board: Board, task: str) -> Table | None:
     """The difference of each pair of backbones; ``None`` for fewer than two.
 
     Args:
-        recipe: its name.
-        board: of the task.
+        board: of the track and recipe.
+        task: its name; one that the board has.
     """
-    if not board.pairs:
+    table = board.tasks[task]
+    if not table.pairs:
         return None
-    pairs = {(pair.first, pair.second): pair for pair in board.pairs}
+    pairs = {(pair.first, pair.second): pair for pair in table.pairs}
     heads = (
         Head("row minus column", kind=""),
-        *(Head(row.backbone.title, row.backbone.name, page_of(row.backbone.name), "num wrap") for row in board.rows),
+        *(Head(row.backbone.title, row.backbone.name, page_of(row.backbone.name), "num wrap") for row in table.rows),
     )
     rows = []
-    for row in board.rows:
-        cells = [_pair_cell(recipe, pairs, row.backbone.name, other.backbone.name) for other in board.rows]
+    for row in table.rows:
+        cells = [_pair_cell(board.place, pairs, row.backbone.name, other.backbone.name) for other in table.rows]
         rows.append((name_cell(row.backbone), *cells))
-    caption = f"Which backbones differ in {board.spec.title}: differences of the means in points, recipe {recipe}"
+    recipe = recipe_in_words(board.track, board.recipe)
+    caption = f"Which backbones differ in {table.spec.title}: differences of the means in points, recipe {recipe}"
     legend = ("▲ ▼ significantly better or worse (Holm-adjusted over all pairs, 95%); no sign: tied",)
     return Table(caption, heads, tuple(rows), False, True, legend)
 
 
-def _pair_cell(recipe: str, pairs: Mapping[tuple[str, str], Pair], first: str, second: str) -> Cell:
+def _pair_cell(place: str, pairs: Mapping[tuple[str, str], Pair], first: str, second: str) -> Cell:
     if first == second:
         return Cell("", kind="num self")
     pair = pairs.get((first, second)) or pairs[second, first]
@@ -133,7 +139,7 @@ def _pair_cell(recipe: str, pairs: Mapping[tuple[str, str], Pair], first: str, s
     note = f"95% interval {interval(difference, 2, sign=True)}; Holm-adjusted {p_value(pair.comparison.p_holm)}"
     return Cell(
         f"{signed(difference.value)}{mark}",
-        compare_path(recipe),
+        compare_path(place),
         note=note,
         order=difference.value,
         kind=kind,

@@ -117,7 +117,13 @@ QUESTIONS: Mapping[str, str] = {
 }
 
 TRACKS: Mapping[Track, str] = {"main": "", "controlled": "controlled track"}
-"""Titles of tracks; the main one goes without."""
+"""Tracks in words; the main one goes without."""
+
+
+def recipe_in_words(track: Track, recipe: str) -> str:
+    """A recipe's name, and its track, as ``paper, controlled track``."""
+    return ", ".join(filter(None, (recipe, TRACKS[track])))
+
 
 GAP = "English minus the mean of the other languages"
 

@@ -199,7 +199,7 @@
 
   function read() {
     const values = new URLSearchParams(location.hash.slice(1));
-    const all = recipes.map(({ name }) => [name, name]);
+    const all = recipes.map(({ name, title }) => [name, title]);
     fill(recipeBox, all, values.get("recipe"));
     fillBackbones(values.get("a"), values.get("b"));
     show();
