@@ -90,7 +90,10 @@ def test_the_version_imports_what_looks_it_up_only():
         (["backbone", "--help"], {"xglue_harness.cli.backbone"}),
         (["results", "--help"], {"xglue_harness.cli.results", "xglue_harness.cli.results_export"}),
         (["results", "compare", "--help"], {"xglue_harness.cli.results", "xglue_harness.cli.results_export"}),
-        (["sweep", "run", "--help"], {"xglue_harness.cli.sweep", "xglue_harness.sweeps", *ENGINES}),
+        (
+            ["sweep", "run", "--help"],
+            {"xglue_harness.cli.sweep", "xglue_harness.cli.sweep_plan", "xglue_harness.sweeps", *ENGINES},
+        ),
     ],
 )
 def test_a_command_imports_only_its_own_modules(arguments, theirs):
